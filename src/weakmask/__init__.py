@@ -1,0 +1,3 @@
+"""Segmentation networks from the weak labels that radiologists already write down."""
+
+__version__ = "0.1.0"

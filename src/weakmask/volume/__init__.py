@@ -1,0 +1,1 @@
+"""What a scan is: voxels and where they lie in the patient."""
