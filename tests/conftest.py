@@ -1,0 +1,22 @@
+"""Fixtures that every room shares."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """The folder of one real data set; the test is skipped, saying why, where the data is absent."""
+    root = Path(os.environ.get("WEAKMASK_DATA", PROJECT.parent / "shared" / "data"))
+
+    def folder(name: str) -> Path:
+        if not (root / name).exists():
+            pytest.skip(f"real data {name} is not at {root}; set WEAKMASK_DATA to the folder that holds it")
+        return root / name
+
+    return folder
