@@ -1,0 +1,129 @@
+"""YAML <-> typed, frozen settings. A config file is complete, every field says what it is, unknown keys are refused."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from weakmask.errors import UserError
+
+
+class Settings(BaseModel):
+    """A frozen section of a config; every field carries its description, range and, in its name, its unit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        UserError: The file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such config; `weakmask methods` lists the methods and their configs") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a text file ({error}); expected a YAML config") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise UserError(f"{path}: not valid YAML{line}; expected `key: value` lines") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds {type(values).__name__}; expected a mapping of sections such as `data:`")
+    return values
+
+
+def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """A copy of nested values with `a.b=c` settings from the command line; c is read as YAML.
+
+    Raises:
+        UserError: An override without `=` or through a key that is not a section.
+    """
+    result = yaml.safe_load(yaml.safe_dump(values))
+    for override in overrides:
+        dotted, sign, text = override.partition("=")
+        if not sign or not dotted:
+            raise UserError(f"--set {override}: expected KEY=VALUE, for example --set regression.steps=500")
+        *sections, key = dotted.split(".")
+        place = result
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise UserError(f"--set {override}: {section} is not a section")
+        place[key] = yaml.safe_load(text)
+    return result
+
+
+def parse(model: type[AnySettings], values: dict[str, Any], source: str) -> AnySettings:
+    """Typed settings from plain values.
+
+    Args:
+        model: The settings' class.
+        values: Nested mappings as YAML gives them.
+        source: Where they come from, for the error line.
+
+    Raises:
+        UserError: An unknown key (with the nearest valid one), a value of the wrong type or out of range.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{source}: unknown key {key}; {_nearest(model, first['loc'])}") from error
+        came = "nothing" if first["type"] == "missing" else repr(first["input"])
+        raise UserError(f"{source}: {key} is {came}; {first['msg'].lower()}") from error
+
+
+def differences(old: Settings, new: Settings, prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two settings of one class differ, with both values."""
+    found = []
+    for name in type(old).model_fields:
+        before, after = getattr(old, name), getattr(new, name)
+        if isinstance(before, Settings) and isinstance(after, Settings):
+            found += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            found.append(f"{prefix}{name} ({before} there, {after} here)")
+    return found
+
+
+def to_yaml(settings: Settings) -> str:
+    """A complete YAML text, every key with its description as a comment."""
+    return "\n".join(_lines(settings, 0)) + "\n"
+
+
+def _lines(settings: Settings, depth: int) -> list[str]:
+    indent = "  " * depth
+    lines: list[str] = []
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        comment = f"  # {field.description}" if field.description else ""
+        if isinstance(value, Settings):
+            lines += ["", f"{indent}{name}:{comment}", *_lines(value, depth + 1)]
+        else:
+            plain = settings.model_dump(mode="json", include={name})[name]
+            text = yaml.safe_dump(plain, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+            lines.append(f"{indent}{name}: {text}{comment}")
+    return lines
+
+
+def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """The valid key closest to the unknown one, in its own section."""
+    section: type[BaseModel] = model
+    for part in location[:-1]:
+        annotation = section.model_fields[str(part)].annotation
+        options = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not options:
+            break
+        section = options[0]
+    valid = list(section.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}?" if near else f"valid keys here: {', '.join(valid)}"
