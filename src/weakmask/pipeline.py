@@ -165,7 +165,7 @@ def _open_run(run: Path, config: Settings) -> None:
                 "choose another output folder, or delete that one"
             )
         return
-    if any(run.iterdir()):
+    if any(not file.name.startswith(".") for file in run.iterdir()):
         raise UserError(f"{run} is not empty and is not a run; choose another output folder")
     with atomic_file(there) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""A folder is a paper; its files are its stages."""

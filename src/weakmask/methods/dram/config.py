@@ -1,0 +1,120 @@
+"""The settings of dRAM with the paper's numbers as defaults.
+
+(P) is the paper (arXiv 2105.11748), (C) the authors' released code, (O) our own choice, measured where docs say so.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from weakmask.config import Settings
+
+Positive = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Side = Annotated[int, Field(ge=1)]
+
+
+class DataSettings(Settings):
+    """Where the scans and their scores lie."""
+
+    cohort: Path = Field(description="cohort folder to train on: images/, scores.csv, regions/ (see weakmask check)")
+    test: Path | None = Field(default=None, description="cohort to judge on; null: the validation scans")
+    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=30 / 322, description="part of the scans kept for validation (P: 30 of 322)"
+    )
+
+
+class PrepareSettings(Settings):
+    """Scan -> one crop per region."""
+
+    spacing_mm: Positive | None = Field(
+        default=1.2, description="isotropic spacing before cropping (P 1.2, C 1.0); null: crop from the scan's own grid"
+    )
+    margin_mm: Annotated[float, Field(ge=0)] = Field(default=5.0, description="around the region's box (C)")
+    crop_shape: tuple[Side, Side, Side] = Field(
+        default=(80, 80, 80), description="voxels of a crop, z y x (P); 1 along z trains the 2-D network on slices"
+    )
+    window: tuple[float, float] = Field(default=(-1200.0, 300.0), description="HU clamped and rescaled to 0..1 (P)")
+
+
+class NetworkSettings(Settings):
+    """The regression U-Net."""
+
+    width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (C)")
+    initial_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.1, description="activation at initialisation, set by the head's bias (O; 0.5: Kaiming alone, P)"
+    )
+
+
+class LossSettings(Settings):
+    """Weights and variants of the losses."""
+
+    regression: Annotated[float, Field(ge=0)] = Field(
+        default=2.0, description="weight of the interval regression (1) (P)"
+    )
+    equivariance: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="weight of (2) (P); 0 is the row `raw`"
+    )
+    entropy: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of (3) (P); 0 is the row `raw`")
+    frequency_clamp: tuple[Fraction, Fraction] = Field(
+        default=(0.2, 0.8), description="score frequencies are clamped to this before inversion (C); [0, 1]: not (P)"
+    )
+    zero_upper: Fraction = Field(default=0.0, description="upper end of score 0's interval (P 0, C 0.01)")
+    move_scale: tuple[Positive, Positive] = Field(
+        default=(0.8, 1.25), description="resizing range of the move in (2) (O)"
+    )
+    move_degrees: Annotated[float, Field(ge=0, le=180)] = Field(
+        default=15.0, description="largest angle of the move in (2), about a random axis (O)"
+    )
+
+
+class RegressionSettings(Settings):
+    """Training of the regression network."""
+
+    steps: Annotated[int, Field(ge=1)] = Field(
+        default=30_000, description="optimiser steps (C: 200 epochs of 1200 draws)"
+    )
+    batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per forward pass (C)")
+    accumulate: Annotated[int, Field(ge=1)] = Field(default=1, description="forward passes per optimiser step")
+    optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C) or sgd with momentum 0.9 (P)")
+    learning_rate: Positive = Field(default=1e-4, description="adam 1e-4 (C); the paper's sgd: 1e-5")
+    schedule: Literal["constant", "cosine", "poly"] = Field(
+        default="cosine", description="learning rate over the run (O)"
+    )
+    sampling: Literal["balanced", "uniform"] = Field(
+        default="balanced", description="draw crops uniformly over scores (C) or not"
+    )
+    augment: bool = Field(default=True, description="random flips, quarter turns, resizing and contrast stretching (P)")
+    average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="decay of the moving average of the weights (O); 0: none"
+    )
+    keep: Literal["best", "last"] = Field(default="best", description="checkpoint that becomes the model")
+    validate_every: Annotated[int, Field(ge=1)] = Field(default=500, description="steps between validations")
+    checkpoint_every: Annotated[int, Field(ge=1)] = Field(default=250, description="steps between resume points")
+    precision: Literal["auto", "32", "bf16"] = Field(default="auto", description="auto: bfloat16 where it is faster")
+
+
+class MapSettings(Settings):
+    """Activation maps and the mask cut from them."""
+
+    scales: tuple[Positive, ...] = Field(
+        default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)"
+    )
+    threshold: Fraction | Literal["scores"] = Field(
+        default=0.5, description="mask where the map exceeds it; scores: chosen on the training scores by loss (1) (O)"
+    )
+
+
+class DramSettings(Settings):
+    """Everything that changes a number in a dRAM run."""
+
+    method: Literal["dram"] = "dram"
+    seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
+    data: DataSettings
+    prepare: PrepareSettings = PrepareSettings()
+    network: NetworkSettings = NetworkSettings()
+    losses: LossSettings = LossSettings()
+    regression: RegressionSettings = RegressionSettings()
+    maps: MapSettings = MapSettings()
