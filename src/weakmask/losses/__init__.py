@@ -1,0 +1,16 @@
+"""Losses: pure functions of tensors, one paper idea per file; each returns one value per sample."""
+
+from weakmask.losses.entropy import binary_entropy, entropy
+from weakmask.losses.equivariance import equivariance, smooth_equivariance
+from weakmask.losses.interval_regression import interval_regression, inverse_frequency_weights
+from weakmask.losses.region_mean import region_mean
+
+__all__ = [
+    "binary_entropy",
+    "entropy",
+    "equivariance",
+    "interval_regression",
+    "inverse_frequency_weights",
+    "region_mean",
+    "smooth_equivariance",
+]

@@ -1,0 +1,160 @@
+"""The 3-D U-Net of the dRAM paper, and the same thing in two dimensions.
+
+Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), section III-A-1 and Fig. 2 (a), after Çiçek et al. 2016.
+Three down-samplings; at base width w the channels are (w, 2w) (2w, 4w) (4w, 8w), bottom (8w, 16w), and back
+(8w, 8w) (4w, 4w) (2w, 2w), then a 1x1x1 convolution. At w = 32 in three dimensions that is 16.3 million weights.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.networks.blocks import (
+    CONVOLUTION,
+    MAX_POOL,
+    convolution_pair,
+    crop_to,
+    double_linear,
+    double_nearest,
+    kaiming,
+)
+
+LEVELS = 3
+STRIDE = 2**LEVELS  # sides of a `same` network are worked on in multiples of 8
+VALID_LOSS = 88  # voxels that valid convolutions take off each side pair: 132 -> 44
+VALID_SMALLEST = 92  # 92 -> 4, the smallest side that leaves anything
+
+
+class UNet(nn.Module):
+    """A U-Net that returns logits.
+
+    With `padding="same"` the output has the input's size. Sides that are multiples of 8 are used as they are; others
+    are filled up with zeros at their far end inside and the result is cropped back, so any size works, but only
+    multiples of 8 are free of that border.
+
+    With `padding="valid"` nothing is padded: 132 -> 44 and in general 132 + 8k -> 44 + 8k, and every output voxel has
+    seen only true voxels. Such a network doubles maps by repeating voxels, not linearly: linear interpolation asks for
+    one voxel beyond the edge of each coarse map, which a tile does not have, and 132 -> 44 leaves no room to cut those
+    voxels off. Repeated, the outputs of neighbouring tiles are the output of one pass over the whole scan, exactly (as
+    long as tiles start at multiples of 8). The paper says "tri-linear" for both networks and accepts seams; the two
+    convolutions behind each doubling smooth either kind.
+
+    Attributes:
+        dimensions: 2 or 3.
+        padding: "same" or "valid".
+    """
+
+    def __init__(
+        self,
+        dimensions: int = 3,
+        in_channels: int = 1,
+        out_channels: int = 1,
+        width: int = 32,
+        padding: Literal["same", "valid"] = "same",
+        initial_probability: float | None = None,
+    ) -> None:
+        """Build the network with Kaiming weights from torch's global random state.
+
+        Args:
+            dimensions: 2 or 3.
+            in_channels: Channels of the image.
+            out_channels: Channels of the logits.
+            width: Base width w; the paper's is 32.
+            padding: "same" (regression) or "valid" (context aggregation).
+            initial_probability: The sigmoid of every output channel that a fresh network starts near, in (0, 1); the
+                1x1x1 convolution then starts with small weights and the logit as bias. None: Kaiming like the rest
+                (the paper), around 0.5.
+
+        Raises:
+            ValueError: A value is outside its range.
+        """
+        super().__init__()
+        if dimensions not in CONVOLUTION or padding not in {"same", "valid"}:
+            raise ValueError(f"dimensions must be 2 or 3 and padding same or valid, not {dimensions} and {padding!r}")
+        self.dimensions = dimensions
+        self.padding = padding
+        pad, w = (1 if padding == "same" else 0), width
+        self.encoder = nn.ModuleList(
+            convolution_pair(dimensions, channels, widths, pad)
+            for channels, widths in ((in_channels, (w, 2 * w)), (2 * w, (2 * w, 4 * w)), (4 * w, (4 * w, 8 * w)))
+        )
+        self.pool = MAX_POOL[dimensions](2)
+        self.bottom = convolution_pair(dimensions, 8 * w, (8 * w, 16 * w), pad)
+        self.decoder = nn.ModuleList(
+            convolution_pair(dimensions, below + skip, (skip, skip), pad)
+            for below, skip in ((16 * w, 8 * w), (8 * w, 4 * w), (4 * w, 2 * w))
+        )
+        self.head = CONVOLUTION[dimensions](2 * w, out_channels, kernel_size=1)
+        self.apply(kaiming)
+        if initial_probability is not None:
+            start_near(self.head, initial_probability)
+
+    def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch logit *output"]:
+        """Logits of an image; their spatial size is `output_shape` of the image's.
+
+        Raises:
+            ValueError: `padding="valid"` and the size does not fit.
+        """
+        space = tuple(image.shape[2:])
+        output = self.output_shape(space)
+        if self.padding == "same" and any(side % STRIDE for side in space):
+            # F.pad counts from the last axis; zeros go to the far end, where they move no voxel.
+            image = F.pad(image, [amount for side in reversed(space) for amount in (0, -side % STRIDE)])
+        logits = self.head(self.features(image))
+        return crop_far_end(logits, output) if self.padding == "same" else logits
+
+    def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *output"]:
+        """The decoder's last features (2w channels), before the 1x1x1 convolution; sides must fit exactly."""
+        double = double_linear if self.padding == "same" else double_nearest
+        skips = []
+        maps = image
+        for pair in self.encoder:
+            maps = pair(maps)
+            skips.append(maps)
+            maps = self.pool(maps)
+        maps = self.bottom(maps)
+        for pair in self.decoder:
+            maps = double(maps)
+            maps = pair(torch.cat([crop_to(skips.pop(), maps.shape[2:]), maps], dim=1))
+        return maps
+
+    def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
+        """The output's spatial shape for an image's, both in voxels.
+
+        Raises:
+            ValueError: The shape has the wrong number of axes, an empty one, or, with `padding="valid"`, a side that
+                is not 92 + 8k.
+        """
+        shape = tuple(int(side) for side in input_shape)
+        if len(shape) != self.dimensions or min(shape) < 1:
+            raise ValueError(f"a {self.dimensions}-D network takes {self.dimensions} sides of at least 1, not {shape}")
+        if self.padding == "same":
+            return shape
+        if any(side < VALID_SMALLEST or (side - VALID_SMALLEST) % STRIDE for side in shape):
+            raise ValueError(f"sides of a valid U-Net must be 92, 100, 108, ..., 132, ... voxels, not {shape}")
+        return tuple(side - VALID_LOSS for side in shape)
+
+
+def start_near(head: nn.Conv2d | nn.Conv3d, probability: float) -> None:
+    """Let a 1x1x1 convolution start with sigmoid outputs near a probability: small weights, its logit as bias.
+
+    Raises:
+        ValueError: The probability is not between 0 and 1.
+    """
+    if not 0.0 < probability < 1.0:
+        raise ValueError(f"initial probability must lie between 0 and 1, not {probability}")
+    nn.init.normal_(head.weight, std=0.01)
+    if head.bias is not None:
+        nn.init.constant_(head.bias, math.log(probability / (1.0 - probability)))
+
+
+def crop_far_end(
+    maps: Float[Tensor, "batch channel *space"], shape: tuple[int, ...]
+) -> Float[Tensor, "batch channel *smaller"]:
+    """The first `shape` voxels along every axis: what is left when the padding at the far end goes."""
+    return maps[(slice(None), slice(None), *(slice(side) for side in shape))]
