@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
+from weakmask.volume.volume import Volume
 
+SEVERITY_COLUMNS = ("region", "label", "volume_ml", "lesion_ml", "fraction", "score")
 WIDEST_GAP = 0.01  # tables are printed in whole percents: "1-5 %, 6-25 %" leaves one percent point between neighbours
 
 FORMAT = """\
@@ -162,6 +165,33 @@ def region_fractions(mask: np.ndarray, regions: np.ndarray, labels: Sequence[int
     return {label: hits / size if size else float("nan") for label, (size, hits) in _counts(mask, regions, labels)}
 
 
+def severity_table(mask: Volume, regions: Volume, names: Mapping[int, str], score_map: ScoreMap) -> pd.DataFrame:
+    """Lesion volume, fraction and score of every region of one scan.
+
+    Args:
+        mask: Lesions; not zero is lesion.
+        regions: Integer region labels on the same grid.
+        names: Label -> name of the regions wanted, in the order of the rows.
+        score_map: What the scores mean.
+
+    Returns:
+        One row per region with `SEVERITY_COLUMNS`, volumes in ml. A region without voxels has fraction nan and no
+        score (<NA>). The scan's total score is `table["score"].sum()`, which leaves such regions out.
+
+    Raises:
+        ValueError: The grids differ, or as in `region_fractions`.
+    """
+    if not mask.geometry.same_grid(regions.geometry):
+        raise ValueError("the mask and the regions lie on different grids; resample one onto the other")
+    voxel_ml = regions.geometry.voxel_volume_mm3 / 1000
+    rows = []
+    for label, (size, hits) in _counts(mask.voxels, regions.voxels, list(names)):
+        fraction = hits / size if size else float("nan")
+        score = score_map.score_of(fraction) if size else pd.NA
+        rows.append((names[label], label, size * voxel_ml, hits * voxel_ml, fraction, score))
+    return pd.DataFrame(rows, columns=list(SEVERITY_COLUMNS)).astype({"score": "Int64"})
+
+
 def _counts(mask: np.ndarray, regions: np.ndarray, labels: Sequence[int]) -> list[tuple[int, tuple[int, int]]]:
     """(label, (voxels, lesion voxels)) of each region."""
     if mask.shape != regions.shape:
@@ -179,13 +209,14 @@ def _counts(mask: np.ndarray, regions: np.ndarray, labels: Sequence[int]) -> lis
 
 def _score_map(content: Any, name: str) -> ScoreMap:
     """A score map from parsed YAML; ValueError says what is wrong."""
-    if not isinstance(content, dict) or not isinstance(content.get("percent"), dict):
+    percent = content.get("percent") if isinstance(content, dict) else None
+    if type(percent) is not dict:
         raise ValueError("it has no key `percent` that maps each score to [low, high]")
     unknown = sorted(str(key) for key in content if key not in {"name", "percent"})
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}; expected `name` and `percent`")
     intervals = {}
-    for score, pair in content["percent"].items():
+    for score, pair in percent.items():
         numbers = isinstance(pair, list) and all(type(value) in {int, float} for value in pair)
         if type(score) is not int or not numbers or len(pair) != 2:
             raise ValueError(f"score {score!r} is given as {pair!r}; expected a whole number and [low, high]")
