@@ -1,0 +1,1 @@
+"""One training loop, used by every method."""

@@ -1,0 +1,167 @@
+"""Weights and checkpoints on disk: safetensors with a JSON header, complete or absent, never a pickle."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from weakmask.atomic_write import atomic_file, unwritable
+from weakmask.errors import UserError
+
+WEIGHTS = "weakmask weights 1"
+CHECKPOINT = "weakmask checkpoint 1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds beside the network's and the optimiser's state, which `load_checkpoint` puts in place.
+
+    Attributes:
+        step: Steps done.
+        best: Best validation score so far; None before the first.
+        tensors: Further tensors by name.
+        notes: Further plain data (whatever JSON holds).
+    """
+
+    step: int
+    best: float | None
+    tensors: Mapping[str, Tensor]
+    notes: Mapping[str, Any]
+
+
+def save_weights(path: Path, network: nn.Module, header: Mapping[str, Any]) -> None:
+    """Write a network's weights and buffers with a header of plain data.
+
+    Args:
+        path: File, by custom `.safetensors`.
+        network: Its `state_dict` is written.
+        header: What a reader needs to use the weights: network name and arguments, preprocessing, score map,
+            provenance.
+
+    Raises:
+        UserError: The place cannot be written.
+    """
+    write(path, WEIGHTS, dict(network.state_dict()), header)
+
+
+def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_weights` wrote: the state dict, on the CPU, and the header.
+
+    Raises:
+        UserError: The file is missing, cut short, or not weights of this package.
+    """
+    return read(path, WEIGHTS)
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, checkpoint: Checkpoint) -> None:
+    """Write all that a training needs to go on.
+
+    Raises:
+        UserError: The place cannot be written.
+    """
+    state = optimiser.state_dict()
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"tensors.{name}": tensor for name, tensor in checkpoint.tensors.items()}
+    plain: dict[str, dict[str, Any]] = {}
+    for index, values in state["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimiser.{index}.{name}"] = value
+            else:
+                plain.setdefault(str(index), {})[name] = value
+    header = {
+        "step": checkpoint.step,
+        "best": checkpoint.best,
+        "notes": dict(checkpoint.notes),
+        "optimiser": {"groups": state["param_groups"], "plain": plain},
+    }
+    write(path, CHECKPOINT, tensors, header)
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Checkpoint:
+    """Read what `save_checkpoint` wrote; network and optimiser are set to it, on the devices where they are.
+
+    Raises:
+        UserError: The file is missing, cut short, not a checkpoint, or of another network or optimiser.
+    """
+    tensors, header = read(path, CHECKPOINT)
+    state: dict[int, dict[str, Any]] = {
+        int(index): dict(values) for index, values in header["optimiser"]["plain"].items()
+    }
+    for name, tensor in under("optimiser.", tensors).items():
+        index, _, key = name.partition(".")
+        state.setdefault(int(index), {})[key] = tensor
+    try:
+        network.load_state_dict(under("network.", tensors))
+        optimiser.load_state_dict({"state": state, "param_groups": header["optimiser"]["groups"]})
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path} is a checkpoint of another network or optimiser ({reason}); "
+            "train into another folder or remove the checkpoint"
+        ) from error
+    restore_layout(optimiser)
+    return Checkpoint(header["step"], header["best"], under("tensors.", tensors), header["notes"])
+
+
+def restore_layout(optimiser: Optimizer) -> None:
+    """Lay the optimiser's tensors out in memory as their parameters are, which the file does not remember.
+
+    Other strides would take other code paths, slower and different in the last bit.
+    """
+    for parameter, values in optimiser.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header as one safetensors file, atomically."""
+    # Copies: safetensors refuses views and tensors that share memory.
+    copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    # One entry: safetensors writes several in random order, and the same weights shall be the same bytes.
+    metadata = {"weakmask": json.dumps({"kind": kind, "header": header})}
+    with atomic_file(path) as temporary, one_line_errors(path):
+        save_file(copies, temporary, metadata=metadata)
+
+
+def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and header of a safetensors file that this package wrote as `kind`."""
+    if not path.is_file():
+        raise UserError(f"{path} is not there; expected a file with {kind}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path} cannot be read as safetensors ({error}); it is damaged or cut short: copy or train it again"
+        ) from error
+    ours = json.loads(metadata.get("weakmask", '{"kind": "tensors of another program"}'))
+    if ours["kind"] != kind:
+        raise UserError(f"{path} holds {ours['kind']}, expected {kind}; name a file that this package wrote as such")
+    return tensors, ours["header"]
+
+
+@contextmanager
+def one_line_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a lost folder into one line for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(unwritable(path.parent, error)) from error
+    except SafetensorError as error:
+        raise UserError(unwritable(path.parent, OSError(str(error)))) from error

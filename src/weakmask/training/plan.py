@@ -1,0 +1,61 @@
+"""How long and how to train: the settings of the loop."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from weakmask.training.devices import Device, Precision
+from weakmask.training.optimisers import Schedule
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how to train.
+
+    Attributes:
+        steps: Optimiser steps.
+        validate_every: Steps between validations, each a row of the curves; the last step always validates.
+        checkpoint_every: Steps between checkpoints.
+        checkpoint_every_seconds: Also when this much time has gone since the last; 0: by steps only.
+        accumulate: Parts that each batch is cut into, so that less memory is needed; gradients are those of the whole
+            batch where the losses are means over samples and no layer mixes samples (batch norm does).
+        seed: All randomness comes from (seed, step).
+        schedule: How the optimiser's learning rate goes, see `rate_factor`.
+        warm_up: Steps of linear warm-up.
+        clip_gradient: Largest norm of the gradient; 0: any.
+        average_decay: Decay of averaged weights, which are then validated and saved; 0: the weights themselves.
+        prefetch: Build the next batch in a thread while a step computes.
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: "auto", "32-true" or "bf16-mixed", see `fabric_for`.
+        header: Plain data that the weights' files carry: network name, arguments, preprocessing.
+
+    Raises:
+        ValueError: A count below 1, or a negative amount.
+    """
+
+    steps: int
+    validate_every: int = 100
+    checkpoint_every: int = 100
+    checkpoint_every_seconds: float = 0.0
+    accumulate: int = 1
+    seed: int = 0
+    schedule: Schedule = "constant"
+    warm_up: int = 0
+    clip_gradient: float = 0.0
+    average_decay: float = 0.0
+    prefetch: bool = True
+    device: Device = "auto"
+    precision: Precision = "auto"
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        counts = (self.steps, self.validate_every, self.checkpoint_every, self.accumulate)
+        amounts = (self.checkpoint_every_seconds, self.warm_up, self.clip_gradient)
+        if min(counts) < 1 or min(amounts) < 0 or not 0 <= self.average_decay < 1:
+            raise ValueError(f"counts must be at least 1, amounts at least 0 and the decay in [0, 1): {self}")
+
+    def numbers(self) -> dict[str, Any]:
+        """The fields that change the result; a checkpoint goes on only under the same."""
+        free = {"checkpoint_every", "checkpoint_every_seconds", "prefetch", "device", "precision", "header"}
+        return {name: value for name, value in asdict(self).items() if name not in free}
