@@ -1,0 +1,91 @@
+"""The pages keep what they promise: each is in the navigation, each room in the reference, each command exists."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[1]
+PACKAGE = PROJECT / "src" / "weakmask"
+PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
+ROOMS = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")}
+
+
+def site() -> dict:
+    return yaml.safe_load((PROJECT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+
+def pages_in(nav: list | dict | str) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for entry in nav.values() if isinstance(nav, dict) else nav:
+            yield from pages_in(entry)
+
+
+def test_navigation_lists_every_page():
+    there = {path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md")}
+    assert set(pages_in(site()["nav"])) == there
+
+
+def test_every_room_is_in_the_reference():
+    text = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "docs" / "reference").glob("*.md"))
+    shown = set(re.findall(r"^::: weakmask\.(\w+)", text, re.MULTILINE))
+    rooms = ROOMS - {"__init__", "__main__", "cli"}
+    assert rooms <= shown, f"docs/reference shows nothing of {sorted(rooms - shown)}"
+
+
+def test_the_design_page_names_every_room():
+    text = (PROJECT / "docs" / "design.md").read_text(encoding="utf-8")
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+
+
+def shell_lines(page: Path) -> Iterator[str]:
+    """The commands in the page's fenced blocks, without prompts and comments, continuation lines joined."""
+    for block in re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield line.strip().removeprefix("$ ")
+
+
+COMMANDS = sorted({line for page in PAGES for line in shell_lines(page) if line.startswith("weakmask ")})
+TARGETS = sorted({line.split()[1] for page in PAGES for line in shell_lines(page) if line.startswith("make ")})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_documented_commands_are_real(command: str):
+    if "cli" not in ROOMS:
+        pytest.skip("the command line is not written yet")
+    verbs = command_line_verbs()
+    verb, *words = shlex.split(command, comments=True)[1:]
+    assert verb == "--help" or verb in verbs, f"`{command}`: no such verb; there are {sorted(verbs)}"
+    if verb in verbs:
+        assert refusal(verbs[verb], words) == "", f"`{command}` is refused"
+
+
+@cache
+def command_line_verbs() -> dict[str, Any]:
+    """Verb -> its parser, from the real command line."""
+    typer_main, cli = import_module("typer.main"), import_module("weakmask.cli")
+    return typer_main.get_command(cli.app).commands
+
+
+def refusal(command: Any, words: list[str]) -> str:
+    """Why the command line would not take these words; a path that is not there is a reader's own, and fine."""
+    try:
+        command.make_context(command.name, list(words))
+    except Exception as error:  # noqa: BLE001  typer keeps its exceptions under names that are not public
+        return "" if type(error).__name__ in {"BadParameter", "Exit"} else f"{type(error).__name__}: {error}"
+    return ""
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_documented_make_targets_are_real(target: str):
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"`make {target}`: no such target"
