@@ -134,7 +134,7 @@ def test_nothing_to_compare_has_no_kappa() -> None:
 
 
 def test_a_thousand_resamples_of_300_scans_are_one_matrix_product() -> None:
-        given, predicted = readers(4, 1500)
+    given, predicted = readers(4, 1500)
     groups = np.repeat(np.arange(300), 5).tolist()
     seconds = []
     for _ in range(3):
