@@ -5,7 +5,24 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+
+class Convolution3d(nn.Conv3d):
+    """`nn.Conv3d` that stays right in bfloat16 on the CPU.
+
+    oneDNN's bfloat16 weight gradient reads memory that nobody wrote when the map is two slices deep and padded: the
+    gradient is garbage, differs from run to run, and nothing warns (seen with torch 2.13). Such maps are tiny, the
+    bottom of a U-Net on 16 slices, so computing them in float32 costs nothing.
+    """
+
+    def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *output"]:  # noqa: A002 - nn.Conv3d's own name
+        """As `nn.Conv3d`; maps two slices deep are computed in float32 under CPU autocast."""
+        if input.device.type == "cpu" and input.shape[2] == 2 and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return super().forward(input.to(self.weight.dtype))
+        return super().forward(input)
+
+
+CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: Convolution3d}
 BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MAX_POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 LINEAR = {2: "bilinear", 3: "trilinear"}  # torch's names for interpolation that is linear along every axis
