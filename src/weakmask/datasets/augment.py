@@ -1,0 +1,228 @@
+"""Spatial and intensity augmentation, replayable from a seed: a draw is a small record, applying it is a function."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Move:
+    """A movement of an image about its centre, in voxels: flips, then quarter turns, then scale and rotation.
+
+    Attributes:
+        flips: For each spatial axis, in (z, y, x) order, whether it is mirrored.
+        plane: Two spatial axes in which quarter turns go, from the first towards the second.
+        quarters: Number of quarter turns, 0-3.
+        scales: Enlargement along each axis; 1.25 makes things a quarter larger.
+        axis: Unit vector (z, y, x) to rotate about; in two dimensions there is but one and this is ignored.
+        angle_degrees: Angle of rotation.
+        inverted: The movement backwards.
+    """
+
+    flips: tuple[bool, ...]
+    plane: tuple[int, int] = (0, 1)
+    quarters: int = 0
+    scales: tuple[float, ...] = ()
+    axis: tuple[float, ...] = ()
+    angle_degrees: float = 0.0
+    inverted: bool = False
+
+    @property
+    def dimensions(self) -> int:
+        """2 or 3."""
+        return len(self.flips)
+
+    @property
+    def inverse(self) -> "Move":
+        """The movement that undoes this one: exactly for flips and quarter turns, but for interpolation else."""
+        return replace(self, inverted=not self.inverted)
+
+    @property
+    def exact(self) -> bool:
+        """Whether it only puts voxels elsewhere, without interpolation."""
+        return self.angle_degrees == 0.0 and all(scale == 1.0 for scale in self.scales)
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """A change of grey values in [0, 1]: gain * v^gamma + shift + noise, clamped to [0, 1].
+
+    Attributes:
+        gamma: Exponent; below 1 brightens.
+        gain: Contrast.
+        shift: Brightness.
+        noise: Standard deviation of Gaussian noise.
+        noise_seed: What the noise is drawn from.
+    """
+
+    gamma: float = 1.0
+    gain: float = 1.0
+    shift: float = 0.0
+    noise: float = 0.0
+    noise_seed: int = 0
+
+
+def draw_move(
+    generator: torch.Generator,
+    dimensions: int,
+    scale_range: tuple[float, float] = (0.8, 1.25),
+    angle_degrees: float = 15.0,
+    *,
+    flips: bool = True,
+    quarter_turns: bool = True,
+    shape: Sequence[int] | None = None,
+) -> Move:
+    """Draw a movement: one scale for all axes, a rotation about a random axis, flips, quarter turns in one plane.
+
+    The ranges are our choice: the dRAM paper scales and rotates but prints no range.
+
+    Args:
+        generator: Source of all draws; takes the same number of draws whatever the options.
+        dimensions: 2 or 3.
+        scale_range: Scale, uniform in its logarithm; (1, 1) for none.
+        angle_degrees: Largest angle to either side; 0 for none.
+        flips: Whether each axis is mirrored with probability a half.
+        quarter_turns: Whether to turn by 0-3 quarters in a random plane.
+        shape: Spatial shape of the images; quarter turns then keep to planes of two equal sides. None: all are equal.
+    """
+    u = torch.rand(4 + dimensions, generator=generator, dtype=torch.float64).tolist()
+    normal = torch.randn(3, generator=generator, dtype=torch.float64)
+    low, high = (math.log(bound) for bound in scale_range)
+    planes = [
+        (a, b) for a in range(dimensions) for b in range(a + 1, dimensions) if shape is None or shape[a] == shape[b]
+    ]
+    turned = quarter_turns and bool(planes)
+    return Move(
+        flips=tuple(flips and value < 0.5 for value in u[4:]),
+        plane=planes[int(u[2] * len(planes))] if turned else (0, 1),
+        quarters=int(u[3] * 4) if turned else 0,
+        scales=(math.exp(low + (high - low) * u[0]),) * dimensions,
+        axis=tuple((normal / normal.norm()).tolist()) if dimensions == 3 else (),
+        angle_degrees=angle_degrees * (2.0 * u[1] - 1.0),
+    )
+
+
+def apply_move(
+    tensor: Float[Tensor, "batch channel *space"], move: Move, mode: Literal["linear", "nearest"] = "linear"
+) -> Float[Tensor, "batch channel *space"]:
+    """Move all samples of a tensor in the same way; differentiable, the size stays.
+
+    Flips and quarter turns only put voxels elsewhere; scale and rotation together are one interpolation. What comes
+    from outside the image is 0: moving a region mask (or ones) with the same `Move` tells where the result is valid.
+
+    Args:
+        tensor: Images, maps or masks as floats, in two or three dimensions.
+        move: The movement.
+        mode: "linear" for images and maps, "nearest" for labels.
+
+    Raises:
+        ValueError: The move has other dimensions, or odd quarter turns in a plane of unequal sides.
+    """
+    if tensor.ndim - 2 != move.dimensions:
+        raise ValueError(f"a {move.dimensions}-D move cannot move a tensor of shape {tuple(tensor.shape)}")
+    if move.inverted:
+        return replace_voxels(interpolated(tensor, move, mode), move)
+    return interpolated(replace_voxels(tensor, move), move, mode)
+
+
+def apply_moves(
+    tensor: Float[Tensor, "batch channel *space"], moves: Sequence[Move], mode: Literal["linear", "nearest"] = "linear"
+) -> Float[Tensor, "batch channel *space"]:
+    """Move each sample by its own move, else as `apply_move`.
+
+    Raises:
+        ValueError: Not one move per sample.
+    """
+    if len(moves) != len(tensor):
+        raise ValueError(f"{len(moves)} moves for {len(tensor)} samples")
+    return torch.cat([apply_move(tensor[i : i + 1], move, mode) for i, move in enumerate(moves)])
+
+
+def replace_voxels(tensor: Tensor, move: Move) -> Tensor:
+    """The exact part of a move: flips and quarter turns, backwards if it is inverted."""
+    first, second = (axis + 2 for axis in move.plane)
+    if move.quarters % 2 and tensor.shape[first] != tensor.shape[second]:
+        raise ValueError(f"quarter turns need equal sides in plane {move.plane}, not {tuple(tensor.shape[2:])}")
+    mirrored = [axis + 2 for axis, flip in enumerate(move.flips) if flip]
+
+    def mirror(t: Tensor) -> Tensor:
+        return t.flip(mirrored) if mirrored else t
+
+    def turn(t: Tensor) -> Tensor:
+        quarters = -move.quarters if move.inverted else move.quarters
+        return torch.rot90(t, quarters, (first, second)) if quarters else t
+
+    steps: tuple[Callable[[Tensor], Tensor], ...] = (turn, mirror) if move.inverted else (mirror, turn)
+    for step in steps:
+        tensor = step(tensor)
+    return tensor
+
+
+def interpolated(tensor: Tensor, move: Move, mode: Literal["linear", "nearest"]) -> Tensor:
+    """The affine part of a move: scale, then rotation, by one interpolation; zeros come from outside."""
+    if move.exact:
+        return tensor
+    # Where to look: a voxel's new place is matrix @ place, so its value stands at matrix^-1 @ place.
+    matrix = affine_matrix(move)
+    look = matrix if move.inverted else torch.linalg.inv(matrix)
+    exact = torch.promote_types(tensor.dtype, torch.float32)
+    sides = torch.tensor(tensor.shape[2:], dtype=torch.float64)
+    # grid_sample counts places in half sides from the centre, and axes from the last.
+    look = (look * sides[None, :] / sides[:, None]).flip(0, 1)
+    theta = F.pad(look, (0, 1)).expand(len(tensor), -1, -1).to(tensor.device, exact)
+    grid = F.affine_grid(theta, list(tensor.shape), align_corners=False)
+    kind = "bilinear" if mode == "linear" else "nearest"  # torch says bilinear in 3-D too
+    moved = F.grid_sample(tensor.to(exact), grid, mode=kind, padding_mode="zeros", align_corners=False)
+    return moved.to(tensor.dtype)
+
+
+def affine_matrix(move: Move) -> Tensor:
+    """Rotation times scale of a move, forwards, in (z, y, x) voxels about the centre, as float64."""
+    angle = math.radians(move.angle_degrees)
+    if move.dimensions == 2:
+        rotation = torch.tensor(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64
+        )
+    else:  # Rodrigues: 1 + sin(angle) K + (1 - cos(angle)) K^2, K the cross product with the axis
+        a, b, c = move.axis or (1.0, 0.0, 0.0)
+        cross = torch.tensor([[0.0, -c, b], [c, 0.0, -a], [-b, a, 0.0]], dtype=torch.float64)
+        rotation = torch.eye(3, dtype=torch.float64) + math.sin(angle) * cross
+        rotation = rotation + (1.0 - math.cos(angle)) * cross @ cross
+    scales = move.scales or (1.0,) * move.dimensions
+    return rotation @ torch.diag(torch.tensor(scales, dtype=torch.float64))
+
+
+def draw_intensity(
+    generator: torch.Generator,
+    gamma_range: tuple[float, float] = (0.8, 1.25),
+    gain_range: tuple[float, float] = (0.9, 1.1),
+    largest_shift: float = 0.05,
+    largest_noise: float = 0.02,
+) -> Intensity:
+    """Draw a change of grey values: gamma and gain uniform in their logarithms, shift and noise uniform."""
+    u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    gamma, gain = (
+        math.exp(math.log(low) + math.log(high / low) * value)
+        for (low, high), value in ((gamma_range, u[0]), (gain_range, u[1]))
+    )
+    return Intensity(gamma, gain, largest_shift * (2.0 * u[2] - 1.0), largest_noise * u[3], seed)
+
+
+def apply_intensity(
+    image: Float[Tensor, "batch channel *space"], intensity: Intensity
+) -> Float[Tensor, "batch channel *space"]:
+    """Change grey values in [0, 1]; the result is in [0, 1]. Background set to zero before must be set so again."""
+    changed = intensity.gain * image.clamp(0.0, 1.0) ** intensity.gamma + intensity.shift
+    if intensity.noise:
+        # Drawn on the CPU, so that every device adds the same noise.
+        source = torch.Generator().manual_seed(intensity.noise_seed)
+        noise = torch.randn(image.shape, generator=source, dtype=torch.float32)
+        changed = changed + intensity.noise * noise.to(image.device, image.dtype)
+    return changed.clamp(0.0, 1.0)
