@@ -51,20 +51,22 @@ class Move:
 
 @dataclass(frozen=True)
 class Intensity:
-    """A change of grey values in [0, 1]: gain * v^gamma + shift + noise, clamped to [0, 1].
+    """A change of grey values in [0, 1], per sample: gain * v^gamma + shift + noise, clamped to [0, 1].
+
+    Each amount has one value per sample, or one for all.
 
     Attributes:
-        gamma: Exponent; below 1 brightens.
+        gamma: Exponents; below 1 brightens.
         gain: Contrast.
         shift: Brightness.
-        noise: Standard deviation of Gaussian noise.
+        noise: Standard deviations of Gaussian noise.
         noise_seed: What the noise is drawn from.
     """
 
-    gamma: float = 1.0
-    gain: float = 1.0
-    shift: float = 0.0
-    noise: float = 0.0
+    gamma: tuple[float, ...] = (1.0,)
+    gain: tuple[float, ...] = (1.0,)
+    shift: tuple[float, ...] = (0.0,)
+    noise: tuple[float, ...] = (0.0,)
     noise_seed: int = 0
 
 
@@ -200,29 +202,45 @@ def affine_matrix(move: Move) -> Tensor:
 
 def draw_intensity(
     generator: torch.Generator,
+    samples: int = 1,
     gamma_range: tuple[float, float] = (0.8, 1.25),
     gain_range: tuple[float, float] = (0.9, 1.1),
     largest_shift: float = 0.05,
     largest_noise: float = 0.02,
 ) -> Intensity:
-    """Draw a change of grey values: gamma and gain uniform in their logarithms, shift and noise uniform."""
-    u = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+    """Draw a change of grey values: gamma and gain uniform in their logarithms, shift and noise uniform.
+
+    Args:
+        generator: Source of all draws.
+        samples: How many to draw for; one draw serves a whole batch.
+        gamma_range: Lowest and highest exponent.
+        gain_range: Lowest and highest contrast.
+        largest_shift: Largest change of brightness to either side.
+        largest_noise: Largest standard deviation of the noise.
+    """
+    u = torch.rand(4, samples, generator=generator, dtype=torch.float64)
     seed = int(torch.randint(2**62, (1,), generator=generator))
-    gamma, gain = (
-        math.exp(math.log(low) + math.log(high / low) * value)
-        for (low, high), value in ((gamma_range, u[0]), (gain_range, u[1]))
-    )
-    return Intensity(gamma, gain, largest_shift * (2.0 * u[2] - 1.0), largest_noise * u[3], seed)
+    gamma, gain = (low * (high / low) ** values for (low, high), values in ((gamma_range, u[0]), (gain_range, u[1])))
+    amounts = (gamma, gain, largest_shift * (2.0 * u[2] - 1.0), largest_noise * u[3])
+    return Intensity(*(tuple(each.tolist()) for each in amounts), noise_seed=seed)
 
 
 def apply_intensity(
     image: Float[Tensor, "batch channel *space"], intensity: Intensity
 ) -> Float[Tensor, "batch channel *space"]:
-    """Change grey values in [0, 1]; the result is in [0, 1]. Background set to zero before must be set so again."""
-    changed = intensity.gain * image.clamp(0.0, 1.0) ** intensity.gamma + intensity.shift
-    if intensity.noise:
+    """Change grey values in [0, 1]; the result is in [0, 1]. Background set to zero before must be set so again.
+
+    Raises:
+        RuntimeError: The change was drawn for another number of samples.
+    """
+    gamma, gain, shift, noise = (
+        torch.tensor(amounts, dtype=image.dtype, device=image.device).reshape(-1, *[1] * (image.ndim - 1))
+        for amounts in (intensity.gamma, intensity.gain, intensity.shift, intensity.noise)
+    )
+    changed = gain * image.clamp(0.0, 1.0) ** gamma + shift
+    if any(intensity.noise):
         # Drawn on the CPU, so that every device adds the same noise.
         source = torch.Generator().manual_seed(intensity.noise_seed)
-        noise = torch.randn(image.shape, generator=source, dtype=torch.float32)
-        changed = changed + intensity.noise * noise.to(image.device, image.dtype)
+        drawn = torch.randn(image.shape, generator=source, dtype=torch.float32)
+        changed = changed + noise * drawn.to(image.device, image.dtype)
     return changed.clamp(0.0, 1.0)

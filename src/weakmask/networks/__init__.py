@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from weakmask.errors import UserError
 from weakmask.networks.unet import UNet
 
 NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}
@@ -14,11 +13,11 @@ def build_network(name: str, arguments: Mapping[str, object]) -> nn.Module:
     """The network of a name, built with the arguments that a configuration or a weights file records.
 
     Raises:
-        UserError: The name or an argument is unknown, or a value is out of range.
+        ValueError: The name or an argument is unknown, or a value is out of range.
     """
     if name not in NETWORKS:
-        raise UserError(f"network {name!r} is unknown, expected one of {', '.join(NETWORKS)}; correct the name")
+        raise ValueError(f"network {name!r} is unknown, expected one of {', '.join(NETWORKS)}")
     try:
         return NETWORKS[name](**arguments)
     except (TypeError, ValueError) as error:
-        raise UserError(f"network {name!r} cannot be built from {dict(arguments)}: {error}") from error
+        raise ValueError(f"network {name!r} cannot be built from {dict(arguments)}: {error}") from error
