@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from weakmask.scoring.severity import CT_SEVERITY, read_score_map
+
 PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "src" / "weakmask"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").rglob("*.md"))]
@@ -47,9 +49,15 @@ def test_the_design_page_names_every_room():
     assert folders == set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
 
+def blocks(page: Path, language: str) -> list[str]:
+    """The page's fenced blocks in a language, a pattern."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 def shell_lines(page: Path) -> Iterator[str]:
-    """The commands in the page's fenced blocks, without prompts and comments, continuation lines joined."""
-    for block in re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    """The commands in the page's fenced blocks, without prompts, continuation lines joined."""
+    for block in blocks(page, "[a-z]*"):
         for line in block.replace("\\\n", " ").splitlines():
             yield line.strip().removeprefix("$ ")
 
@@ -83,6 +91,31 @@ def refusal(command: Any, words: list[str]) -> str:
     except Exception as error:  # noqa: BLE001  typer keeps its exceptions under names that are not public
         return "" if type(error).__name__ in {"BadParameter", "Exit"} else f"{type(error).__name__}: {error}"
     return ""
+
+
+IMPORTS = sorted(
+    {
+        line
+        for page in PAGES
+        for block in blocks(page, "python")
+        for line in block.splitlines()
+        if line.startswith(("import weakmask", "from weakmask"))
+    }
+)
+
+
+@pytest.mark.parametrize("line", IMPORTS)
+def test_documented_imports_are_real(line: str):
+    found: dict[str, Any] = {}
+    exec(line, found)
+    assert found.keys() > {"__builtins__"}
+
+
+def test_the_cohort_page_shows_the_default_score_map(tmp_path: Path):
+    shown = next(block for block in blocks(PROJECT / "docs" / "cohort.md", "yaml") if block.startswith("name:"))
+    file = tmp_path / "scores.yaml"
+    file.write_text(shown, encoding="utf-8")
+    assert read_score_map(file).intervals == CT_SEVERITY.intervals
 
 
 @pytest.mark.parametrize("target", TARGETS)
