@@ -1,1 +1,33 @@
-"""A folder is a paper; its files are its stages."""
+"""A folder is a paper; its files are its stages. This table is what the command line, docs and tests read."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a reader needs to choose a method; the module itself is imported only when it is used.
+
+    Attributes:
+        title: In plain words.
+        paper: The source.
+        labels: The weak labels it learns from.
+        module: Holds STAGES, the settings class and `conclude`.
+        settings: Name of the settings class in the module.
+    """
+
+    title: str
+    paper: str
+    labels: str
+    module: str
+    settings: str
+
+
+METHODS = {
+    "dram": MethodCard(
+        title="lesion masks from a severity score per region",
+        paper="Xie et al. 2021, arXiv 2105.11748",
+        labels="an interval of the lesion fraction per region (0-5 per lobe)",
+        module="weakmask.methods.dram",
+        settings="DramSettings",
+    ),
+}

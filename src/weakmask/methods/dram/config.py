@@ -75,8 +75,10 @@ class RegressionSettings(Settings):
     steps: Annotated[int, Field(ge=1)] = Field(
         default=30_000, description="optimiser steps (C: 200 epochs of 1200 draws)"
     )
-    batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per forward pass (C)")
-    accumulate: Annotated[int, Field(ge=1)] = Field(default=1, description="forward passes per optimiser step")
+    batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per optimiser step (C)")
+    accumulate: Annotated[int, Field(ge=1)] = Field(
+        default=1, description="parts that a batch is cut into, to save memory"
+    )
     optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C) or sgd with momentum 0.9 (P)")
     learning_rate: Positive = Field(default=1e-4, description="adam 1e-4 (C); the paper's sgd: 1e-5")
     schedule: Literal["constant", "cosine", "poly"] = Field(
@@ -92,7 +94,9 @@ class RegressionSettings(Settings):
     keep: Literal["best", "last"] = Field(default="best", description="checkpoint that becomes the model")
     validate_every: Annotated[int, Field(ge=1)] = Field(default=500, description="steps between validations")
     checkpoint_every: Annotated[int, Field(ge=1)] = Field(default=250, description="steps between resume points")
-    precision: Literal["auto", "32", "bf16"] = Field(default="auto", description="auto: bfloat16 where it is faster")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
+        default="auto", description="auto: bfloat16 where it is faster"
+    )
 
 
 class MapSettings(Settings):

@@ -1,0 +1,245 @@
+"""The command line: verbs to functions, nothing else. Exit codes: 0 done, 2 the user's fault, 1 ours."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from weakmask import __version__
+from weakmask.errors import UserError
+
+app = typer.Typer(
+    name="weakmask",
+    help="Segmentation networks from the weak labels that radiologists already write down.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Start with `weakmask demo`, then `weakmask check` on a cohort of your own. Not for clinical use.",
+)
+out = Console()
+err = Console(stderr=True)
+
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: --set regression.steps=500")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result on the same machine.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+def main() -> None:
+    """Run a verb; a user's fault is one clean line and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; the same command goes on from here", highlight=False)
+        sys.exit(130)
+
+
+def _version(*, value: bool) -> None:
+    if value:
+        out.print(f"weakmask {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Segmentation networks from the weak labels that radiologists already write down."""
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")] = Path("runs/demo"),
+    seed: Seed = 0,
+) -> None:
+    """Phantoms -> train -> judge -> segment -> report: everything once, on a CPU, in minutes."""
+    from weakmask.methods.demo import run_demo
+
+    _print_summary(run_demo(folder, seed))
+    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def phantom(
+    folder: Annotated[Path, typer.Argument(help="The cohort folder to make.")],
+    scans: Annotated[int, typer.Option(min=1, help="How many scans.")] = 32,
+    seed: Seed = 0,
+    size: Annotated[tuple[int, int, int], typer.Option(help="Voxels: z y x.")] = (160, 192, 192),
+    spacing: Annotated[tuple[float, float, float], typer.Option(help="Voxel size in mm: z y x.")] = (2.0, 2.0, 2.0),
+    reader_noise: Annotated[float, typer.Option(min=0, max=1, help="Chance that a score is read one off.")] = 0.0,
+) -> None:
+    """Make a cohort of chest CT phantoms with lobes, lesions, scores and the whole truth."""
+    from weakmask.datasets.phantom_cohort import write_phantom_cohort
+
+    write_phantom_cohort(folder, scans, seed, size, spacing, reader_noise=reader_noise)
+    out.print(f"{scans} scans in {folder}; next: weakmask check {folder}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A cohort folder: images/, scores.csv, regions/.")],
+    as_json: Json = False,
+) -> None:
+    """Read a whole cohort and list every fault with the file's name and what to do."""
+    from weakmask.datasets.case import NoUsableScanError
+    from weakmask.datasets.cohort import check_cohort
+
+    try:
+        cohort = check_cohort(folder)
+    except NoUsableScanError as error:
+        _print_faults(error.faults)
+        raise
+    if as_json:
+        faults = [{"scan": f.scan, "file": str(f.file), "message": f.message, "fatal": f.fatal} for f in cohort.faults]
+        out.print_json(json.dumps({"scans": [case.name for case in cohort.cases], "faults": faults}))
+    else:
+        _print_faults(cohort.faults)
+        regions = sum(len(case.scores) for case in cohort.cases)
+        out.print(f"{len(cohort.cases)} scans with {regions} scored regions are good", highlight=False)
+    if any(fault.fatal for fault in cohort.faults):
+        raise typer.Exit(2)
+
+
+@app.command()
+def methods(as_json: Json = False) -> None:
+    """List the methods, their papers and the labels they learn from."""
+    from weakmask.methods import METHODS
+
+    if as_json:
+        cards = {n: {"title": c.title, "paper": c.paper, "labels": c.labels} for n, c in METHODS.items()}
+        out.print_json(json.dumps(cards))
+        return
+    table = Table("method", "what it makes", "learns from", "paper")
+    for name, card in METHODS.items():
+        table.add_row(name, card.title, card.labels, card.paper)
+    out.print(table)
+
+
+@app.command()
+def show(
+    config: Annotated[Path, typer.Argument(help="A YAML config.")],
+    overrides: Overrides = None,
+) -> None:
+    """Print a config resolved and complete, every setting with what it means."""
+    from weakmask.config import to_yaml
+
+    _, settings = _load(config, overrides)
+    out.print(to_yaml(settings), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="A YAML config, for example configs/dram_ct.yaml.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")],
+    overrides: Overrides = None,
+) -> None:
+    """Train a method stage by stage; after any interruption the same command goes on where it stopped."""
+    from weakmask.pipeline import run_stages
+
+    module, settings = _load(config, overrides)
+    run_stages(module.STAGES, folder, settings)
+    _print_summary(module.conclude(folder, settings))
+    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A run folder or a model.safetensors file.")],
+    scans: Annotated[list[Path], typer.Argument(help="Images, DICOM folders, or folders of scans.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Where masks, scores.csv and report.html go.")],
+    regions: Annotated[
+        Path | None, typer.Option(help="Region mask, or a folder of them; without: the lungs by threshold.")
+    ] = None,
+    numbering: Annotated[
+        str | None, typer.Option(help="Whose region numbers the masks carry: lungmask, totalsegmentator, ...")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
+    from weakmask.methods.prediction import RegionSource
+    from weakmask.methods.prediction import predict as predict_scans
+
+    failures = predict_scans(model, scans, folder, RegionSource(regions, numbering), device)
+    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    if failures:
+        err.print(f"{len(failures)} scans were left out", highlight=False)
+        raise typer.Exit(2)
+
+
+@app.command()
+def evaluate(
+    masks: Annotated[Path, typer.Argument(help="Predicted masks: NAME.nii.gz, or NAME/mask.nii.gz.")],
+    cohort: Annotated[Path, typer.Argument(help="The cohort with lesions/ as truth.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Where results.csv and summary.csv go.")],
+    name: Annotated[str, typer.Option(help="The method's name in the tables.")] = "prediction",
+    as_json: Json = False,
+) -> None:
+    """Judge masks of any tool against a cohort's truth: overlap per scan and pooled, and agreement of scores."""
+    from weakmask.methods.foreign_masks import evaluate_masks
+
+    summary = evaluate_masks(masks, cohort, folder, name)
+    if as_json:
+        out.print_json(summary.to_json(orient="records"))
+    else:
+        _print_summary(summary)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run folder that `weakmask train` left.")]) -> None:
+    """Write a run's report.html again."""
+    from weakmask.config import parse, read_yaml
+    from weakmask.pipeline import read_manifest
+
+    read_manifest(run)
+    values = read_yaml(run / "config.yaml")
+    module, settings_class = _method(values, str(run / "config.yaml"))
+    module.conclude(run, parse(settings_class, values, str(run / "config.yaml")))
+    out.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+def _load(config: Path, overrides: list[str] | None) -> tuple:
+    """The method's module and the typed settings of a config file."""
+    from weakmask.config import parse, read_yaml, with_overrides
+
+    values = with_overrides(read_yaml(config), overrides or [])
+    module, settings_class = _method(values, str(config))
+    return module, parse(settings_class, values, str(config))
+
+
+def _method(values: dict, source: str) -> tuple:
+    from weakmask.methods import METHODS
+
+    name = values.get("method")
+    if name not in METHODS:
+        raise UserError(f"{source}: method is {name!r}; expected one of {', '.join(METHODS)}")
+    card = METHODS[name]
+    module = import_module(card.module)
+    return module, getattr(module, card.settings)
+
+
+def _print_faults(faults) -> None:  # noqa: ANN001 (the cohort's classes are imported where they are used)
+    for fault in faults:
+        kind = "[red]left out[/]" if fault.fatal else "[yellow]note[/]"
+        err.print(f"{kind} {escape(fault.message)}", highlight=False, soft_wrap=True)
+
+
+def _print_summary(summary) -> None:  # noqa: ANN001 (pandas is not imported for a --help)
+    table = Table(*summary.columns)
+    for _, row in summary.iterrows():
+        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+    out.print(table)
+
+
+if __name__ == "__main__":
+    main()

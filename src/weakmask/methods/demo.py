@@ -1,0 +1,58 @@
+"""Everything once, on phantoms: make a cohort, train dRAM from its scores, judge it, segment one scan, tell."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from weakmask.datasets.phantom_cohort import write_phantom_cohort
+from weakmask.methods.dram import STAGES, DramSettings, conclude
+from weakmask.methods.dram.config import (
+    DataSettings,
+    LossSettings,
+    MapSettings,
+    NetworkSettings,
+    PrepareSettings,
+    RegressionSettings,
+)
+from weakmask.methods.prediction import RegionSource, predict
+from weakmask.pipeline import run_stages
+from weakmask.progress import console
+
+TRAINING_SCANS, TEST_SCANS = 28, 8
+SHAPE, SPACING_MM = (100, 112, 128), (3.2, 3.2, 3.0)
+TEST_SEED = 10_000  # test phantoms come from seeds that no training cohort of the demo reaches
+
+
+def demo_settings(phantoms: Path, seed: int) -> DramSettings:
+    """The settings of dRAM cut down to minutes on two cores: a narrow network, small crops, one scale."""
+    return DramSettings(
+        seed=seed,
+        device="cpu",
+        data=DataSettings(cohort=phantoms / "training", test=phantoms / "test", validation=0.1),
+        prepare=PrepareSettings(spacing_mm=None, crop_shape=(40, 40, 40)),
+        network=NetworkSettings(width=8),
+        losses=LossSettings(equivariance=0.0, entropy=0.0),
+        regression=RegressionSettings(
+            steps=500, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=100
+        ),
+        maps=MapSettings(scales=(1.0,)),
+    )
+
+
+def run_demo(run: Path, seed: int) -> pd.DataFrame:
+    """Run the demo into `run`, its phantoms beside it in `run`-phantoms; returns the summary.
+
+    Raises:
+        UserError: The folder cannot be written or holds a run with other settings.
+    """
+    phantoms = run.with_name(f"{run.name}-phantoms")
+    for name, scans, first in (("training", TRAINING_SCANS, seed), ("test", TEST_SCANS, seed + TEST_SEED)):
+        if not (phantoms / name).exists():
+            console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
+            write_phantom_cohort(phantoms / name, scans, first, SHAPE, SPACING_MM)
+    settings = demo_settings(phantoms, seed)
+    run_stages(STAGES, run, settings)
+    summary = conclude(run, settings)
+    scan = min((phantoms / "test" / "images").iterdir())
+    predict(run, [scan], run / "one-scan", RegionSource(phantoms / "test" / "regions"), device="cpu")
+    return summary

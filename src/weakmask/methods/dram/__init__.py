@@ -1,0 +1,29 @@
+"""Dense regression activation maps: from a severity score per region to a lesion mask.
+
+Xie, Jacobs, Charbonnier, van Ginneken, "Dense Regression Activation Maps For Lesion Segmentation in CT scans of
+COVID-19 patients", 2021, arXiv 2105.11748. The files are the stages, in this order:
+
+prepare      cohort -> one crop per scored region
+regression   crops and score intervals -> network (interval regression, equivariance, entropy)
+maps         network -> model file; model and scans -> averaged activation maps, masks and scores
+judging      masks against truth, beside three baselines that need no network -> results.csv, summary.csv
+telling      the run for a person -> report.html
+"""
+
+from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.judging import judge
+from weakmask.methods.dram.maps import maps, model
+from weakmask.methods.dram.prepare import prepare
+from weakmask.methods.dram.regression import regression
+from weakmask.methods.dram.telling import conclude
+from weakmask.pipeline import Stage
+
+STAGES = (
+    Stage("01-prepare", prepare),
+    Stage("02-regression", regression, goes_on=True),
+    Stage("03-model", model),
+    Stage("04-maps", maps),
+    Stage("05-judging", judge),
+)
+
+__all__ = ["STAGES", "DramSettings", "conclude"]

@@ -1,0 +1,112 @@
+"""Stages 3 and 4: the model file with its threshold; maps, masks and scores of the scans that are judged."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from weakmask.datasets.case import Case
+from weakmask.errors import UserError
+from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.crops import OUTSIDE
+from weakmask.methods.dram.model import DramModel, load_model, save_model
+from weakmask.methods.dram.predict import Prediction, crop_map, predict_scan
+from weakmask.methods.dram.prepare import SPACING_COLUMNS, read_case, read_usable
+from weakmask.methods.thresholds import choose_fixed_threshold, value_histogram
+from weakmask.networks import build_network
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.scoring.severity import ScoreMap
+from weakmask.training.checkpoints import load_weights
+from weakmask.volume.files import read_volume, write_volume
+
+MODEL = "model.safetensors"
+
+
+def model(work: Work) -> None:
+    """Stage 3: write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
+    config: DramSettings = work.config
+    state, header = load_weights(work.run / "02-regression" / f"{config.regression.keep}.safetensors")
+    network = build_network(header["network"], header["arguments"])
+    network.load_state_dict(state)
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
+    cohort = read_usable(config.data.cohort, work)
+    spacing = [float(v) for v in index[list(SPACING_COLUMNS)].median()]
+    names = {str(k): v for k, v in index.groupby("region")["name"].first().items()}
+    trained_on = {"region_names": names, "crop_spacing_mm": spacing, "scans": int(index["scan"].nunique())}
+    threshold = config.maps.threshold
+    path = work.out / MODEL
+    first = 0.5 if threshold == "scores" else threshold
+    save_model(path, network, config, threshold=first, score_map=cohort.score_map, trained_on=trained_on)
+    if threshold == "scores":
+        chosen = _threshold_from_scores(work, load_model(path, device_of(config.device)), index, cohort.score_map)
+        work.note(f"threshold of the map chosen on the training scores: {chosen:.3f}")
+        save_model(path, network, config, threshold=chosen, score_map=cohort.score_map, trained_on=trained_on)
+
+
+def maps(work: Work) -> None:
+    """Stage 4: activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
+    config: DramSettings = work.config
+    trained = load_model(work.run / "03-model" / MODEL, device_of(config.device))
+    rows: list[dict[str, object]] = []
+    cases, names = judged_cases(work)
+    for case in track(cases, "maps", len(cases)):
+        try:
+            image, regions = read_case(case, work)
+        except UserError as error:
+            work.note(f"left out {case.name}: {error}")
+            continue
+        found = predict_scan(trained, image, regions)
+        write_volume(found.activation, work.out / "activation" / f"{case.name}.nii.gz")
+        write_volume(found.mask, work.out / "masks" / f"{case.name}.nii.gz")
+        rows += score_rows(case.name, found, names, case.scores)
+    if not rows:
+        raise UserError("no scan to judge: give data.test, or a larger data.validation")
+    pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)
+
+
+def judged_cases(work: Work) -> tuple[list[Case], dict[int, str]]:
+    """The scans that are judged, and the names of their regions."""
+    config: DramSettings = work.config
+    if config.data.test is not None:
+        cohort = read_usable(config.data.test, work)
+        return list(cohort.cases), dict(cohort.region_names)
+    cohort = read_usable(config.data.cohort, work)
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
+    held_out = set(index.loc[index["split"] == "validation", "scan"])
+    return [case for case in cohort.cases if case.name in held_out], dict(cohort.region_names)
+
+
+def score_rows(
+    scan: str, found: Prediction, names: dict[int, str], given: dict[int, int] | None = None
+) -> list[dict[str, object]]:
+    """One row per region: scan, region, fraction, score_predicted, score_given (empty where none was)."""
+    return [
+        {
+            "scan": scan,
+            "region": names.get(label, str(label)),
+            "fraction": round(found.fractions[label], 6),
+            "score_predicted": found.scores[label],
+            "score_given": (given or {}).get(label),
+        }
+        for label in sorted(found.fractions)
+    ]
+
+
+def device_of(name: str) -> torch.device:
+    """The device for inference: auto is CUDA, then Apple's, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _threshold_from_scores(work: Work, trained: DramModel, index: pd.DataFrame, score_map: ScoreMap) -> float:
+    """The threshold of the averaged map at which the training regions' fractions fit their intervals best."""
+    training = index[index["split"] == "training"]
+    edges = np.linspace(0.0, 1.0, 201)
+    histograms = []
+    for file in track(training["file"], "threshold", len(training)):
+        crop = read_volume(work.run / "01-prepare" / file)
+        histograms.append(value_histogram(crop_map(trained, crop)[crop.voxels != OUTSIDE], edges))
+    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].to_numpy(), score_map)

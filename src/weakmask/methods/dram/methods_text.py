@@ -1,0 +1,66 @@
+"""The methods paragraph of a run, written from its resolved settings, for a paper's draft."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from weakmask.methods.dram.config import DramSettings
+
+CITATION = (
+    "Xie W, Jacobs C, Charbonnier J-P, van Ginneken B. Dense Regression Activation Maps For Lesion Segmentation in CT "
+    "scans of COVID-19 patients. arXiv 2105.11748, 2021."
+)
+
+
+def methods_text(config: DramSettings, manifest: Mapping[str, Any]) -> str:
+    """Paragraphs that say what was done with which numbers.
+
+    Args:
+        config: The resolved settings.
+        manifest: The run's manifest; empty where there is none.
+    """
+    version = f" (weakmask {manifest['weakmask']})" if "weakmask" in manifest else ""
+    return "\n\n".join([_preparation(config), _training(config) + version + ".", _inference(config), CITATION])
+
+
+def _preparation(config: DramSettings) -> str:
+    prepare = config.prepare
+    grid = f"were resampled to {prepare.spacing_mm} mm and " if prepare.spacing_mm else ""
+    low, high = prepare.window
+    shape = " x ".join(str(side) for side in prepare.crop_shape)
+    return (
+        f"Scans {grid}cropped around each scored region with a margin of {prepare.margin_mm:g} mm; crops were resized "
+        f"to {shape} voxels, grey values clamped to [{low:g}, {high:g}] and rescaled to [0, 1], and voxels outside the "
+        "region set to zero."
+    )
+
+
+def _training(config: DramSettings) -> str:
+    losses, settings = config.losses, config.regression
+    dimensions = 2 if config.prepare.crop_shape[0] == 1 else 3
+    terms = [f"interval regression of the mean activation inside the region (weight {losses.regression:g})"]
+    if losses.equivariance:
+        terms.append(
+            f"equivariance under resizing by {losses.move_scale[0]:g}-{losses.move_scale[1]:g} and rotation within "
+            f"{losses.move_degrees:g} degrees (weight {losses.equivariance:g})"
+        )
+    if losses.entropy:
+        terms.append(f"binary entropy (weight {losses.entropy:g})")
+    drawing = "uniformly over the scores" if settings.sampling == "balanced" else "uniformly over the regions"
+    return (
+        f"A {dimensions}-D U-Net with {config.network.width} channels at its first level was trained on the scores "
+        f"alone with {', '.join(terms)}; regions were weighted by the inverse frequency of their "
+        f"score, drawn {drawing}, and "
+        f"{'augmented' if settings.augment else 'not augmented'}. It took {settings.steps} steps of {settings.batch} "
+        f"crops with {settings.optimiser} at a learning rate of {settings.learning_rate:g} ({settings.schedule}), "
+        f"seed {config.seed}"
+    )
+
+
+def _inference(config: DramSettings) -> str:
+    scales = ", ".join(f"{scale:g}" for scale in config.maps.scales)
+    chosen = config.maps.threshold
+    cut = "at the threshold that fits the training scores best" if chosen == "scores" else f"at {chosen:g}"
+    return (
+        f"Activation maps were averaged over the scales {scales}, put back onto the scan's own grid and cut {cut}. The "
+        "share of marked voxels in a region gave its severity score."
+    )

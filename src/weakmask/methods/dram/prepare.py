@@ -1,0 +1,106 @@
+"""Stage 1: cohort -> one crop per scored region, split into training and validation by patient."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.splits import hold_out, write_splits
+from weakmask.errors import UserError
+from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.crops import region_crops
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.lung_field import lung_field
+from weakmask.volume.volume import Volume
+
+SPACING_COLUMNS = ("spacing_mm_z", "spacing_mm_y", "spacing_mm_x")
+
+
+def prepare(work: Work) -> None:
+    """Write crops/*.nii and index.csv; a scan with a fault is left out and noted."""
+    config: DramSettings = work.config
+    cohort = read_usable(config.data.cohort, work)
+    work.hash_input(config.data.cohort / "scores.csv")
+    (work.out / "crops").mkdir()
+    rows = []
+    for case in track(cohort.cases, "crops", len(cohort.cases)):
+        try:
+            rows += _prepare_case(case, cohort, work)
+        except UserError as error:
+            work.note(f"left out {case.name}: {error}")
+    if not rows:
+        raise UserError(f"{config.data.cohort}: no scan could be prepared; run `weakmask check` on it")
+    split = hold_out(cohort.cases, config.seed, validation=config.data.validation, test=0.0)
+    write_splits([split], work.out / "splits.csv")
+    table = pd.DataFrame(rows)
+    held_out = set(split.validation)
+    table["split"] = ["validation" if scan in held_out else "training" for scan in table["scan"]]
+    table.to_csv(work.out / "index.csv", index=False)
+
+
+def read_usable(folder: Path, work: Work) -> Cohort:
+    """The good cases of a cohort; every fault is noted."""
+    cohort = read_cohort(folder)
+    for fault in cohort.faults:
+        work.note(f"{fault.scan or folder}: {fault.message}")
+    return cohort
+
+
+def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
+    """A case's image and regions; without a region mask, the lungs by threshold, saying so.
+
+    Raises:
+        UserError: A file is faulty, or the grids do not fit.
+    """
+    image = read_volume(case.image)
+    refuse_nonfinite(image, case.image)
+    if case.regions is None:
+        work.note(f"{case.name}: no region mask; left and right lung by threshold")
+        return image, lung_field(image)
+    regions = read_regions(case.regions, image)
+    return image, regions
+
+
+def read_regions(path: Path, image: Volume) -> Volume:
+    """A region mask on the image's own grid.
+
+    Raises:
+        UserError: The file is faulty or lies on another grid.
+    """
+    regions = read_volume(path, "label")
+    if not regions.geometry.same_grid(image.geometry):
+        raise UserError(
+            f"{path}: grid {regions.geometry.shape} at {regions.geometry.spacing_mm} mm is not the image's "
+            f"{image.geometry.shape} at {image.geometry.spacing_mm} mm; resample the mask onto the image"
+        )
+    # headers that differ by rounding must not let maps and images drift apart
+    return Volume(regions.voxels, image.geometry, "label")
+
+
+def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:
+    config: DramSettings = work.config
+    image, regions = read_case(case, work)
+    work.hash_input(case.image if case.image.is_file() else next(iter(sorted(case.image.iterdir()))))
+    rows = []
+    for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():
+        low, high = cohort.score_map.interval(case.scores[label])
+        file = Path("crops") / f"{case.name}_{label}.nii"
+        write_volume(crop, work.out / file)
+        rows.append(
+            {
+                "scan": case.name,
+                "region": label,
+                "name": cohort.region_names.get(label, str(label)),
+                "score": case.scores[label],
+                "low": low,
+                "high": high,
+                "file": str(file),
+                **dict(zip(SPACING_COLUMNS, crop.geometry.spacing_mm, strict=True)),
+            }
+        )
+    for label in sorted(set(case.scores) - {row["region"] for row in rows}):
+        work.note(f"{case.name}: region {label} has a score and no voxel in the mask; left out")
+    return rows

@@ -1,0 +1,163 @@
+"""Stage 2: crops and score intervals -> the regression network (section III-A-1 and III-A-2 of the paper)."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from weakmask.activation.dram import dense_regression_map
+from weakmask.datasets.augment import apply_intensity, apply_move, apply_moves, draw_intensity, draw_move
+from weakmask.errors import UserError
+from weakmask.losses import entropy, equivariance, interval_regression, inverse_frequency_weights, region_mean
+from weakmask.methods.dram.config import DramSettings, LossSettings
+from weakmask.methods.dram.crops import CropSet, load_crops
+from weakmask.methods.dram.model import network_arguments
+from weakmask.networks import build_network
+from weakmask.pipeline import Work
+from weakmask.training.fit import Plan, fit
+from weakmask.training.optimisers import build_optimiser
+from weakmask.training.sampling import balanced_batch, uniform_batch
+from weakmask.training.seeding import generator_for, seed_all
+
+Batch = dict[str, Tensor]
+
+
+def regression(work: Work) -> None:
+    """Train; leaves best.safetensors, last.safetensors and curves.csv."""
+    config: DramSettings = work.config
+    prepared = work.run / "01-prepare"
+    training = load_crops(prepared, "training", config.prepare)
+    validation = load_crops(prepared, "validation", config.prepare)
+    if len(training) == 0:
+        raise UserError(f"{config.data.cohort}: no training crops; run `weakmask check` on the cohort")
+    seed_all(config.seed)
+    arguments = network_arguments(config)
+    network = build_network("unet", arguments)
+    settings = config.regression
+    plan = Plan(
+        steps=settings.steps,
+        validate_every=settings.validate_every,
+        checkpoint_every=settings.checkpoint_every,
+        accumulate=settings.accumulate,
+        seed=config.seed,
+        schedule=settings.schedule,
+        average_decay=settings.average_decay,
+        device=config.device,
+        precision=settings.precision,
+        header={"network": "unet", "arguments": arguments},
+    )
+    optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
+    validate = Validation(validation, config) if len(validation) else None
+    fit(network, optimiser, BatchMaker(training, config), Objective(config), validate, work.out, plan)
+
+
+class BatchMaker:
+    """step -> batch, a pure function of the step, so that a resumed training sees the same batches."""
+
+    def __init__(self, crops: CropSet, config: DramSettings) -> None:
+        """Hold the crops and weigh their scores."""
+        self.crops, self.config = crops, config
+        self.scores = crops.table["score"].to_numpy()
+        self.intervals = intervals(crops.table, config.losses)
+        self.weights = score_weights(self.scores, config.losses.frequency_clamp)
+
+    def __call__(self, step: int) -> Batch:
+        """The crops of one step, augmented."""
+        settings, seed = self.config.regression, self.config.seed
+        if settings.sampling == "balanced":
+            rows = balanced_batch(self.scores, settings.batch, seed, step)
+        else:
+            rows = uniform_batch(len(self.scores), settings.batch, seed, step)
+        image, region = self.crops.image[rows].float(), self.crops.region[rows].float()
+        if settings.augment:
+            image, region = augmented(image, region, generator_for(seed, step, "augment"))
+        low, high = (bound[rows] for bound in self.intervals)
+        return {"image": image, "region": region, "low": low, "high": high, "weight": self.weights[rows]}
+
+
+def intervals(table: pd.DataFrame, losses: LossSettings) -> tuple[Tensor, Tensor]:
+    """Lower and upper lesion fraction of every crop."""
+    low = torch.tensor(table["low"].to_numpy(), dtype=torch.float32)
+    high = torch.tensor(np.maximum(table["high"].to_numpy(), losses.zero_upper), dtype=torch.float32)
+    return low, high
+
+
+def score_weights(scores: np.ndarray, clamp: tuple[float, float]) -> Tensor:
+    """The inverse frequency of each crop's score."""
+    weight_of = inverse_frequency_weights(scores.tolist(), *clamp)
+    return torch.tensor([weight_of[score] for score in scores.tolist()], dtype=torch.float32)
+
+
+def augmented(image: Tensor, region: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Flips, quarter turns, a little resizing and contrast stretching (section IV-A); outside stays zero.
+
+    The score survives: a resized region is still the whole region unless it leaves the crop, so it only shrinks.
+    """
+    dimensions, shape = image.ndim - 2, image.shape[2:]
+    draws = [
+        draw_move(generator, dimensions, scale_range=(0.85, 1.0), angle_degrees=0.0, shape=shape)
+        for _ in range(len(image))
+    ]
+    image, region = apply_moves(image, draws), apply_moves(region, draws, "nearest")
+    changed = [apply_intensity(one[None], draw_intensity(generator)) for one in image]
+    return torch.cat(changed) * region, region
+
+
+class Objective:
+    """network, batch, step -> the weighted losses (1), (2), (3) and their total."""
+
+    def __init__(self, config: DramSettings) -> None:
+        """Hold the settings."""
+        self.losses, self.seed = config.losses, config.seed
+
+    def __call__(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+        """The regression is averaged over both views when there are two, as in the authors' code."""
+        image, region = batch["image"], batch["region"]
+        settings = self.losses
+        logits = network(image).float()
+        activation = torch.sigmoid(logits) * region
+        found = {"regression": self._regression(activation, region, batch)}
+        if settings.equivariance:
+            generator = generator_for(self.seed, step, "equivariance")
+            move = draw_move(
+                generator, image.ndim - 2, settings.move_scale, settings.move_degrees, shape=image.shape[2:]
+            )
+            moved_region = apply_move(region, move, "nearest")
+            of_moved = dense_regression_map(network, apply_move(image, move, "linear") * moved_region, moved_region)
+            moved_map = apply_move(activation, move, "linear")
+            found["equivariance"] = equivariance(of_moved, moved_map, moved_region).mean()
+        if settings.entropy:
+            found["entropy"] = entropy(logits, region).mean()
+        total = torch.stack([getattr(settings, name) * value for name, value in found.items()]).sum()
+        return {**found, "total": total}
+
+    @staticmethod
+    def _regression(activation: Tensor, region: Tensor, batch: Batch) -> Tensor:
+        loss = interval_regression(region_mean(activation, region), batch["low"], batch["high"])
+        return (loss * batch["weight"]).mean()
+
+
+class Validation:
+    """network, step -> interval loss and agreement on the held-out crops; the score is the loss, negated."""
+
+    def __init__(self, crops: CropSet, config: DramSettings) -> None:
+        """Hold the crops; scores weigh equally, however many crops each has."""
+        self.crops, self.config = crops, config
+        self.low, self.high = intervals(crops.table, config.losses)
+        self.weights = score_weights(crops.table["score"].to_numpy(), (0.0, 1.0))
+
+    def __call__(self, network: nn.Module, step: int) -> dict[str, float]:  # noqa: ARG002 (the loop gives it)
+        """Evaluate in batches of the training's size."""
+        device = next(network.parameters()).device
+        size = self.config.regression.batch
+        fractions = []
+        with torch.no_grad():
+            for start in range(0, len(self.crops), size):
+                image = self.crops.image[start : start + size].float().to(device)
+                region = self.crops.region[start : start + size].float().to(device)
+                fractions.append(region_mean(dense_regression_map(network, image, region), region).cpu())
+        predicted = torch.cat(fractions)
+        loss = interval_regression(predicted, self.low, self.high)
+        inside = (predicted >= self.low) & (predicted <= self.high + 1e-2)
+        weighted = float((loss * self.weights).sum() / self.weights.sum())
+        return {"score": -weighted, "interval_loss": weighted, "inside_interval": float(inside.float().mean())}

@@ -1,0 +1,221 @@
+"""Scans in, masks, scores and a report out: what `weakmask predict` does, one scan after the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weakmask.atomic_write import atomic_file, unwritable
+from weakmask.errors import UserError
+from weakmask.methods.dram.maps import MODEL, device_of, score_rows
+from weakmask.methods.dram.model import DramModel, load_model
+from weakmask.methods.dram.predict import Prediction, predict_scan
+from weakmask.methods.dram.prepare import read_regions
+from weakmask.methods.dram.telling import prediction_page
+from weakmask.progress import console, track
+from weakmask.report.page import ScanView, write_report
+from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
+from weakmask.volume.lung_field import lung_field
+from weakmask.volume.regions import NUMBERINGS
+from weakmask.volume.volume import Volume
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class RegionSource:
+    """Where the regions of a prediction come from.
+
+    Attributes:
+        path: A mask for the one scan, or a folder of masks with the scans' names; None: the lungs by threshold.
+        numbering: The tool whose lobe numbers the masks carry; None: those the model was trained on.
+    """
+
+    path: Path | None = None
+    numbering: str | None = None
+
+
+def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSource, device: str = "auto") -> list[str]:
+    """Segment scans; one faulty scan is told in one line and the others go on.
+
+    One scan leaves mask.nii.gz, activation.nii.gz and regions.nii.gz in OUT; several leave a folder OUT/NAME/ each;
+    a picture leaves OUT/NAME.png. OUT/scores.csv and OUT/report.html speak of all.
+
+    Args:
+        model_path: A model file, or the run folder that holds one.
+        scans: Files, DICOM folders, or folders of scans.
+        out: The folder to write.
+        regions: Where the regions come from.
+        device: auto, cpu, cuda or mps.
+
+    Returns:
+        A line for every scan that failed.
+
+    Raises:
+        UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
+    """
+    model = load_model(model_file(model_path), device_of(device))
+    found = [path for scan in scans for path in find_scans(scan)]
+    if not found:
+        raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")
+    created = _open_output(out)
+    rows: list[dict[str, object]] = []
+    views: list[tuple[int, Callable[[], ScanView]]] = []
+    failures: list[str] = []
+    for path in track(found, "scans", len(found)):
+        try:
+            new_rows, view = _segment(model, path, out, regions, alone=len(found) == 1)
+        except UserError as error:
+            failures.append(str(error))
+            if len(found) > 1:
+                console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
+        else:
+            rows += new_rows
+            views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
+    if not rows:
+        if created:
+            out.rmdir()
+        raise UserError(failures[0] if len(found) == 1 else f"all {len(found)} scans failed; the first: {failures[0]}")
+    scores = pd.DataFrame(rows).drop(columns="score_given")
+    with atomic_file(out / "scores.csv") as temporary:
+        scores.to_csv(temporary, index=False)
+    severest_first = [view for _, view in sorted(views, key=lambda pair: -pair[0])]
+    write_report(out / "report.html", prediction_page(model, model_path, scores, severest_first, failures))
+    return failures
+
+
+def model_file(path: Path) -> Path:
+    """The model file of a run folder, or the path itself.
+
+    Raises:
+        UserError: Nothing there, or a run that is not finished.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such model; expected a run folder or a .safetensors file")
+    if path.is_file():
+        return path
+    inside = path / "03-model" / MODEL
+    if not inside.exists():
+        raise UserError(f"{path}: holds no {inside.relative_to(path)}; expected a run whose training is complete")
+    return inside
+
+
+def find_scans(path: Path) -> list[Path]:
+    """The scans a path stands for: a file, a folder of DICOM files, or all of both kinds inside a folder.
+
+    Raises:
+        UserError: Nothing there.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; expected a scan")
+    if path.is_file():
+        return [path]
+    if _holds_dicom(path):
+        return [path]
+    scans = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.lower().endswith(tuple(IMAGE_SUFFIXES))]
+    for folder in sorted(p for p in path.iterdir() if p.is_dir()):
+        scans += find_scans(folder)
+    return scans
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Whether DICOM files lie directly in a folder: by suffix, or by the four letters of the preamble."""
+    for file in folder.iterdir():
+        if not file.is_file():
+            continue
+        if file.suffix.lower() == ".dcm":
+            return True
+        if not file.suffix or file.suffix[1:].isdigit():
+            with file.open("rb") as opened:
+                if opened.read(132)[128:] == b"DICM":
+                    return True
+    return False
+
+
+def _open_output(out: Path) -> bool:
+    """Find out before the work whether the folder can be written; returns whether it was made now."""
+    created = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".weakmask"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(unwritable(out, error)) from error
+    return created
+
+
+def _segment(
+    model: DramModel, path: Path, out: Path, source: RegionSource, *, alone: bool
+) -> tuple[list[dict[str, object]], Callable[[], ScanView]]:
+    """Segment one scan and write its files; gives its score rows and the way to show it in the report."""
+    image, found, rows = _segmented(model, path, source)
+    name = scan_name(path)
+    if path.suffix.lower() in PICTURES:
+        write_volume(found.mask, out / f"{name}.png")
+    else:
+        folder = out if alone else out / name
+        write_volume(found.mask, folder / "mask.nii.gz")
+        write_volume(found.activation, folder / "activation.nii.gz")
+        write_volume(found.regions, folder / "regions.nii.gz")
+    if alone:
+        return rows, lambda: _view(model, name, image, found, rows)
+    # of many scans only one is in memory at a time: those that the report shows are segmented once more
+    return rows, lambda: _view(model, name, *_segmented(model, path, source))
+
+
+def _segmented(
+    model: DramModel, path: Path, source: RegionSource
+) -> tuple[Volume, Prediction, list[dict[str, object]]]:
+    image = read_volume(path)
+    refuse_nonfinite(image, path)
+    regions, names = _regions(model, image, path, source)
+    present = {names.get(int(label), str(label)) for label in np.unique(regions.voxels) if label > 0}
+    if not present:
+        raise UserError(f"{path}: its region mask is empty; expected at least one labelled region")
+    found = predict_scan(model, image, regions, trained_regions=present <= set(model.region_names.values()))
+    return image, found, score_rows(scan_name(path), found, names)
+
+
+def _regions(model: DramModel, image: Volume, path: Path, source: RegionSource) -> tuple[Volume, dict[int, str]]:
+    """A scan's regions and the names of their labels."""
+    if source.path is None:
+        if path.suffix.lower() in PICTURES:
+            raise UserError(f"{path}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
+        return lung_field(image), _names("lungs")
+    file = source.path if source.path.is_file() else _mask_of(scan_name(path), source.path)
+    names = model.region_names if source.numbering is None else _names(source.numbering)
+    return read_regions(file, image), names
+
+
+def _names(numbering: str) -> dict[int, str]:
+    if numbering not in NUMBERINGS:
+        raise UserError(f"unknown numbering {numbering!r}; expected one of {', '.join(sorted(NUMBERINGS))}")
+    return {label: name for name, label in NUMBERINGS[numbering].items()}
+
+
+def _mask_of(name: str, folder: Path) -> Path:
+    """The mask of a scan in a folder of masks."""
+    for suffix in IMAGE_SUFFIXES:
+        if (folder / f"{name}{suffix}").exists():
+            return folder / f"{name}{suffix}"
+    raise UserError(f"{folder}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
+
+
+def _view(model: DramModel, name: str, image: Volume, found: Prediction, rows: list[dict[str, object]]) -> ScanView:
+    total = sum(found.scores.values())
+    return ScanView(
+        name=name,
+        image=image,
+        window_hu=model.prepare.window,
+        mask=found.mask,
+        activation=found.activation,
+        regions=found.regions,
+        headline=f"severity {total}",
+        rank=-total,
+        scores=pd.DataFrame(rows)[["region", "fraction", "score_predicted"]].rename(
+            columns={"score_predicted": "predicted"}
+        ),
+    )

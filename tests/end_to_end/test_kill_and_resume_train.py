@@ -1,0 +1,97 @@
+"""`weakmask train` killed with SIGKILL at ten random moments ends with the weights of an unbroken run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from weakmask.datasets.phantom_cohort import write_phantom_cohort
+
+from weakmask.config import to_yaml
+from weakmask.methods.dram.config import (
+    DataSettings,
+    DramSettings,
+    MapSettings,
+    NetworkSettings,
+    PrepareSettings,
+    RegressionSettings,
+)
+
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kill")
+    write_phantom_cohort(folder / "cohort", 5, 3, (40, 44, 48), (8.0, 8.0, 8.0), workers=1)
+    settings = DramSettings(
+        device="cpu",
+        data=DataSettings(cohort=folder / "cohort", validation=0.2),
+        prepare=PrepareSettings(spacing_mm=None, crop_shape=(16, 16, 16)),
+        network=NetworkSettings(width=2),
+        regression=RegressionSettings(
+            steps=60, batch=4, validate_every=10, checkpoint_every=1, average_decay=0.9, precision="32-true"
+        ),
+        maps=MapSettings(scales=(1.0,)),
+    )
+    path = folder / "config.yaml"
+    path.write_text(to_yaml(settings))
+    return path
+
+
+def start(config: Path, run: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "weakmask.cli", "train", str(config), "--out", str(run)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # one thread: sums are added up in one order
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def progress(run: Path) -> int:
+    """How many files the run has written so far; checkpoints count each time anew."""
+    return sum(path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()) if run.exists() else 0
+
+
+def kill_in_the_work(config: Path, run: Path, chance: random.Random) -> bool:
+    """Start, wait until something new is written, a random moment more, and kill; whether it was still running."""
+    before = progress(run)
+    process = start(config, run)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if progress(run) != before:
+                break
+        except FileNotFoundError:
+            break  # a file was renamed under our eyes: it works
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0.0, 0.6))
+    killed = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return killed
+
+
+def test_ten_kills_change_nothing(config: Path, tmp_path: Path) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    process = start(config, unbroken)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+    chance = random.Random(5)
+    killed = [kill_in_the_work(config, broken, chance) for _ in range(KILLS)]
+    assert sum(killed) >= KILLS // 2, "most kills must hit a running training"
+    process = start(config, broken)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
+    for file in ("02-regression/last.safetensors", "02-regression/best.safetensors", "03-model/model.safetensors"):
+        ours, theirs = load_file(broken / file), load_file(unbroken / file)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours), file
+    assert (broken / "02-regression" / "curves.csv").read_bytes() == (
+        unbroken / "02-regression" / "curves.csv"
+    ).read_bytes()
+    assert (broken / "summary.csv").read_bytes() == (unbroken / "summary.csv").read_bytes()
+    assert not [path for path in broken.iterdir() if path.name.startswith(".")]
