@@ -40,9 +40,10 @@ class UNet(nn.Module):
     With `padding="valid"` nothing is padded: 132 -> 44 and in general 132 + 8k -> 44 + 8k, and every output voxel has
     seen only true voxels. Such a network doubles maps by repeating voxels, not linearly: linear interpolation asks for
     one voxel beyond the edge of each coarse map, which a tile does not have, and 132 -> 44 leaves no room to cut those
-    voxels off. Repeated, the outputs of neighbouring tiles are the output of one pass over the whole scan, exactly (as
-    long as tiles start at multiples of 8). The paper says "tri-linear" for both networks and accepts seams; the two
-    convolutions behind each doubling smooth either kind.
+    voxels off. Repeated, the output of a tile is that part of one pass over the whole scan, exactly, if the tile starts
+    at a multiple of 8 voxels (else its poolings fall between the scan's). So tiles of 44 step by 40, tiles of 44 + 8k
+    by 40 + 8k, and overlap by 4. The paper says "tri-linear" for both networks and steps by 44: it accepts seams. The
+    two convolutions behind each doubling smooth either kind.
 
     Attributes:
         dimensions: 2 or 3.
