@@ -1,15 +1,14 @@
 """Weights and checkpoints on disk: safetensors with a JSON header, complete or absent, never a pickle."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -77,11 +76,12 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, checkp
                 tensors[f"optimiser.{index}.{name}"] = value
             else:
                 plain.setdefault(str(index), {})[name] = value
+    strides = {name: tensor.stride() for name, tensor in tensors.items() if not tensor.is_contiguous()}
     header = {
         "step": checkpoint.step,
         "best": checkpoint.best,
         "notes": dict(checkpoint.notes),
-        "optimiser": {"groups": state["param_groups"], "plain": plain},
+        "optimiser": {"groups": state["param_groups"], "plain": plain, "strides": strides},
     }
     write(path, CHECKPOINT, tensors, header)
 
@@ -93,12 +93,13 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Che
         UserError: The file is missing, cut short, not a checkpoint, or of another network or optimiser.
     """
     tensors, header = read(path, CHECKPOINT)
+    strides = header["optimiser"]["strides"]
     state: dict[int, dict[str, Any]] = {
         int(index): dict(values) for index, values in header["optimiser"]["plain"].items()
     }
     for name, tensor in under("optimiser.", tensors).items():
         index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = tensor
+        state.setdefault(int(index), {})[key] = laid_out(tensor, strides.get(f"optimiser.{name}"))
     try:
         network.load_state_dict(under("network.", tensors))
         optimiser.load_state_dict({"state": state, "param_groups": header["optimiser"]["groups"]})
@@ -108,19 +109,16 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Che
             f"{path} is a checkpoint of another network or optimiser ({reason}); "
             "train into another folder or remove the checkpoint"
         ) from error
-    restore_layout(optimiser)
     return Checkpoint(header["step"], header["best"], under("tensors.", tensors), header["notes"])
 
 
-def restore_layout(optimiser: Optimizer) -> None:
-    """Lay the optimiser's tensors out in memory as their parameters are, which the file does not remember.
+def laid_out(tensor: Tensor, strides: Sequence[int] | None) -> Tensor:
+    """A tensor with given strides; None: as it is.
 
-    Other strides would take other code paths, slower and different in the last bit.
+    A file has one layout only, but computing goes on in the layout it stopped in: another would take other code paths,
+    slower and different in the last bit.
     """
-    for parameter, values in optimiser.state.items():
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                values[name] = torch.empty_like(parameter, requires_grad=False).copy_(value)
+    return tensor if strides is None else torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -134,8 +132,13 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[
     copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     # One entry: safetensors writes several in random order, and the same weights shall be the same bytes.
     metadata = {"weakmask": json.dumps({"kind": kind, "header": header})}
-    with atomic_file(path) as temporary, one_line_errors(path):
-        save_file(copies, temporary, metadata=metadata)
+    # As bytes: `save_file` writes a temporary file of its own, which a kill would leave behind.
+    content = save(copies, metadata=metadata)
+    with atomic_file(path) as temporary:
+        try:
+            temporary.write_bytes(content)
+        except OSError as error:  # a full disk
+            raise UserError(unwritable(path.parent, error)) from error
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -154,14 +157,3 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if ours["kind"] != kind:
         raise UserError(f"{path} holds {ours['kind']}, expected {kind}; name a file that this package wrote as such")
     return tensors, ours["header"]
-
-
-@contextmanager
-def one_line_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a lost folder into one line for the user."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(unwritable(path.parent, error)) from error
-    except SafetensorError as error:
-        raise UserError(unwritable(path.parent, OSError(str(error)))) from error

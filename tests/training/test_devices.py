@@ -1,0 +1,36 @@
+"""Where a training runs."""
+
+import pytest
+import torch
+from torch import nn
+
+from weakmask.errors import UserError
+from weakmask.training.devices import computes_bfloat16, fabric_for, lay_out
+
+
+def test_auto_takes_bfloat16_only_where_the_device_has_it():
+    fabric = fabric_for("cpu", "auto")
+    assert fabric.device.type == "cpu"
+    assert (fabric._precision.precision == "bf16-mixed") == computes_bfloat16("cpu")
+
+
+def test_auto_takes_the_best_device():
+    expected = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert fabric_for("auto", "32-true").device.type == expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_an_absent_device_is_one_line():
+    with pytest.raises(UserError, match="device cuda is not available here; use one of cpu"):
+        fabric_for("cuda")
+
+
+@pytest.mark.parametrize(
+    ("convolution", "layout"), [(nn.Conv2d, torch.channels_last), (nn.Conv3d, torch.channels_last_3d)]
+)
+def test_weights_are_laid_out_with_channels_last_and_stay_the_same(convolution, layout):
+    network = nn.Sequential(convolution(4, 6, 3), nn.BatchNorm1d(6))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    lay_out(network, fabric_for("cpu", "32-true"))
+    assert network[0].weight.is_contiguous(memory_format=layout)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
