@@ -5,6 +5,8 @@ patient's left) in mm. That is the LPS frame of DICOM and SimpleITK read backwar
 matrix with rows and columns reversed, and an ordinary axial scan has the identity.
 """
 
+import operator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -15,6 +17,8 @@ Index3 = tuple[int, int, int]
 Float3 = tuple[float, float, float]
 Direction = tuple[Float3, Float3, Float3]
 
+# How far column products of a direction may be from 0 and 1: headers round, scanners do not shear.
+ORTHONORMAL = 1e-3
 IDENTITY: Direction = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
@@ -71,16 +75,53 @@ class Geometry:
     direction: Direction = IDENTITY
 
     def __post_init__(self) -> None:
-        """Refuse what no scanner makes."""
+        """Make plain tuples of what came, so that geometries hash and print well, and refuse what no scanner makes."""
+        plain = {
+            "shape": tuple(operator.index(n) for n in self.shape),
+            "spacing_mm": tuple(float(s) for s in self.spacing_mm),
+            "origin_mm": tuple(float(o) for o in self.origin_mm),
+            "direction": tuple(tuple(float(v) for v in row) for row in self.direction),
+        }
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)  # the way into a frozen dataclass
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise ValueError(f"shape is {self.shape}; expected three positive numbers (z, y, x)")
-        if not all(np.isfinite(s) and s > 0 for s in self.spacing_mm):
+        if len(self.spacing_mm) != 3 or not all(np.isfinite(s) and s > 0 for s in self.spacing_mm):
             raise ValueError(f"spacing is {self.spacing_mm} mm; expected three positive numbers")
-        if not all(np.isfinite(o) for o in self.origin_mm):
+        if len(self.origin_mm) != 3 or not np.isfinite(self.origin_mm).all():
             raise ValueError(f"origin is {self.origin_mm} mm; expected three finite numbers")
         matrix = np.asarray(self.direction, dtype=float)
-        if not np.isfinite(matrix).all() or np.abs(matrix.T @ matrix - np.eye(3)).max() > 1e-3:
+        orthonormal = matrix.shape == (3, 3) and np.isfinite(matrix).all()
+        if not orthonormal or np.abs(matrix.T @ matrix - np.eye(3)).max() > ORTHONORMAL:
             raise ValueError(f"direction is {self.direction}; expected an orthonormal matrix")
+
+    @classmethod
+    def from_xyz(
+        cls, size: Sequence[int], spacing: Sequence[float], origin: Sequence[float], direction: np.ndarray
+    ) -> Self:
+        """The geometry that ITK and DICOM write in the order (x, y, z): the door through which files come in.
+
+        Args:
+            size: Voxels along x, y, z.
+            spacing: In mm.
+            origin: In mm, in the LPS frame.
+            direction: 3 x 3, column j the LPS direction in which index j of (x, y, z) grows. What rounding took from
+                its orthonormality is given back (nearest rotation or reflection); more than that is refused.
+
+        Raises:
+            ValueError: As for the class.
+        """
+        matrix = np.asarray(direction, dtype=float)
+        if np.isfinite(matrix).all() and 1e-12 < np.abs(matrix.T @ matrix - np.eye(3)).max() <= ORTHONORMAL:
+            left, _, right = np.linalg.svd(matrix)
+            matrix = left @ right
+        rows = matrix[::-1, ::-1] + 0.0  # -0.0 + 0.0 is 0.0
+        return cls(tuple(size[::-1]), _three(spacing[::-1]), _three(origin[::-1]), _direction(rows))  # pyright: ignore[reportArgumentType]
+
+    @property
+    def direction_xyz(self) -> Float[np.ndarray, "3 3"]:
+        """The direction as ITK and DICOM write it: rows and columns in (x, y, z), the world LPS."""
+        return np.asarray(self.direction, dtype=float)[::-1, ::-1].copy()
 
     @property
     def affine(self) -> Float[np.ndarray, "4 4"]:
@@ -135,8 +176,7 @@ class Geometry:
         last[axis], last[3] = self.shape[axis] - 1, 1.0
         matrix = np.asarray(self.direction, dtype=float).copy()
         matrix[:, axis] *= -1
-        direction = _three(matrix[0]), _three(matrix[1]), _three(matrix[2])
-        return replace(self, origin_mm=_three((self.affine @ last)[:3]), direction=direction)
+        return replace(self, origin_mm=_three((self.affine @ last)[:3]), direction=_direction(matrix))
 
     def with_shape(self, shape: Index3) -> Self:
         """A grid of another shape over the same block of the world (outer faces stay where they are)."""
@@ -154,7 +194,12 @@ class Geometry:
         return replace(self, shape=(z, y, x), spacing_mm=spacing_mm, origin_mm=_three(origin))
 
 
-def _three(values: np.ndarray) -> Float3:
-    """A row of three as plain floats, so that geometries hash and print well."""
+def _three(values: Iterable[float]) -> Float3:
+    """A row of three as plain floats."""
     z, y, x = (float(v) for v in values)
     return z, y, x
+
+
+def _direction(matrix: np.ndarray) -> Direction:
+    """A 3 x 3 matrix as plain floats."""
+    return _three(matrix[0]), _three(matrix[1]), _three(matrix[2])

@@ -1,0 +1,55 @@
+"""Grey values: stored numbers to Hounsfield units, a window to [0, 1], and the voxels that are no numbers."""
+
+import numpy as np
+
+
+def window(voxels: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map [low, high] linearly to [0, 1] and clamp what lies outside.
+
+    Args:
+        voxels: Any real or whole numbers, any shape.
+        low: Becomes 0; for the lungs in CT the dRAM paper has -1200 HU.
+        high: Becomes 1; there 300 HU.
+
+    Returns:
+        A float32 array of the same shape; NaN stays NaN.
+
+    Raises:
+        ValueError: `high` is not above `low`.
+    """
+    if not high > low:
+        raise ValueError(f"window is [{low}, {high}]; expected the second number above the first")
+    mapped = np.subtract(voxels, low, dtype=np.float32)
+    mapped *= np.float32(1.0 / (high - low))
+    return np.clip(mapped, 0.0, 1.0, out=mapped)
+
+
+def rescale(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Stored numbers to their meaning: stored * slope + intercept, as a scanner's header says it.
+
+    Returns:
+        int16 where slope and intercept are whole and every value fits (CT in Hounsfield units), else int32 where
+        that holds them, else float32.
+    """
+    dtype = _rescaled_dtype(stored, slope, intercept)
+    meant = np.empty(stored.shape, dtype)
+    working = np.float64 if dtype is np.float32 else np.int64
+    for index in range(len(stored)):  # plane by plane: the wide numbers in between need little memory
+        meant[index] = stored[index].astype(working) * working(slope) + working(intercept)
+    return meant
+
+
+def _rescaled_dtype(stored: np.ndarray, slope: float, intercept: float) -> type[np.generic]:
+    if stored.dtype.kind in "iu" and float(slope).is_integer() and float(intercept).is_integer():
+        ends = [int(end) * int(slope) + int(intercept) for end in (stored.min(), stored.max())]
+        for dtype in (np.int16, np.int32):
+            if min(ends) >= np.iinfo(dtype).min and max(ends) <= np.iinfo(dtype).max:
+                return dtype
+    return np.float32
+
+
+def nonfinite_count(voxels: np.ndarray) -> int:
+    """How many voxels are NaN or infinite; whole numbers never are."""
+    if voxels.dtype.kind in "iub":
+        return 0
+    return sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in voxels)
