@@ -1,0 +1,254 @@
+"""A folder of DICOM files -> one series -> a Volume in Hounsfield units.
+
+pydicom reads the headers, SimpleITK (GDCM) decodes the pixels.
+"""
+
+import os
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import SimpleITK as sitk
+from pydicom.errors import InvalidDicomError
+
+from weakmask.errors import UserError
+from weakmask.volume.slice_stack import Slice, stack_geometry
+from weakmask.volume.volume import Volume
+
+_AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_NOT_SCANS = {"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "PR", "SR", "KO", "REG", "DOC"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """The images of one series that have one matrix and one orientation, sorted along the slice normal.
+
+    Attributes:
+        uid: SeriesInstanceUID.
+        description: SeriesDescription, maybe empty.
+        modality: CT, MR, CR, DX ...
+        localizer: Whether it is a scout view.
+        slices: At least one.
+    """
+
+    uid: str
+    description: str
+    modality: str
+    localizer: bool
+    slices: tuple[Slice, ...]
+
+    def __str__(self) -> str:
+        """One line for a person to choose by."""
+        rows, columns = self.slices[0].shape
+        name = self.description or "no description"
+        return f"{self.uid} ({self.modality} {name!r}, {len(self.slices)} slices of {rows} x {columns})"
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has the mark of DICOM at its 128th byte."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def find_series(folder: str | Path) -> list[Series]:
+    """All grey-value image series in a folder and the folders in it, the longest first.
+
+    Other files, DICOMDIR, hidden files, reports and colour pictures are passed over; a file that is there twice (same
+    SOPInstanceUID) counts once.
+
+    Raises:
+        UserError: There is no such folder, or a file named .dcm is not readable as DICOM, or an image has several
+            frames (enhanced DICOM).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder that holds the DICOM files")
+    groups: dict[str, list[tuple[pydicom.Dataset, Slice]]] = defaultdict(list)
+    seen: set[str] = set()
+    for path in _files(folder):
+        header = _header(path)
+        if header is not None and str(header.get("SOPInstanceUID", path)) not in seen:
+            seen.add(str(header.get("SOPInstanceUID", path)))
+            groups[str(header.get("SeriesInstanceUID", ""))].append((header, _slice(header, path)))
+    series = [_series(uid, part) for uid, group in groups.items() for part in _alike(group)]
+    return sorted(series, key=lambda one: (-len(one.slices), one.uid))
+
+
+def read_dicom(folder: str | Path, series_uid: str | None = None) -> Volume:
+    """Read the one series of a folder, slope and intercept applied slice by slice (CT: Hounsfield units).
+
+    Localizers are not counted, nor images that stand alone (under 3 slices) beside a real series.
+
+    Args:
+        folder: May hold other files and other folders, see `find_series`.
+        series_uid: Which series, where there are several.
+
+    Returns:
+        int16 where the values are whole numbers and fit, else int32 or float32. Index z grows along row direction x
+        column direction; in an axial scan that is toward the head.
+
+    Raises:
+        UserError: No series or several, slices missing or double, differing spacings or orientations, gantry tilt, or
+            a file that cannot be decoded.
+    """
+    series = _chosen(Path(folder), series_uid)
+    geometry = stack_geometry(series.slices, f"{folder}, series {series.description or series.uid}")
+    return Volume(_decoded(series.slices), geometry)
+
+
+def read_dicom_file(path: str | Path) -> Volume:
+    """Read a single DICOM image, an X-ray say, as a volume of one slice; without a stated spacing it is 1 mm.
+
+    Raises:
+        UserError: The file is not a grey-value DICOM image of one frame, or cannot be decoded.
+    """
+    path = Path(path)
+    header = _header(path)
+    if header is None:
+        raise UserError(f"{path}: not a grey-value DICOM image; give a CT, MR or X-ray image")
+    one = _slice(header, path)
+    return Volume(_decoded((one,)), stack_geometry((one,), str(path)))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file that may be an image, in a fixed order."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if not name.startswith(".") and name.upper() != "DICOMDIR":
+                yield Path(place) / name
+
+
+def _header(path: Path) -> pydicom.Dataset | None:
+    """The header of a grey-value image; None for any other file."""
+    named = path.suffix.lower() == ".dcm"
+    if not named and not is_dicom(path):
+        return None
+    unreadable = f"{path}: not readable as DICOM; copy or export it again, or remove it"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers out of the standard are common and mostly harmless
+            header = pydicom.dcmread(path, stop_before_pixels=True)
+            image = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
+            frames = int(header.get("NumberOfFrames", None) or 1)
+    except (InvalidDicomError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        raise UserError(unreadable) from error
+    if named and "SOPClassUID" not in header:
+        raise UserError(unreadable)
+    if not image or str(header.get("Modality", "")) in _NOT_SCANS:
+        return None
+    if frames > 1:
+        raise UserError(
+            f"{path}: enhanced DICOM with {frames} frames; export single-frame DICOM or convert it to NIfTI"
+        )
+    return header
+
+
+def _slice(header: pydicom.Dataset, path: Path) -> Slice:
+    try:
+        spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing") or (1.0, 1.0)
+        position = header.get("ImagePositionPatient") or None
+        thickness = float(header.get("SliceThickness") or 0)
+        return Slice(
+            path=path,
+            shape=(int(header.Rows), int(header.Columns)),
+            spacing_mm=(float(spacing[0]), float(spacing[1])),
+            thickness_mm=thickness if thickness > 0 else None,
+            position=tuple(float(v) for v in position) if position else None,  # pyright: ignore[reportArgumentType]
+            orientation=tuple(float(v) for v in header.get("ImageOrientationPatient") or _AXIAL),  # pyright: ignore[reportArgumentType]
+            number=int(header.get("InstanceNumber") or 0),
+        )
+    except (ValueError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: its DICOM header has a number that is none ({error}); export it again") from error
+
+
+def _alike(group: list[tuple[pydicom.Dataset, Slice]]) -> list[list[tuple[pydicom.Dataset, Slice]]]:
+    """Parts a series by matrix and orientation, scouts from slices too; a rounded direction is the same direction."""
+    parts: list[list[tuple[pydicom.Dataset, Slice]]] = []
+    for header, one in group:
+        for part in parts:
+            other = part[0][1]
+            turned = np.abs(np.subtract(one.orientation, other.orientation)).max()
+            if one.shape == other.shape and turned < 1e-3 and _is_localizer(header) == _is_localizer(part[0][0]):
+                part.append((header, one))
+                break
+        else:
+            parts.append([(header, one)])
+    return parts
+
+
+def _is_localizer(header: pydicom.Dataset) -> bool:
+    kind = header.get("ImageType") or []
+    return "LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind))
+
+
+def _series(uid: str, part: list[tuple[pydicom.Dataset, Slice]]) -> Series:
+    header, first = part[0]
+    # one orientation for all, so that rounding in the headers cannot change the order
+    alike = [replace(one, orientation=first.orientation) for _, one in part]
+    return Series(
+        uid=uid,
+        description=str(header.get("SeriesDescription", "") or "").strip(),
+        modality=str(header.get("Modality", "") or "?"),
+        localizer=_is_localizer(header),
+        slices=tuple(sorted(alike, key=lambda one: (one.height_mm, one.number))),
+    )
+
+
+def _chosen(folder: Path, series_uid: str | None) -> Series:
+    """The series that is meant."""
+    found = find_series(folder)
+    if series_uid is not None:
+        real = [one for one in found if one.uid == series_uid]
+        if not real:
+            held = "; ".join(map(str, found)) or "none"
+            raise UserError(f"{folder}: no series {series_uid}; the folder holds: {held}")
+    else:
+        real = [one for one in found if not one.localizer]
+        if not real:
+            reason = "only localizers" if found else "no DICOM images"
+            raise UserError(f"{folder}: {reason} in this folder; give the folder of a scan's DICOM files")
+    if len(real[0].slices) >= 3:  # the longest comes first
+        real = [one for one in real if len(one.slices) >= 3]
+    if len(real) == 1:
+        return real[0]
+    listed = "; ".join(map(str, real))
+    if len({one.uid for one in real}) == 1:
+        raise UserError(f"{folder}: slices of different orientation or matrix in one series ({listed}); separate them")
+    raise UserError(f"{folder}: {len(real)} series; expected one; give a sub-folder or the UID of one of: {listed}")
+
+
+def _decoded(slices: tuple[Slice, ...]) -> np.ndarray:
+    """The pixels (z, y, x), slope and intercept applied; GDCM also turns MONOCHROME1 the right way up.
+
+    File by file: ITK's series reader would give every slice the first one's type, and cut off what that cannot hold.
+    """
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO("GDCMImageIO")
+    voxels = np.empty((len(slices), *slices[0].shape), np.int16)
+    for index, one in enumerate(slices):
+        reader.SetFileName(str(one.path))
+        try:
+            image = reader.Execute()
+        except RuntimeError as error:
+            raise UserError(f"{one.path}: its pixels cannot be decoded; copy or export it again") from error
+        pixels = sitk.GetArrayViewFromImage(image)
+        if pixels.size != voxels[index].size:
+            raise UserError(f"{one.path}: {pixels.shape} pixels; its header promises {one.shape}; export it again")
+        voxels = _wide_enough(voxels, pixels)
+        voxels[index] = pixels.reshape(one.shape)
+    return voxels
+
+
+def _wide_enough(voxels: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """The voxels so far in a type that holds these pixels too: int16, else int32, else float32."""
+    if pixels.dtype.kind == "f":
+        return voxels.astype(np.float32, copy=False)
+    if voxels.dtype == np.int16 and (pixels.min() < -(2**15) or pixels.max() >= 2**15):
+        return voxels.astype(np.int32)
+    return voxels

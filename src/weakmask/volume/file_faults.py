@@ -1,0 +1,169 @@
+"""Faults of image files that ITK passes over, or reports on the terminal instead of to its caller.
+
+ITK reads a packed MetaImage or NRRD without looking at its checksum and a cut-off JPEG with the rest in grey; MetaIO
+and libjpeg write their complaints to the terminal. Each check here is made before ITK sees the file.
+"""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from weakmask.errors import UserError
+
+_META_BYTES = {
+    "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4,
+    "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
+}  # fmt: skip
+_BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".nrrd": b"NRRD"}
+_CHUNK = 1 << 22  # bytes
+_AGAIN = "copy or export it again"
+
+
+def refuse_faulty_file(path: Path, suffix: str) -> None:
+    """Check a MetaImage, NRRD, PNG or JPEG file before ITK reads it.
+
+    Args:
+        path: An existing file.
+        suffix: Its format, as the lower-case suffix.
+
+    Raises:
+        UserError: The file is empty, not what its name says, truncated or damaged.
+    """
+    with path.open("rb") as file:
+        start = file.read(16)
+        if not start:
+            raise UserError(f"{path}: the file is empty; {_AGAIN}")
+        if suffix in _BEGINNINGS and not start.startswith(_BEGINNINGS[suffix]):
+            raise UserError(f"{path}: not a {suffix} file (it begins with {start[:8]!r}); correct its name or {_AGAIN}")
+        file.seek(0)
+        try:
+            if suffix in (".mha", ".mhd"):
+                _check_meta(file, path)
+            elif suffix == ".nrrd":
+                _check_nrrd(file)
+            elif suffix == ".png":
+                _check_png(file, path)
+            elif suffix in (".jpg", ".jpeg"):
+                _check_jpeg(file, path)
+        except EOFError as error:
+            raise UserError(f"{path}: the file is truncated; {_AGAIN}") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise UserError(f"{path}: the packed data are damaged ({error}); {_AGAIN}") from error
+
+
+def _check_meta(file: IO[bytes], path: Path) -> None:
+    """MetaImage: the header names what ITK needs and the voxels are all there."""
+    fields = _meta_fields(file)
+    try:
+        axes = int(fields["ndims"])
+        size = [int(n) for n in fields["dimsize"].split()]
+        bytes_per_number = _META_BYTES[fields["elementtype"]]
+        source = fields["elementdatafile"]
+        channels = int(fields.get("elementnumberofchannels", "1"))
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a MetaImage header (missing or unusable: {error}); {_AGAIN}") from error
+    if len(size) != axes or min(size) < 1:
+        raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected so many positive numbers; {_AGAIN}")
+    for name, count in (("elementspacing", axes), ("transformmatrix", axes * axes), ("offset", axes)):
+        if name in fields and not _finite_numbers(fields[name], count):
+            raise UserError(f"{path}: {name} is {fields[name]!r}; expected {count} finite numbers; correct the header")
+    if "-" in fields.get("elementspacing", ""):  # ITK would turn the axis round
+        raise UserError(
+            f"{path}: spacing is {fields['elementspacing']} mm; expected positive numbers; correct the header"
+        )
+    if source.startswith("LIST") or "%" in source or not _is_true(fields, "binarydata", "True"):
+        raise UserError(f"{path}: voxels as text or in a file per slice; save it as one binary file")
+    needed = int(np.prod(size, dtype=object)) * bytes_per_number * channels
+    packed_size = int(fields.get("compresseddatasize", "0")) if _is_true(fields, "compresseddata") else None
+    if source.upper() == "LOCAL":
+        if packed_size == 0:  # ITK would take the header for voxels
+            raise UserError(f"{path}: packed voxels without CompressedDataSize; {_AGAIN}")
+        _check_payload(file, path, needed, packed_size)
+        return
+    data = path.parent / source
+    if not data.is_file():
+        raise UserError(f"{path}: its voxels are in {source}, which is not beside it; copy both files")
+    with data.open("rb") as payload:
+        _check_payload(payload, data, needed, packed_size)
+
+
+def _meta_fields(file: IO[bytes]) -> dict[str, str]:
+    """The header lines, names in lower case; the file then stands where local voxels begin."""
+    fields: dict[str, str] = {}
+    while len(fields) < 200 and (line := file.readline(4096)):
+        name, equals, value = line.decode("latin-1").partition("=")
+        if not equals:
+            break
+        fields[name.strip().lower()] = value.strip()
+        if name.strip().lower() == "elementdatafile":
+            break
+    return fields
+
+
+def _finite_numbers(text: str, count: int) -> bool:
+    try:
+        numbers = [float(word) for word in text.split()]
+    except ValueError:
+        return False
+    return len(numbers) == count and bool(np.isfinite(numbers).all())
+
+
+def _is_true(fields: dict[str, str], name: str, default: str = "False") -> bool:
+    return fields.get(name, default).lower().startswith(("t", "1"))
+
+
+def _check_payload(file: IO[bytes], path: Path, needed: int, packed_size: int | None) -> None:
+    """From where the file stands there must be `needed` bytes of voxels, unpacked.
+
+    Args:
+        file: The open file.
+        path: Its name.
+        needed: Bytes of voxels.
+        packed_size: Bytes that they take, packed; 0 for all that the file has; None where they are not packed.
+    """
+    got = path.stat().st_size - file.tell()
+    if packed_size is not None:
+        left, got = packed_size or got, 0
+        unpacker = zlib.decompressobj(wbits=47)  # zlib's or gzip's own beginning
+        while not unpacker.eof and (chunk := file.read(min(left, _CHUNK))):
+            left -= len(chunk)
+            got += len(unpacker.decompress(chunk))
+        if not unpacker.eof:
+            raise EOFError
+    if got < needed:
+        raise UserError(
+            f"{path}: the file is truncated: its header promises {needed} bytes of voxels, it holds {got}; {_AGAIN}"
+        )
+
+
+def _check_nrrd(file: IO[bytes]) -> None:
+    """NRRD: ITK counts the voxels itself; only the checksum of packed ones is left to look at."""
+    fields: dict[str, str] = {}
+    while len(fields) < 200 and (line := file.readline(4096).strip()):
+        name, _, value = line.decode("latin-1").partition(":")
+        fields[name.strip().lower()] = value.strip().lower()
+    detached = "data file" in fields or "datafile" in fields
+    if fields.get("encoding") in ("gzip", "gz") and not detached:
+        with gzip.GzipFile(fileobj=file) as stream:
+            while stream.read(_CHUNK):
+                pass
+
+
+def _check_png(file: IO[bytes], path: Path) -> None:
+    """PNG: ITK finds the damage itself; only the kind of pixel that SimpleITK lacks is named here."""
+    kind = file.read(26)[25:]
+    if kind == b"\x04":
+        raise UserError(f"{path}: grey with transparency; expected grey or colour; save it without the alpha channel")
+
+
+def _check_jpeg(file: IO[bytes], path: Path) -> None:
+    """JPEG: behind the tables (which may hold a thumbnail) and the first scan there must be an end marker."""
+    data = file.read()
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    if data.find(b"\xff\xd9", at) < 0:
+        raise UserError(f"{path}: the picture is truncated (no end marker); {_AGAIN}")

@@ -1,0 +1,172 @@
+"""Image files in and out; every format that disagrees with (z, y, x) is converted here, at the door.
+
+NIfTI by `nifti.py`, DICOM by `dicom.py`, all else by SimpleITK after `file_faults.py` has looked at it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from weakmask.atomic_write import atomic_file, unwritable
+from weakmask.errors import UserError
+from weakmask.volume.dicom import is_dicom, read_dicom, read_dicom_file
+from weakmask.volume.file_faults import refuse_faulty_file
+from weakmask.volume.intensity import nonfinite_count
+from weakmask.volume.itk import from_itk, to_itk
+from weakmask.volume.nifti import read_nifti, write_nifti
+from weakmask.volume.pictures import picture, png_pixels
+from weakmask.volume.volume import Kind, Volume
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".dcm")
+_WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png")
+_PICTURES = (".png", ".jpg", ".jpeg")
+_ITK_FORMATS = {
+    ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO",
+    ".png": "PNGImageIO", ".jpg": "JPEGImageIO", ".jpeg": "JPEGImageIO",
+}  # fmt: skip
+
+
+def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
+    """Read a scan, a picture or a label map.
+
+    A folder is a DICOM series; a file goes by its suffix (`IMAGE_SUFFIXES`, any case), one without by its content if
+    that is DICOM. A picture is a volume of one slice with a spacing of 1 mm, whatever dots per inch it claims; colour
+    becomes grey (ITU-R BT.601), transparency is ignored.
+
+    Args:
+        path: A file, or a folder of DICOM files.
+        kind: "label" for region and lesion masks: they keep their whole-number type, and whole numbers that were
+            saved as real ones get one back.
+
+    Returns:
+        The voxels in the file's own type (float64 images as float32), NaN and infinity included: see
+        `refuse_nonfinite`.
+
+    Raises:
+        UserError: The file is missing, of an unknown format, truncated or damaged, not one grey volume, or its
+            header states an impossible grid.
+    """
+    path = Path(path)
+    sitk.ProcessObject.GlobalWarningDisplayOff()  # a fault is one line, ours
+    try:
+        volume = _read(path, kind)
+    except (PermissionError, IsADirectoryError) as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    return _as_label(volume, path) if kind == "label" else _as_image(volume)
+
+
+def _read(path: Path, kind: Kind) -> Volume:
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; check the path")
+    if path.is_dir():
+        if kind == "label":
+            raise UserError(f"{path}: a folder cannot be a label map; save the labels as one of {', '.join(_WRITTEN)}")
+        return read_dicom(path)
+    suffix = _suffix(path)
+    if suffix in (".nii", ".nii.gz"):
+        return Volume(*read_nifti(path))
+    if suffix in _ITK_FORMATS:
+        if kind == "label" and suffix in (".jpg", ".jpeg"):
+            raise UserError(f"{path}: JPEG changes label numbers as it packs them; save the labels as .png")
+        return _read_by_itk(path, suffix, kind)
+    if suffix == ".dcm" or is_dicom(path):
+        return read_dicom_file(path)
+    raise UserError(f"{path}: unknown format; expected one of {', '.join(IMAGE_SUFFIXES)} or a DICOM folder")
+
+
+def _read_by_itk(path: Path, suffix: str, kind: Kind) -> Volume:
+    refuse_faulty_file(path, suffix)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(_ITK_FORMATS[suffix])
+    reader.SetFileName(str(path))
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"{path}: cannot be read as {suffix} ({reason}); copy or export it again") from error
+    if suffix in _PICTURES:
+        if kind == "label" and image.GetNumberOfComponentsPerPixel() > 1:
+            raise UserError(f"{path}: a label map in colour; expected the label numbers as grey levels; save it so")
+        return picture(sitk.GetArrayViewFromImage(image))
+    try:
+        return Volume(*from_itk(image))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; correct the header or export one rectangular grey volume") from error
+
+
+def _as_image(volume: Volume) -> Volume:
+    if volume.voxels.dtype != np.float64:
+        return volume
+    with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused as such
+        return volume.with_voxels(volume.voxels.astype(np.float32))
+
+
+def _as_label(volume: Volume, path: Path) -> Volume:
+    labels = volume.voxels
+    if labels.dtype.kind == "f":
+        if nonfinite_count(labels) or not all(np.array_equal(plane, np.rint(plane)) for plane in labels):
+            raise UserError(f"{path}: a label map with fractions; expected whole numbers; save the labels, not a map")
+        largest, smallest = float(labels.max()), float(labels.min())
+        labels = labels.astype(np.uint8 if smallest >= 0 and largest <= 255 else np.int32)
+    return volume.with_voxels(labels, "label")
+
+
+def refuse_nonfinite(volume: Volume, path: str | Path) -> None:
+    """Refuse a scan with voxels that are no numbers.
+
+    Raises:
+        UserError: Some voxel is NaN or infinite.
+    """
+    count = nonfinite_count(volume.voxels)
+    if count:
+        raise UserError(
+            f"{path}: {count} of {volume.voxels.size} voxels are NaN or infinite; expected numbers everywhere; "
+            "fill them (in CT with -1024 HU) and save the scan again"
+        )
+
+
+def write_volume(volume: Volume, path: str | Path) -> None:
+    """Write a volume as .nii, .nii.gz, .mha, .nrrd, or as .png where it has one slice; complete or not at all.
+
+    bool becomes uint8: 0 and 1, in a .png 0 and 255, for the eye. A .png takes whole numbers from 0 to 65535 and
+    keeps them as they are.
+
+    Raises:
+        UserError: Another suffix, voxels that a .png cannot hold, or a place that cannot be written.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if not path.name.endswith(_WRITTEN):  # in lower case: ITK would put a .MHA's voxels somewhere else
+        raise UserError(f"{path}: cannot write this format; choose one of {', '.join(_WRITTEN)}")
+    voxels = png_pixels(volume, path) if suffix == ".png" else volume.voxels
+    voxels = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name, voxels.dtype.type)(voxels)
+    with atomic_file(path) as temporary:
+        try:
+            if suffix in (".nii", ".nii.gz"):
+                write_nifti(voxels, volume.geometry, temporary)
+            else:
+                writer = sitk.ImageFileWriter()
+                writer.SetImageIO(_ITK_FORMATS[suffix])
+                writer.SetFileName(str(temporary))
+                writer.UseCompressionOn()
+                image = to_itk(voxels, volume.geometry)
+                writer.Execute(image[:, :, 0] if suffix == ".png" else image)
+        except OSError as error:
+            raise UserError(unwritable(path.parent, error)) from error
+        except RuntimeError as error:
+            raise UserError(f"cannot write {path}; choose a folder that you may write to and that has space") from error
+
+
+def scan_name(path: str | Path) -> str:
+    """The name of a scan: its file's without the (double) suffix, or its folder's."""
+    path = Path(path)
+    if path.is_dir():
+        return path.resolve().name
+    return path.name[: len(path.name) - len(_suffix(path))]
+
+
+def _suffix(path: Path) -> str:
+    """The suffix that says the format, in lower case; "" where there is none that we know."""
+    name = path.name.lower()
+    return next((suffix for suffix in IMAGE_SUFFIXES if name.endswith(suffix)), "")

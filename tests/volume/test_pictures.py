@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from weakmask.errors import UserError
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.volume import Volume
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_png_is_one_slice_of_1_mm(tmp_path, dtype):
+    picture = sitk.GetImageFromArray(PIXELS.astype(dtype) * (1 if dtype == np.uint8 else 200))
+    picture.SetSpacing((0.3, 0.3))  # ends up in the file as dots per metre
+    sitk.WriteImage(picture, tmp_path / "a.png")
+    volume = read_volume(tmp_path / "a.png")
+    assert volume.geometry == Geometry((1, 20, 30))
+    assert volume.voxels.dtype == dtype
+    assert np.array_equal(volume.voxels[0], sitk.GetArrayFromImage(picture))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG"])
+def test_jpeg(tmp_path, name):
+    smooth = np.add.outer(np.arange(20), np.arange(30)).astype(np.uint8)
+    sitk.WriteImage(sitk.GetImageFromArray(smooth), tmp_path / "x.jpg")
+    (tmp_path / "x.jpg").rename(tmp_path / name)
+    voxels = read_volume(tmp_path / name).voxels
+    assert voxels.shape == (1, 20, 30)
+    assert np.abs(voxels[0].astype(int) - smooth).max() <= 3
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_becomes_grey(tmp_path, channels, dtype):
+    pixels = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (20, 30, channels)).astype(dtype)
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), tmp_path / "a.png")
+    r, g, b = (pixels[:, :, i].astype(float) for i in range(3))
+    voxels = read_volume(tmp_path / "a.png").voxels
+    assert voxels.dtype == dtype
+    assert np.abs(voxels[0] - (0.299 * r + 0.587 * g + 0.114 * b)).max() <= 0.5 + 1e-6
+
+
+def test_grey_in_three_channels_is_unchanged(tmp_path):
+    sitk.WriteImage(sitk.GetImageFromArray(np.stack([PIXELS] * 3, -1), isVector=True), tmp_path / "a.png")
+    assert np.array_equal(read_volume(tmp_path / "a.png").voxels[0], PIXELS)
+
+
+def test_refuses_colour_labels_and_grey_with_transparency(tmp_path):
+    pixels = np.stack([PIXELS] * 3, -1)
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), tmp_path / "a.png")
+    sitk.WriteImage(sitk.GetImageFromArray(pixels[:, :, :2], isVector=True), tmp_path / "b.png")
+    with pytest.raises(UserError, match=r"a.png: a label map in colour"):
+        read_volume(tmp_path / "a.png", "label")
+    with pytest.raises(UserError, match=r"b.png: .*save it without the alpha channel"):
+        read_volume(tmp_path / "b.png")
+
+
+def test_masks_out_are_for_the_eye_and_labels_as_they_are(tmp_path):
+    mask = Volume(PIXELS[None] > 99, Geometry((1, 20, 30)), "label")
+    write_volume(mask, tmp_path / "mask.png")
+    write_volume(mask.with_voxels((PIXELS[None] % 6).astype(np.int64)), tmp_path / "labels.png")
+    write_volume(mask.with_voxels(PIXELS[None].astype(np.int32) + 1000), tmp_path / "many.png")
+    read = {name: read_volume(tmp_path / f"{name}.png", "label").voxels for name in ("mask", "labels", "many")}
+    assert np.array_equal(read["mask"], np.where(mask.voxels, 255, 0))
+    assert np.array_equal(read["labels"][0], PIXELS % 6)
+    assert read["labels"].dtype == np.uint8
+    assert np.array_equal(read["many"][0], PIXELS.astype(int) + 1000)
+    assert read["many"].dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    ("voxels", "message"),
+    [
+        (np.zeros((2, 3, 4), np.uint8), "holds one slice, the volume has 2"),
+        (np.full((1, 3, 4), -1, np.int16), "whole numbers from 0 to 65535"),
+        (np.full((1, 3, 4), 70000, np.int32), "whole numbers from 0 to 65535"),
+        (np.full((1, 3, 4), 0.5, np.float32), "whole numbers from 0 to 65535"),
+    ],
+)
+def test_refuses_to_write_what_png_cannot_hold(tmp_path, voxels, message):
+    with pytest.raises(UserError, match=message):
+        write_volume(Volume(voxels, Geometry(voxels.shape)), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.real_data
+def test_pictures(real_data):
+    folder = real_data("covid_semiseg") / "train_expert"
+    image, mask = read_volume(folder / "images" / "0.jpg"), read_volume(folder / "masks" / "0.png", "label")
+    assert image.geometry == mask.geometry
+    assert len(np.unique(mask.voxels)) < 10
+    xray = read_volume(real_data("chest_xray") / "images" / "tb0005.png")
+    assert xray.voxels.shape == (1, 512, 512)
