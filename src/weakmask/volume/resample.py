@@ -1,0 +1,160 @@
+"""Volumes onto other grids: grey values linear, labels nearest, decided by the volume's kind.
+
+Along axes that both grids share, interpolation is done axis by axis and plane by plane; turned grids go through ITK,
+slab by slab. Both ways give the same values (the tests hold them against the plain formula):
+
+* a voxel whose centre is inside the old grid or within half an old voxel of its outermost centres gets a value, beyond
+  the outermost centres that of the edge; any further outside it gets `fill`;
+* halfway between two voxels the nearest is the one with the higher index;
+* when a scan becomes coarser nothing is smoothed first: plain trilinear, as in the dRAM paper.
+
+Linear interpolation returns float32, since a value between two grey levels has no other honest type; labels keep
+theirs. The voxels must be finite (`files.refuse_nonfinite`): a NaN spreads to its neighbours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from weakmask.volume.geometry import Box, Float3, Geometry, Index3
+from weakmask.volume.itk import to_itk
+from weakmask.volume.volume import Volume
+
+_SNAP = 1e-5  # of a voxel; as near to a centre or to halfway is there, so that equal grids give equal values
+_STRAIGHT = 1e-4  # of a voxel; how far axes may drift apart over the whole grid and still be the same axes
+_SLAB_VOXELS = 1 << 23
+
+
+def resample_onto(volume: Volume, geometry: Geometry, fill: float = 0.0) -> Volume:
+    """The volume on another grid of the same world.
+
+    Args:
+        volume: Images are interpolated linearly, labels take the nearest voxel.
+        geometry: Any grid: cropped, coarser, flipped, turned.
+        fill: The value outside the volume's own extent (half a voxel around its outermost centres).
+
+    Returns:
+        float32 for images, the same type for labels; its geometry is the very object that was passed.
+
+    Raises:
+        ValueError: `fill` is no value of the labels' type.
+    """
+    dtype = volume.voxels.dtype if volume.kind == "label" else np.dtype(np.float32)
+    voxels = np.full(geometry.shape, _as_value(fill, dtype), dtype)
+    to_old = geometry.index_map(volume.geometry)
+    if _shares_axes(to_old, geometry.shape):
+        _resample_axes(volume, to_old, voxels)
+    else:
+        _resample_turned(volume, geometry, voxels, fill)
+    return Volume(voxels, geometry, volume.kind)
+
+
+def resample_to_spacing(volume: Volume, spacing_mm: Float3, fill: float = 0.0) -> Volume:
+    """The volume at another spacing, from the same outer corner; the last voxels may reach past the old extent.
+
+    Args:
+        volume: As in `resample_onto`.
+        spacing_mm: Along z, y, x.
+        fill: Where a new voxel's centre lies outside the old extent.
+    """
+    return resample_onto(volume, volume.geometry.with_spacing(spacing_mm), fill)
+
+
+def resample_to_shape(volume: Volume, shape: Index3) -> Volume:
+    """The volume with so many voxels over the same extent; no voxel is outside, so nothing needs a fill."""
+    return resample_onto(volume, volume.geometry.with_shape(shape))
+
+
+def _as_value(fill: float, dtype: np.dtype) -> np.generic:
+    value = np.asarray([fill]).astype(dtype)[0]
+    if dtype != np.float32 and value != fill:
+        raise ValueError(f"fill is {fill}; expected a value of {dtype}")
+    return value
+
+
+def _shares_axes(to_old: np.ndarray, shape: Index3) -> bool:
+    """Whether each index depends on its own axis alone, over the whole grid."""
+    drift = np.abs(to_old[:3, :3]) * (np.asarray(shape) - 1)
+    np.fill_diagonal(drift, 0.0)
+    return bool(drift.sum(axis=1).max() <= _STRAIGHT)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Where the voxels of one axis fall on the old axis.
+
+    Attributes:
+        inside: The new indices that have a value.
+        low: For each of these the old index at or before it.
+        high: The one after it, the same at the edge.
+        weight: The share of `high`, float32 in [0, 1).
+        nearest: The old index nearest to it.
+    """
+
+    inside: slice
+    low: np.ndarray
+    high: np.ndarray
+    weight: np.ndarray
+    nearest: np.ndarray
+
+
+def _line(scale: float, offset: float, new: int, old: int) -> _Line:
+    """Along one axis, new index i lies at old index scale * i + offset."""
+    at = scale * np.arange(new) + offset
+    half = np.rint(2 * at) / 2
+    at = np.where(np.abs(at - half) < _SNAP, half, at)
+    valued = np.flatnonzero((at >= -0.5) & (at <= old - 0.5))
+    inside = slice(int(valued[0]), int(valued[-1]) + 1) if len(valued) else slice(0, 0)
+    at = np.clip(at[inside], 0, old - 1)
+    low = np.floor(at).astype(np.intp)
+    return _Line(
+        inside=inside,
+        low=low,
+        high=np.minimum(low + 1, old - 1),
+        weight=(at - low).astype(np.float32),
+        nearest=np.floor(at + 0.5).astype(np.intp),
+    )
+
+
+def _resample_axes(volume: Volume, to_old: np.ndarray, into: np.ndarray) -> None:
+    """Axis by axis: z blends two planes, y blends rows of the result, x blends its columns."""
+    lines = [_line(to_old[a, a], to_old[a, 3], into.shape[a], volume.voxels.shape[a]) for a in range(3)]
+    z, y, x = lines
+    target = into[z.inside, y.inside, x.inside]
+    if volume.kind == "label":
+        for index, nearest in enumerate(z.nearest):
+            target[index] = volume.voxels[nearest].take(y.nearest, 0).take(x.nearest, 1)
+        return
+    rows = slice(int(y.low.min(initial=0)), int(y.high.max(initial=-1)) + 1)
+    for index in range(len(z.low)):
+        low, high, weight = volume.voxels[z.low[index], rows], volume.voxels[z.high[index], rows], z.weight[index]
+        plane = low.astype(np.float32)
+        if weight:
+            plane += (high - plane) * weight
+        above = plane.take(y.low - rows.start, 0)
+        above += (plane.take(y.high - rows.start, 0) - above) * y.weight[:, None]
+        left = above.take(x.low, 1)
+        left += (above.take(x.high, 1) - left) * x.weight
+        target[index] = left
+
+
+def _resample_turned(volume: Volume, geometry: Geometry, into: np.ndarray, fill: float) -> None:
+    """Through ITK, which has the same rules at the edge; by slabs, since it makes copies of what it returns."""
+    resampler = sitk.ResampleImageFilter()
+    label = volume.kind == "label"
+    resampler.SetInterpolator(sitk.sitkNearestNeighbor if label else sitk.sitkLinear)
+    resampler.SetDefaultPixelValue(float(fill))
+    source = to_itk(volume.voxels, volume.geometry)
+    resampler.SetOutputPixelType(source.GetPixelID() if label else sitk.sitkFloat32)
+    slices, rows, columns = geometry.shape
+    step = max(1, _SLAB_VOXELS // (rows * columns))
+    for start in range(0, slices, step):
+        stop = min(slices, start + step)
+        slab = geometry.cropped(Box((start, 0, 0), (stop, rows, columns)))
+        resampler.SetSize((columns, rows, stop - start))
+        resampler.SetOutputSpacing(slab.spacing_mm[::-1])
+        resampler.SetOutputOrigin(slab.origin_mm[::-1])
+        resampler.SetOutputDirection(slab.direction_xyz.ravel().tolist())
+        moved = resampler.Execute(source)
+        into[start:stop] = sitk.GetArrayViewFromImage(moved)
