@@ -14,7 +14,7 @@ class Convolution3d(nn.Conv3d):
     bottom of a U-Net on 16 slices, so computing them in float32 costs nothing.
     """
 
-    def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *output"]:  # noqa: A002 - nn.Conv3d's own name
+    def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch wide *output"]:  # noqa: A002 - nn.Conv3d's own name
         """As `nn.Conv3d`; maps two slices deep are computed in float32 under CPU autocast."""
         if input.device.type == "cpu" and input.shape[2] == 2 and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):

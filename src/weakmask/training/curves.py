@@ -67,7 +67,7 @@ class Curves:
         """Finish a row after `step` steps and return it."""
         self.settle()
         means = {name: value / self._steps for name, value in self._sums.items()}
-        row = {"step": step, "learning_rate": learning_rate, **means, **{k: float(v) for k, v in scores.items()}}
+        row = {"step": float(step), "learning_rate": learning_rate, **means, **{k: float(v) for k, v in scores.items()}}
         self.rows.append(row)
         self._sums, self._steps = {}, 0
         return row
