@@ -1,0 +1,95 @@
+"""The table of methods: numbers made readable, the best of each column marked, kappa with its interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from weakmask.report.columns import is_numeric, numbers
+from weakmask.report.readable import decimals, number
+
+TITLES = {
+    "method": "Method",
+    "scans": "Scans",
+    "iou_mean": "IoU, mean",
+    "iou_pooled": "IoU, pooled",
+    "dice_mean": "Dice, mean",
+    "ppv": "PPV",
+    "sensitivity": "Sensitivity",
+    "specificity": "Specificity",
+    "kappa": "Kappa (95 %)",
+}
+HIGHER_IS_BETTER = tuple(TITLES)[2:]
+Interval = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number or word.
+
+    Attributes:
+        text: Ready to print.
+        number: Whether it is set as a number, to the right.
+        best: Whether it is the best of its column.
+        interval: (low, estimate, high) in per cent of [0, 1], for a drawn interval.
+    """
+
+    text: str
+    number: bool = True
+    best: bool = False
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class SummaryTable:
+    """Heads and rows; `any_best` says whether anything is marked."""
+
+    heads: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    any_best: bool
+
+
+def summary_table(table: pd.DataFrame) -> SummaryTable:
+    """Lay out the table of methods.
+
+    The columns of summary.csv get their titles, `kappa_low` and `kappa_high` become kappa's interval, other columns
+    stay as they are. The best of a column is marked where at least two rows have a number; equals are all marked.
+    """
+    names = [str(name) for name in table.columns]
+    if "kappa" in names:
+        names = [name for name in names if name not in {"kappa_low", "kappa_high"}]
+    heads = tuple(Cell(TITLES.get(name, name.replace("_", " ")), is_numeric(table, name)) for name in names)
+    columns = [_column(table, name) for name in names]
+    rows = tuple(zip(*columns, strict=True))
+    return SummaryTable(heads, rows, any(cell.best for row in rows for cell in row))
+
+
+def _column(table: pd.DataFrame, name: str) -> list[Cell]:
+    """One column's cells."""
+    if not is_numeric(table, name):
+        return [Cell(number(value), number=False) for value in table[name]]
+    values = numbers(table, name)
+    best = _best(values) if name in HIGHER_IS_BETTER else np.nan
+    if name == "kappa":
+        ends = zip(numbers(table, "kappa_low"), values, numbers(table, "kappa_high"), strict=True)
+        return [_kappa((low, value, high), best=bool(value == best)) for low, value, high in ends]
+    if name in HIGHER_IS_BETTER:  # measures of one kind line up: 0.550, not 0.55
+        return [Cell(number(None) if np.isnan(v) else decimals(v, 3), best=bool(v == best)) for v in values]
+    return [Cell(number(value)) for value in values]
+
+
+def _kappa(interval: Interval, *, best: bool) -> Cell:
+    """Kappa, its interval in words and as a drawn line."""
+    low, kappa, high = interval
+    if np.isnan(kappa):
+        return Cell(number(None))
+    if np.isnan(low) or np.isnan(high):
+        return Cell(decimals(kappa, 2), best=best)
+    left, middle, right = (round(100 * float(np.clip(value, 0, 1)), 1) for value in interval)
+    text = f"{decimals(kappa, 2)} ({decimals(low, 2)} to {decimals(high, 2)})"
+    return Cell(text, best=best, interval=(left, middle, right))
+
+
+def _best(values: np.ndarray) -> float:
+    measured = values[np.isfinite(values)]
+    return float(measured.max()) if len(measured) > 1 else np.nan
