@@ -64,6 +64,7 @@ def test_the_config_is_yaml_line_by_line():
     lines = config_lines(config)
     assert lines[0] == ("method:", " dram")
     assert ("  cohort:", " a/b") in lines
+    assert ("  window:", " [-1200.0, 300]") in lines
     text = "\n".join(key + rest for key, rest in lines)
     expected = {"method": "dram", "data": {"cohort": "a/b", "window": [-1200.0, 300]}, "step": 0.5, "none": None}
     assert yaml.safe_load(text) == expected

@@ -98,7 +98,7 @@ def _draw_panel(axes: Axes, quantity: str, lines: Mapping[str, Line]) -> None:
     axes.set_title(last, loc="right", fontsize=7.5, color=INK)
     axes.grid(visible=True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.tick_params(length=0, labelcolor=INK, labelsize=7.5)
+    axes.tick_params(which="both", length=0, labelcolor=INK, labelsize=7.5)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
 

@@ -15,6 +15,18 @@ LONG = 8  # rows of a table that is shown closed
 HASH_LETTERS = 40
 
 
+class _Yaml(yaml.SafeDumper):
+    """YAML with lists of plain values on one line."""
+
+
+def _one_line(dumper: yaml.SafeDumper, values: list[Any]) -> yaml.Node:
+    plain = not any(isinstance(value, dict | list) for value in values)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=plain)
+
+
+_Yaml.add_representer(list, _one_line)
+
+
 @dataclass(frozen=True)
 class Fact:
     """One line: a name and a value."""
@@ -55,7 +67,7 @@ def facts(values: Mapping[str, Any]) -> tuple[tuple[Fact, ...], tuple[FactTable,
 
 def config_lines(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """A config as YAML lines, each parted into its key (with indent and colon) and the rest."""
-    text = yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump(_plain(config), Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=110)
     lines = []
     for line in text.splitlines():
         key, colon, rest = line.partition(":")
