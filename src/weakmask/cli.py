@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +23,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Start with `weakmask demo`, then `weakmask check` on a cohort of your own. Not for clinical use.",
 )
-out = Console()
+WIDE = 150  # columns of a table that goes into a file or a pipe
+out = Console() if sys.stdout.isatty() else Console(width=WIDE)
 err = Console(stderr=True)
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: --set regression.steps=500")]
@@ -235,7 +237,7 @@ def _print_faults(faults) -> None:  # noqa: ANN001 (the cohort's classes are imp
 
 
 def _print_summary(summary) -> None:  # noqa: ANN001 (pandas is not imported for a --help)
-    table = Table(*summary.columns)
+    table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for _, row in summary.iterrows():
         table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
     out.print(table)

@@ -1,0 +1,44 @@
+"""The command line in this process, and a model to give it."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from weakmask.cli import main
+from weakmask.methods.dram.config import DataSettings, DramSettings, NetworkSettings, PrepareSettings
+from weakmask.methods.dram.model import network_arguments, save_model
+from weakmask.networks import build_network
+from weakmask.scoring.severity import CT_SEVERITY
+
+Run = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def weakmask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Arguments -> the exit code and the lines on the error stream."""
+
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["weakmask", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model: every fault must be found before it matters."""
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    config = DramSettings(
+        data=DataSettings(cohort=Path("none")),
+        prepare=PrepareSettings(spacing_mm=None, crop_shape=(8, 8, 8)),
+        network=NetworkSettings(width=1),
+    )
+    names = {str(k): v for k, v in enumerate(("LUL", "LLL", "RUL", "RML", "RLL"), start=1)}
+    trained_on = {"region_names": names, "crop_spacing_mm": [3.0, 3.0, 3.0]}
+    network = build_network("unet", network_arguments(config))
+    save_model(path, network, config, threshold=0.5, score_map=CT_SEVERITY, trained_on=trained_on)
+    return path
