@@ -37,7 +37,7 @@ def draw_scanner(seed: int) -> Scanner:
         slice_mm=float(rng.choice([1.0, 1.25, 1.5, 2.0, 3.0])),
         psf_mm=float(0.75 - 0.30 * sharpness + rng.uniform(-0.05, 0.1)),
         sharpness=sharpness,
-        noise_hu=float(np.clip(rng.lognormal(np.log(22), 0.35), 9, 55) * (1 + 0.35 * sharpness)),
+        noise_hu=float(np.clip(rng.lognormal(np.log(15), 0.35), 8, 45) * (1 + 0.3 * sharpness)),
         offset_hu=float(rng.normal(0, 6)),
     )
 

@@ -25,8 +25,8 @@ def draw_capsules(
         radius: Radii in mm at both ends.
 
     Returns:
-        Coverage in [0, 1]. A tube thinner than a voxel covers its share of the cross-section (r² over the drawn
-        radius²), so that its mass is right at any spacing.
+        Coverage in [0, 1], scaled so that a tube has its mass at any spacing; one thinner than a voxel is drawn
+        a voxel wide and as faint as its share of the cross-section.
     """
     cover = np.zeros(grid.shape, np.float32).ravel()
     spacing = np.array(grid.spacing_mm)
@@ -84,7 +84,8 @@ def _draw_batch(
     voxel = np.float32(np.cbrt(np.abs(step).prod()))
     drawn = np.maximum(r, np.float32(THINNEST) * voxel)
     amount = np.clip((drawn[:, None, None, None] - np.sqrt(gap)) / voxel + np.float32(0.5), 0, 1)
-    amount *= np.square(r / drawn)[:, None, None, None]
+    # the ramp of one voxel at the edge adds voxel²/12 to the squared radius; tubes must not gain mass by it
+    amount *= (np.square(r) / (np.square(drawn) + np.square(voxel) / 12))[:, None, None, None]
     oz, oy, ox = outer(inside)
     hit = (amount > 0) & oz & oy & ox
     iz, iy, ix = outer(index)

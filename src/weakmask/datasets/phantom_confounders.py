@@ -14,7 +14,7 @@ from weakmask.datasets.phantom_tissue import blend
 def add_confounders(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray) -> None:
     """Add to lung tissue, in place, whatever this patient happens to have."""
     rng = stream(patient.seed, "confounders")
-    dependent_atelectasis(patient, grid, chest, tissue, float(rng.gamma(1.6, 60.0)))
+    dependent_atelectasis(patient, grid, chest, tissue, float(rng.gamma(1.6, 85.0)))
     if rng.random() < 0.3:
         emphysema(patient, grid, tissue, float(rng.uniform(1.1, 2.2)))
     scars(patient, grid, chest, tissue, int(rng.poisson(2.2)))
@@ -33,8 +33,8 @@ def dependent_atelectasis(patient: Patient, grid: Grid, chest: Lungs, tissue: np
 
 def emphysema(patient: Patient, grid: Grid, tissue: np.ndarray, rarity: float) -> None:
     """Holes of air a few millimetres wide, more of them toward the top."""
-    holes = smooth_field(patient.seed, "holes", grid, 7.0) + np.float32(0.5) * grid.z / np.float32(100)
-    blend(tissue, -985.0, coverage((holes - np.float32(rarity)) * 5, 2.0) * np.float32(0.9))
+    holes = smooth_field(patient.seed, "holes", grid, 9.0) + np.float32(0.5) * grid.z / np.float32(100)
+    blend(tissue, -985.0, coverage((holes - np.float32(rarity)) * 3, 3.0) * np.float32(0.75))
 
 
 def _places(grid: Grid, chest: Lungs, rng: np.random.Generator, count: int, deepest_mm: float) -> np.ndarray:
@@ -91,7 +91,7 @@ def pleural_fat(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, 
 def heart_motion(patient: Patient, grid: Grid, image: np.ndarray) -> None:
     """The beating heart smears its border and the lung beside it: each voxel mixes with its neighbours, in place."""
     rng = stream(patient.seed, "motion")
-    reach, shift = rng.uniform(4, 14), rng.uniform(2.0, 6.0)
+    reach, shift = rng.uniform(3, 9), rng.uniform(1.5, 5.0)
     near = np.float32(0.85) * np.exp(-np.square(heart_mm(patient, grid) / np.float32(reach)))
     moved = np.zeros_like(image)
     for axis, spacing in ((1, grid.spacing_mm[1]), (2, grid.spacing_mm[2])):

@@ -3,14 +3,14 @@
 import json
 import os
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.datasets.phantom_acquisition import acquire, draw_scanner
@@ -128,9 +128,9 @@ def _draw_trees(trees: Trees, grid: Grid, box: Box, image: np.ndarray) -> tuple[
     vessels[box.slices] = draw_capsules(grid.cropped(box), blood.start, blood.stop, blood.radius)
     blend(image[box.slices], BLOOD, vessels[box.slices])
     air = trees.airways
-    thickness = 0.35 + 0.16 * air.radius
+    thickness = 0.3 + 0.12 * air.radius
     outer = draw_capsules(grid, air.start, air.stop, air.radius + thickness)
-    blend(image, -20.0, outer)
+    blend(image, -40.0, outer)
     lumen = draw_capsules(grid, air.start, air.stop, air.radius)
     blend(image, AIR, lumen)
     return vessels, lumen
@@ -169,11 +169,8 @@ def write_phantom_cohort(
         for name in ("images", "regions", "lesions", "truth/vessels", "truth/airways"):
             (temporary / name).mkdir(parents=True)
         write = partial(_write_scan, temporary, shape, spacing_mm)
-        if workers == 1:
-            scores = list(track(map(write, jobs), "phantoms", scans))
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                scores = list(track(pool.map(write, jobs), "phantoms", scans))
+        written = Parallel(n_jobs=workers, return_as="generator")(delayed(write)(job) for job in jobs)
+        scores = [cast("dict[int, int]", row) for row in track(written, "phantoms", scans)]
         rng = np.random.default_rng([seed, 1])
         read = [misread(row, reader_noise, rng) for row in scores]
         names = [name for name, _ in jobs]

@@ -1,14 +1,14 @@
 """Smooth random fields anchored in the world: the same patient at every spacing, size and crop of the grid.
 
 A field is white noise on a lattice of fixed world positions, spread by a cubic B-spline. On a regular grid that is
-three small matrix products (one per axis), cheaper than filtering and exact at any spacing.
+three short sums (one per axis), cheaper than filtering and exact at any spacing.
 """
 
 import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Int
 
 from weakmask.volume.geometry import Box, Float3, Geometry, Index3
 
@@ -31,7 +31,11 @@ class Grid:
 
     @classmethod
     def of(cls, geometry: Geometry) -> "Grid":
-        """The coordinates of a geometry, along its own axes (an oblique scan keeps its obliqueness to itself)."""
+        """The coordinates of a geometry of axial slices, flips allowed; a small tilt of the scanner is left out.
+
+        Raises:
+            ValueError: The slices are sagittal or coronal.
+        """
         axes = zip(geometry.shape, geometry.spacing_mm, _signs(geometry), geometry.origin_mm, strict=True)
         z, y, x = (np.float32(o) + np.arange(n, dtype=np.float32) * np.float32(s * d) for n, s, d, o in axes)
         return cls(z[:, None, None], y[None, :, None], x[None, None, :])
@@ -59,9 +63,11 @@ class Grid:
 
 
 def _signs(geometry: Geometry) -> tuple[float, float, float]:
-    """Which way each index runs along the world axis that it is nearest to."""
-    diagonal = np.diag(np.asarray(geometry.direction))
-    z, y, x = (float(np.sign(d)) or 1.0 for d in diagonal)
+    """Which way each index runs along its world axis."""
+    direction = np.asarray(geometry.direction)
+    if (np.abs(direction).argmax(axis=0) != np.arange(3)).any():
+        raise ValueError(f"direction is {geometry.direction}; expected axial slices (resample the scan first)")
+    z, y, x = (float(sign) for sign in np.sign(np.diag(direction)))
     return z, y, x
 
 
@@ -90,23 +96,24 @@ def smooth_field(seed: int, name: str, grid: Grid, length_mm: float) -> Float32[
     step = 0.6 * length_mm  # the spline's own width is about 1.6 knots
     knots = int(min(MOST_KNOTS, np.ceil(WORLD_MM / step)))
     field = stream(seed, f"{name}/{length_mm:g}").standard_normal((knots, knots, knots), dtype=np.float32)
-    for axis in grid.axes:  # contract the first axis, append the grid's: z y x after three turns
-        weights = _spline_matrix(axis, step, knots)
-        field = np.tensordot(field, weights, axes=(0, 1))
-    return field
+    # x first and z last: the largest step then moves whole planes. No matrix product, whose rounding would depend on
+    # the number of threads
+    for k in (2, 1, 0):
+        first, weights = _spline(grid.axes[k], step)
+        shape = [-1 if axis == k else 1 for axis in range(3)]
+        terms = (np.take(field, (first + j) % knots, axis=k) * weights[:, j].reshape(shape) for j in range(4))
+        field = sum(terms, start=np.float32(0))
+    return np.asarray(field)
 
 
-def _spline_matrix(axis: np.ndarray, step: float, knots: int) -> Float32[np.ndarray, "voxels knots"]:
-    """Rows of periodic cubic B-spline weights, scaled to keep a variance of 1 between the knots as well as on them."""
+def _spline(axis: np.ndarray, step: float) -> tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n 4"]]:
+    """First of four knots and their cubic B-spline weights, scaled to keep a variance of 1 between the knots too."""
     place = axis.astype(np.float64) / step
     base = np.floor(place).astype(int)
     t = place - base
     weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], axis=1)
     weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True))
-    matrix = np.zeros((axis.size, knots), dtype=np.float32)
-    rows = np.arange(axis.size)[:, None]
-    np.add.at(matrix, (rows, (base[:, None] + np.arange(-1, 3)) % knots), weights.astype(np.float32))
-    return matrix
+    return base - 1, weights.astype(np.float32)
 
 
 def coverage(depth_mm: np.ndarray, width_mm: float) -> np.ndarray:

@@ -175,20 +175,21 @@ def _region_box(where: np.ndarray) -> Box:
 def _foci(part: Grid, where: np.ndarray, depth_mm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Middles of lesions: points of a region, drawn with a preference for its periphery, back and base."""
     count = int(rng.integers(3, 15))
-    low, high = (np.array([axis[i] for axis in part.axes]) for i in (0, -1))
-    place = rng.uniform(size=(1500, 3))
-    index = np.rint(place * (np.array(where.shape) - 1)).astype(int)
+    first = np.array([axis[0] for axis in part.axes])
+    low, high = (np.array([f(axis) for axis in part.axes]) for f in (np.min, np.max))
+    # candidates and luck are drawn before the region is looked at: another grid finds nearly the same foci
+    world, luck = low + rng.uniform(size=(1500, 3)) * (high - low), rng.exponential(size=1500)
+    steps = np.array([axis[-1] - axis[0] for axis in part.axes]) / np.maximum(np.array(part.shape) - 1, 1)
+    steps[steps == 0] = 1
+    index = np.rint((world - first) / steps).astype(int)
     inside = where[tuple(index.T)]
-    if not inside.any():
-        index = np.argwhere(where)
-        place, inside = index / np.maximum(np.array(where.shape) - 1, 1), np.ones(len(index), bool)
-    place, index = place[inside], index[inside]
-    depth = depth_mm[tuple(index.T)]
-    world = low + place * (high - low)
+    if not inside.any():  # a region of few voxels
+        index = np.argwhere(where)[:1500]
+        world, luck, inside = first + index * steps, luck[: len(index)], np.ones(len(index), bool)
+    world, luck, depth = world[inside], luck[inside], depth_mm[tuple(index[inside].T)]
     down, back = _rank01(-world[:, 0]), _rank01(world[:, 1])
     weight = (0.12 + np.exp(-depth / 11.0)) * (0.3 + back) * (0.4 + down)
-    first = np.argsort(rng.exponential(size=len(weight)) / weight)  # weighted drawing without putting back
-    return world[first[:count]]
+    return world[np.argsort(luck / weight)[:count]]  # weighted drawing without putting back
 
 
 def _rank01(values: np.ndarray) -> np.ndarray:
@@ -201,9 +202,9 @@ def _traits(count: int, phase: float, rng: np.random.Generator) -> tuple[np.ndar
     """Subtype and mean HU of each focus; late disease consolidates."""
     shares = np.array([0.75 - 0.40 * phase, 0.06 + 0.22 * phase, 0.19 + 0.18 * phase])
     kinds = rng.choice([GROUND_GLASS, CONSOLIDATION, MIXED], size=count, p=shares / shares.sum())
-    glass = rng.uniform(-750, -500)  # one patient's ground glass is of one density, more or less
+    glass = rng.uniform(-725, -500)  # one patient's ground glass is of one density, more or less
     hu = {
-        GROUND_GLASS: np.clip(rng.normal(glass, 50, count), -770, -450),
+        GROUND_GLASS: np.clip(rng.normal(glass, 40, count), -750, -450),
         CONSOLIDATION: rng.uniform(-150, 30, count),
         MIXED: rng.uniform(-520, -300, count),
     }

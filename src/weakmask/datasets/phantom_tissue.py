@@ -35,6 +35,7 @@ def paint_body(patient: Patient, grid: Grid, box: Box, chest: Lungs) -> np.ndarr
     image = np.full(grid.shape, AIR, np.float32)
     blend(image, FAT, coverage(skin, voxel))
     blend(image, MUSCLE, coverage(skin - np.float32(patient.fat_mm) * (1 + np.float32(0.25) * uneven), 5 * voxel))
+    paint_table(patient, grid, image)
     inner = image[box.slices]
     part = grid.cropped(box)
     paint_organs(patient, part, inner, chest)
@@ -64,12 +65,22 @@ def _skin_mm(patient: Patient, grid: Grid) -> np.ndarray:
     return (1 - np.sqrt(np.maximum(square, 0))) * np.minimum(half_x, half_y)
 
 
+def paint_table(patient: Patient, grid: Grid, image: np.ndarray) -> None:
+    """The scanner's table under the back: a curved shell around foam."""
+    behind = patient.fat_mm + 120 * patient.size * patient.deep + 10  # mm from the middle to the table's surface
+    depth = grid.y - np.float32(behind) + np.square(grid.x) * np.float32(1 / 1100)
+    inside = np.minimum(np.minimum(depth, 36 - depth), 215 - np.abs(grid.x))
+    behind_body = image[:1] < -990
+    blend(image, -880.0, coverage(inside, 2.0) * behind_body)
+    blend(image, -250.0, coverage(1.5 - np.abs(inside), 2.0) * behind_body)
+
+
 def paint_organs(patient: Patient, grid: Grid, image: np.ndarray, chest: Lungs) -> None:
     """Fat between the lungs, heart and great vessels, and what lies under the diaphragm."""
     s, voxel = patient.size, _voxel_mm(grid)
-    middle = (mediastinum(patient, grid) < 4) | ((np.abs(grid.x) < 30 * s) & (chest.wall_mm < 6))
-    behind = spine_y(patient) + 14 * s
-    image[middle & (grid.y > -78 * s * patient.deep) & (grid.y < behind)] = -85.0
+    within = ellipsoid(grid, (20 * s, -8 * s * patient.deep, 0), (110 * s, 76 * s * patient.deep, 105 * s))
+    fat = np.minimum(4 - mediastinum(patient, grid), -within)
+    blend(image, -85.0, coverage(fat, 2 * voxel))
     lowest = grid.x.size // 2
     half_right = Grid(grid.z, grid.y, grid.x[:, :, :lowest])
     half_left = Grid(grid.z, grid.y, grid.x[:, :, lowest:])
@@ -152,12 +163,12 @@ def lung_tissue(patient: Patient, grid: Grid, chest: Lungs) -> np.ndarray:
     """
     seed = patient.seed
     rng = stream(seed, "tissue")
-    mean = -872 + 95 * (0.85 - patient.inspiration) + rng.normal(0, 12)
+    mean = -872 + 95 * (0.85 - patient.inspiration) + rng.normal(0, 18)
     gravity = (0.22 + 0.35 * (1 - patient.inspiration)) * rng.uniform(0.8, 1.2)  # HU per mm toward the back
     image = np.float32(mean) + np.float32(gravity) * grid.y
-    image = image + np.float32(9) * smooth_field(seed, "regional", grid, 60.0)
+    image = image + np.float32(rng.uniform(8, 24)) * smooth_field(seed, "regional", grid, 50.0)
     image += np.float32(12) * smooth_field(seed, "lobular", grid, 14.0)
-    image += np.float32(rng.uniform(16, 26)) * smooth_field(seed, "texture", grid, 5.0)
+    image += np.float32(rng.uniform(9, 18)) * smooth_field(seed, "texture", grid, 5.0)
     fissure = coverage(0.5 - chest.fissure_mm, max(_voxel_mm(grid), 1.0)) * np.float32(min(1.0, 1.0 / _voxel_mm(grid)))
     blend(image, -420.0, fissure)
     return image

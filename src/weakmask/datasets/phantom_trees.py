@@ -47,7 +47,7 @@ class Trees:
     airways: Tree
 
 
-def grow_trees(patient: Patient, points_per_litre: float = 330.0) -> Trees:
+def grow_trees(patient: Patient, points_per_litre: float = 700.0) -> Trees:
     """Grow all three trees of a patient."""
     geometry = centred_geometry((72, 48, 68), (COARSE_MM, COARSE_MM, COARSE_MM))
     grid = Grid.of(geometry)
@@ -62,7 +62,7 @@ def grow_trees(patient: Patient, points_per_litre: float = 330.0) -> Trees:
     trees = []
     for name, take, shift in (("arteries", order[:count], 0.0), ("veins", order[count : 2 * count], -7.0)):
         points = world[take] + rng.uniform(-0.5, 0.5, (len(take), 3)) * COARSE_MM
-        thickest = 4.4 if name == "arteries" else 4.1
+        thickest = 4.4 if name == "arteries" else 4.2
         roots = {label: point + np.array([shift, shift * 0.6, 0.0]) for label, point in root.items()}
         trees.append(_grow(points, lobe[take], roots, thickest, rng))
     arteries, veins = trees
@@ -97,7 +97,7 @@ def _grow(
         step = (middle - node) * reach
         step += rng.normal(0, 0.10, step.shape) * np.linalg.norm(step, axis=1, keepdims=True)
         tip = node + step
-        radius = thickest_mm * np.cbrt(count / most) ** 1.08  # Murray: the cubes of the radii add up
+        radius = thickest_mm * (count / most) ** 0.28  # Murray has 1/3; real outer vessels are a little wider
         first = np.where(np.isnan(parent_radius), radius, np.minimum(parent_radius, 1.12 * radius))
         tubes.append((node, tip, np.stack([first, radius], axis=1)))
         go_on = count > 1
@@ -149,8 +149,8 @@ def _airways(patient: Patient, arteries: Tree, roots: dict[int, np.ndarray]) -> 
     tubes += [(left if label in {LUL, LLL} else right, root + _beside(3.6), 4.6, 3.4) for label, root in roots.items()]
     start, stop = (np.array([tube[k] for tube in tubes]) for k in (0, 1))
     trunk = Tree(start, stop, np.array([tube[2:] for tube in tubes]) * s)
-    seen = arteries.thicker_than(1.05)
-    lumen = 0.78 * seen.radius
+    seen = arteries.thicker_than(1.35)
+    lumen = 0.74 * seen.radius
     away = [_beside(seen.radius[:, k] + lumen[:, k] + 0.7) for k in (0, 1)]
     return trunk.joined(Tree(seen.start + away[0], seen.stop + away[1], lumen))
 
