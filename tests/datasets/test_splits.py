@@ -93,7 +93,7 @@ def test_the_patient_may_stand_in_the_name() -> None:
 
 
 def test_no_share_no_part() -> None:
-    split = hold_out(cohort(10), 0, validation=0, test=0.2)
+    split = hold_out(cohort(10), 0, validation=0.0, test=0.2)
     assert split.validation == ()
     assert len(split.test) == 2
 

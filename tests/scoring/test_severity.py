@@ -40,7 +40,7 @@ def score_maps(draw: st.DrawFn) -> ScoreMap:
 
 @pytest.mark.parametrize(
     ("fraction", "score"),
-    [(0, 0), (0.003, 0), (0.00999, 0), (0.01, 1), (0.049, 1), (0.05, 2), (0.25, 3), (0.5, 4), (0.75, 5), (1, 5)],
+    [(0.0, 0), (0.003, 0), (0.00999, 0), (0.01, 1), (0.049, 1), (0.05, 2), (0.25, 3), (0.5, 4), (0.75, 5), (1.0, 5)],
 )
 def test_fractions_get_the_scores_of_table_1b(fraction: float, score: int) -> None:
     assert CT_SEVERITY.score_of(fraction) == score
@@ -57,7 +57,7 @@ def test_the_authors_code_widens_score_0() -> None:
     wide = CT_SEVERITY.with_zero_up_to(0.01)
     assert wide.interval(0) == (0.0, 0.01)
     assert wide.interval(1) == CT_SEVERITY.interval(1)
-    assert [wide.score_of(f) for f in (0, 0.005, 0.01)] == [0, 0, 1]
+    assert [wide.score_of(f) for f in (0.0, 0.005, 0.01)] == [0, 0, 1]
     with pytest.raises(ValueError, match="before the score below it ends"):
         CT_SEVERITY.with_zero_up_to(0.02)
 
@@ -102,14 +102,14 @@ def test_unknown_scores_are_refused() -> None:
     ("intervals", "message"),
     [
         ({}, "has no scores"),
-        ({-1: (0, 1)}, "score -1 is negative"),
-        ({0: (0, 0.5), 1: (0.4, 1)}, "score 1 begins at 0.4, before"),
-        ({0: (0, 0.5), 1: (0.5, 0.5), 2: (0.5, 1)}, "score 1 begins at 0.5, before"),
-        ({0: (0, 0.05), 1: (0.25, 1)}, "no score means a fraction between 0.05 and 0.25"),
-        ({0: (0, 0.5), 1: (0.5, 0.9)}, "does not reach from 0 to 1"),
-        ({0: (0.005, 0.5), 1: (0.5, 1)}, "does not reach from 0 to 1"),
-        ({0: (0.5, 0)}, "expected 0 <= low <= high <= 1"),
-        ({0: (0, float("nan"))}, "expected 0 <= low <= high <= 1"),
+        ({-1: (0.0, 1.0)}, "score -1 is negative"),
+        ({0: (0.0, 0.5), 1: (0.4, 1.0)}, "score 1 begins at 0.4, before"),
+        ({0: (0.0, 0.5), 1: (0.5, 0.5), 2: (0.5, 1.0)}, "score 1 begins at 0.5, before"),
+        ({0: (0.0, 0.05), 1: (0.25, 1.0)}, "no score means a fraction between 0.05 and 0.25"),
+        ({0: (0.0, 0.5), 1: (0.5, 0.9)}, "does not reach from 0 to 1"),
+        ({0: (0.005, 0.5), 1: (0.5, 1.0)}, "does not reach from 0 to 1"),
+        ({0: (0.5, 0.0)}, "expected 0 <= low <= high <= 1"),
+        ({0: (0.0, float("nan"))}, "expected 0 <= low <= high <= 1"),
     ],
 )
 def test_intervals_that_no_reader_could_use_are_refused(
@@ -135,7 +135,7 @@ def test_the_written_file_reads_as_documented(tmp_path: Path) -> None:
 
 def test_a_file_without_a_name_is_named_after_itself(tmp_path: Path) -> None:
     (tmp_path / "halves.yaml").write_text(HALVES)
-    assert read_score_map(tmp_path / "halves.yaml") == ScoreMap("halves", {0: (0, 0.5), 1: (0.5, 1)})
+    assert read_score_map(tmp_path / "halves.yaml") == ScoreMap("halves", {0: (0.0, 0.5), 1: (0.5, 1.0)})
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ def weighted_kappa(
     margins = observed.sum(-1)[..., :, None] * observed.sum(-2)[..., None, :]  # E times the total
     disagreement = (weights * observed).sum((-2, -1)) * total
     by_chance = (weights * margins).sum((-2, -1))
-    return 1.0 - np.divide(disagreement, by_chance, out=np.full_like(total, np.nan), where=by_chance > 0)
+    share = np.divide(disagreement, by_chance, out=np.full_like(total, np.nan), where=by_chance > 0)
+    return np.asarray(1.0 - share)  # of one table: an array without axes
 
 
 def kappa_interval(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
@@ -32,9 +31,9 @@ class Overlap:
     fn: int = 0
     tn: int = 0
 
-    def __add__(self, other: Self) -> Self:
+    def __add__(self, other: "Overlap") -> "Overlap":
         """The counts of both together."""
-        return type(self)(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+        return Overlap(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
     def iou(self) -> float:

@@ -131,7 +131,7 @@ def test_histograms_that_do_not_fit_are_refused() -> None:
 def test_a_fixed_threshold_marks_only_the_regions_asked_for() -> None:
     voxels = np.array([[-300, -700, -300], [-500, -300, -499]])
     regions = np.array([[1, 1, 2], [1, 0, 3]])
-    found = fixed_threshold_mask(voxels, regions, [1, 3], -500)
+    found = fixed_threshold_mask(voxels, regions, [1, 3], -500.0)
     assert found.tolist() == [[True, False, False], [True, False, True]]
 
 
