@@ -13,7 +13,7 @@ from weakmask.methods.dram.maps import MODEL, device_of, score_rows
 from weakmask.methods.dram.model import DramModel, load_model
 from weakmask.methods.dram.predict import Prediction, predict_scan
 from weakmask.methods.dram.prepare import read_regions
-from weakmask.methods.dram.telling import prediction_page
+from weakmask.methods.dram.telling import prediction_page, shown_scores
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
@@ -82,7 +82,7 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
     with atomic_file(out / "scores.csv") as temporary:
         scores.to_csv(temporary, index=False)
     severest_first = [view for _, view in sorted(views, key=lambda pair: -pair[0])]
-    write_report(out / "report.html", prediction_page(model, model_path, scores, severest_first, failures))
+    write_report(out / "report.html", prediction_page(model, model_path, rows, severest_first, failures))
     return failures
 
 
@@ -215,7 +215,5 @@ def _view(model: DramModel, name: str, image: Volume, found: Prediction, rows: l
         regions=found.regions,
         headline=f"severity {total}",
         rank=-total,
-        scores=pd.DataFrame(rows)[["region", "fraction", "score_predicted"]].rename(
-            columns={"score_predicted": "predicted"}
-        ),
+        scores=shown_scores(rows),
     )

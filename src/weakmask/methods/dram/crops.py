@@ -91,7 +91,7 @@ class CropSet:
 def load_crops(folder: Path, split: str, settings: PrepareSettings) -> CropSet:
     """Read the crops of one split that the prepare stage left in `folder`."""
     table = pd.read_csv(folder / "index.csv", dtype={"scan": str, "name": str})
-    table = table[table["split"] == split].reset_index(drop=True)
+    table = table.query(f"split == {split!r}").reset_index(drop=True)
     images = torch.zeros((len(table), *settings.crop_shape), dtype=torch.float16)
     regions = torch.zeros(images.shape, dtype=torch.bool)
     for row, file in enumerate(table["file"]):

@@ -78,7 +78,7 @@ def read_truth(case: Case, image: Volume) -> Volume | None:
     return None if case.lesions is None else read_regions(case.lesions, image)
 
 
-def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> dict[str, Overlap]:
+def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None) -> dict[str, Overlap]:
     """Overlap with all lesions and, where the truth tells them apart, with each subtype."""
     if truth.max(initial=0) > 1:
         return subtype_overlaps(mask, truth, inside)
@@ -88,7 +88,7 @@ def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray) -> dict
 def fixed_threshold(prepared: Path, config: DramSettings, score_map: ScoreMap) -> float:
     """One grey value for all scans, at which the training regions' fractions fit their score intervals best."""
     index = pd.read_csv(prepared / "index.csv")
-    training = index[index["split"] == "training"]
+    training = index.query("split == 'training'")
     edges = np.linspace(*config.prepare.window, BINS + 1)
     histograms = []
     for file in training["file"]:
@@ -96,4 +96,4 @@ def fixed_threshold(prepared: Path, config: DramSettings, score_map: ScoreMap) -
         histograms.append(value_histogram(voxels[voxels != OUTSIDE], edges))
     if not histograms:
         raise UserError(f"{prepared}: no training crops; expected at least one")
-    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].to_numpy(), score_map)
+    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map)

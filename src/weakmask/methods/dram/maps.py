@@ -1,5 +1,7 @@
 """Stages 3 and 4: the model file with its threshold; maps, masks and scores of the scans that are judged."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -32,7 +34,7 @@ def model(work: Work) -> None:
     cohort = read_usable(config.data.cohort, work)
     spacing = [float(v) for v in index[list(SPACING_COLUMNS)].median()]
     names = {str(k): v for k, v in index.groupby("region")["name"].first().items()}
-    trained_on = {"region_names": names, "crop_spacing_mm": spacing, "scans": int(index["scan"].nunique())}
+    trained_on = {"region_names": names, "crop_spacing_mm": spacing, "scans": len(set(index["scan"]))}
     threshold = config.maps.threshold
     path = work.out / MODEL
     first = 0.5 if threshold == "scores" else threshold
@@ -77,7 +79,7 @@ def judged_cases(work: Work) -> tuple[list[Case], dict[int, str]]:
 
 
 def score_rows(
-    scan: str, found: Prediction, names: dict[int, str], given: dict[int, int] | None = None
+    scan: str, found: Prediction, names: dict[int, str], given: Mapping[int, int] | None = None
 ) -> list[dict[str, object]]:
     """One row per region: scan, region, fraction, score_predicted, score_given (empty where none was)."""
     return [
@@ -103,10 +105,10 @@ def device_of(name: str) -> torch.device:
 
 def _threshold_from_scores(work: Work, trained: DramModel, index: pd.DataFrame, score_map: ScoreMap) -> float:
     """The threshold of the averaged map at which the training regions' fractions fit their intervals best."""
-    training = index[index["split"] == "training"]
+    training = index.query("split == 'training'")
     edges = np.linspace(0.0, 1.0, 201)
     histograms = []
     for file in track(training["file"], "threshold", len(training)):
         crop = read_volume(work.run / "01-prepare" / file)
         histograms.append(value_histogram(crop_map(trained, crop)[crop.voxels != OUTSIDE], edges))
-    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].to_numpy(), score_map)
+    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map)

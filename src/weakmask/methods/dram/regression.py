@@ -1,5 +1,7 @@
 """Stage 2: crops and score intervals -> the regression network (section III-A-1 and III-A-2 of the paper)."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -20,6 +22,7 @@ from weakmask.training.sampling import balanced_batch, uniform_batch
 from weakmask.training.seeding import generator_for, seed_all
 
 Batch = dict[str, Tensor]
+SMALLEST = 1e-4  # fraction below which the square root's slope, and with it the gradient, would run away
 
 
 def regression(work: Work) -> None:
@@ -57,7 +60,7 @@ class BatchMaker:
     def __init__(self, crops: CropSet, config: DramSettings) -> None:
         """Hold the crops and weigh their scores."""
         self.crops, self.config = crops, config
-        self.scores = crops.table["score"].to_numpy()
+        self.scores: list[int] = crops.table["score"].tolist()
         self.intervals = intervals(crops.table, config.losses)
         self.weights = score_weights(self.scores, config.losses.frequency_clamp)
 
@@ -82,10 +85,10 @@ def intervals(table: pd.DataFrame, losses: LossSettings) -> tuple[Tensor, Tensor
     return low, high
 
 
-def score_weights(scores: np.ndarray, clamp: tuple[float, float]) -> Tensor:
+def score_weights(scores: list[int], clamp: tuple[float, float]) -> Tensor:
     """The inverse frequency of each crop's score."""
-    weight_of = inverse_frequency_weights(scores.tolist(), *clamp)
-    return torch.tensor([weight_of[score] for score in scores.tolist()], dtype=torch.float32)
+    weight_of = inverse_frequency_weights(scores, *clamp)
+    return torch.tensor([weight_of[score] for score in scores], dtype=torch.float32)
 
 
 def augmented(image: Tensor, region: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -110,7 +113,7 @@ class Objective:
         """Hold the settings."""
         self.losses, self.seed = config.losses, config.seed
 
-    def __call__(self, network: nn.Module, batch: Batch, step: int) -> dict[str, Tensor]:
+    def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
         """The regression is averaged over both views when there are two, as in the authors' code."""
         image, region = batch["image"], batch["region"]
         settings = self.losses
@@ -131,10 +134,11 @@ class Objective:
         total = torch.stack([getattr(settings, name) * value for name, value in found.items()]).sum()
         return {**found, "total": total}
 
-    @staticmethod
-    def _regression(activation: Tensor, region: Tensor, batch: Batch) -> Tensor:
-        loss = interval_regression(region_mean(activation, region), batch["low"], batch["high"])
-        return (loss * batch["weight"]).mean()
+    def _regression(self, activation: Tensor, region: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        compared = (region_mean(activation, region), batch["low"], batch["high"])
+        if self.losses.on == "root":
+            compared = tuple(fraction.clamp_min(SMALLEST).sqrt() for fraction in compared)
+        return (interval_regression(*compared) * batch["weight"]).mean()
 
 
 class Validation:
@@ -144,7 +148,7 @@ class Validation:
         """Hold the crops; scores weigh equally, however many crops each has."""
         self.crops, self.config = crops, config
         self.low, self.high = intervals(crops.table, config.losses)
-        self.weights = score_weights(crops.table["score"].to_numpy(), (0.0, 1.0))
+        self.weights = score_weights(crops.table["score"].tolist(), (0.0, 1.0))
 
     def __call__(self, network: nn.Module, step: int) -> dict[str, float]:  # noqa: ARG002 (the loop gives it)
         """Evaluate in batches of the training's size."""
