@@ -61,6 +61,7 @@ def nrrd(path, data=None, **changes):
         ({"BinaryData": "False"}, "voxels as text"),
         ({"CompressedData": "True"}, "without CompressedDataSize"),
         ({"CompressedData": "True", "CompressedDataSize": "240"}, "damaged"),
+        ({"CompressedData": "True", "CompressedDataSize": "many"}, "not a MetaImage header"),
     ],
 )
 def test_refuses_a_wrong_metaimage(tmp_path, capfd, changes, message):
@@ -134,6 +135,26 @@ def test_refuses_packed_data_with_a_wrong_byte(tmp_path, maker):
         assert sitk.ReadImage(path).GetSize() == (60, 50, 40)  # ITK does not notice
     with pytest.raises(UserError, match="packed data are damaged"):
         read_volume(path)
+
+
+@pytest.mark.parametrize(("size", "shape"), [(1000, "6 5 4"), (1, "6 5 4"), (0, "6 5 3"), (0, "6 5 5")])
+def test_refuses_packed_data_of_another_size(tmp_path, capfd, size, shape):
+    stated = {"CompressedData": "True", "CompressedDataSize": str(size or len(PACKED)), "DimSize": shape}
+    with pytest.raises(UserError, match=r"truncated|promises"):
+        read_volume(meta(tmp_path / "a.mha", PACKED, **stated))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_refuses_a_png_with_a_wrong_byte(tmp_path, capfd):
+    sitk.WriteImage(sitk.GetImageFromArray(VOXELS[0].astype(np.uint8)), tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    for place in range(8, len(data)):
+        wrong = bytearray(data)
+        wrong[place] ^= 0x10
+        (tmp_path / "b.png").write_bytes(wrong)
+        with pytest.raises(UserError, match=r"damaged|truncated"):
+            read_volume(tmp_path / "b.png")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_thumbnail_does_not_end_a_jpeg(tmp_path):

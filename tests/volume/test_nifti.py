@@ -196,6 +196,7 @@ FAULTS = {
     "axes not numbers": ([(280, "f", NAN)], "not usable"),
     "parallel axes": ([(280, "12f", -0.8, -0.7, 0, 0, 0, 0, 0, 0, 0, 0, 2.5, 0)], "sheared, 90.00 degrees"),
     "origin not a number": ([(292, "f", NAN)], "origin"),
+    "origin infinite": ([(308, "f", -float("inf"))], "origin"),
     "quaternion not a number": ([(252, "hh", 1, 0), (256, "f", NAN)], "not usable"),
     "several volumes": ([(40, "8h", 4, 6, 5, 2, 2, 1, 1, 1)], "6 x 5 x 2 x 2 is more than one volume"),
     "channels": ([(40, "8h", 5, 6, 5, 2, 1, 2, 1, 1)], "more than one volume"),
@@ -208,6 +209,8 @@ FAULTS = {
         [(40, "8h", 3, 6, 5, 5, 1, 1, 1, 1)],
         "promises 300 bytes of voxels, it holds 240 bytes",
     ),
+    "voxels nowhere": ([(108, "f", NAN)], "voxels begin at byte nan"),
+    "voxels before the file": ([(108, "f", -4.0)], "voxels begin at byte -4"),
     "absurd": ([(40, "8h", 3, 32767, 32767, 32767, 1, 1, 1, 1)], "promises 70362301923326 bytes"),
 }
 

@@ -141,7 +141,7 @@ def test_bool_labels_go_both_ways(angle):
 
 def test_refuses_a_fill_that_is_no_label():
     labels = noise(Geometry((4, 4, 4)), "label")
-    for fill in (-1, 0.5):
+    for fill in (-1, 0.5, np.nan):
         with pytest.raises(ValueError, match="expected a value of uint8"):
             resample_onto(labels, labels.geometry, fill)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import SimpleITK as sitk
-from pydicom.errors import InvalidDicomError
 
 from weakmask.errors import UserError
 from weakmask.volume.slice_stack import Slice, stack_geometry
@@ -67,14 +66,14 @@ def find_series(folder: str | Path) -> list[Series]:
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder that holds the DICOM files")
-    groups: dict[str, list[tuple[pydicom.Dataset, Slice]]] = defaultdict(list)
+    groups: dict[str, list[_Image]] = defaultdict(list)
     seen: set[str] = set()
     for path in _files(folder):
-        header = _header(path)
-        if header is not None and str(header.get("SOPInstanceUID", path)) not in seen:
-            seen.add(str(header.get("SOPInstanceUID", path)))
-            groups[str(header.get("SeriesInstanceUID", ""))].append((header, _slice(header, path)))
-    series = [_series(uid, part) for uid, group in groups.items() for part in _alike(group)]
+        image = _image(path)
+        if image is not None and image.image_uid not in seen:
+            seen.add(image.image_uid)
+            groups[image.series_uid].append(image)
+    series = [_series(part) for group in groups.values() for part in _alike(group)]
     return sorted(series, key=lambda one: (-len(one.slices), one.uid))
 
 
@@ -107,11 +106,10 @@ def read_dicom_file(path: str | Path) -> Volume:
         UserError: The file is not a grey-value DICOM image of one frame, or cannot be decoded.
     """
     path = Path(path)
-    header = _header(path)
-    if header is None:
+    image = _image(path)
+    if image is None:
         raise UserError(f"{path}: not a grey-value DICOM image; give a CT, MR or X-ray image")
-    one = _slice(header, path)
-    return Volume(_decoded((one,)), stack_geometry((one,), str(path)))
+    return Volume(_decoded((image.slice,)), stack_geometry((image.slice,), str(path)))
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -123,79 +121,94 @@ def _files(folder: Path) -> Iterator[Path]:
                 yield Path(place) / name
 
 
-def _header(path: Path) -> pydicom.Dataset | None:
-    """The header of a grey-value image; None for any other file."""
+@dataclass(frozen=True)
+class _Image:
+    """One file's slice and what it belongs to."""
+
+    series_uid: str
+    image_uid: str
+    description: str
+    modality: str
+    localizer: bool
+    slice: Slice
+
+
+def _image(path: Path) -> _Image | None:
+    """What the header of a grey-value image says; None for any other file."""
     named = path.suffix.lower() == ".dcm"
     if not named and not is_dicom(path):
         return None
-    unreadable = f"{path}: not readable as DICOM; copy or export it again, or remove it"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers out of the standard are common and mostly harmless
-            header = pydicom.dcmread(path, stop_before_pixels=True)
-            image = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
+            header = pydicom.dcmread(path, stop_before_pixels=True, force=named)  # old files lack the mark
+            known = "SOPClassUID" in header
+            grey = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
             frames = int(header.get("NumberOfFrames", None) or 1)
-    except (InvalidDicomError, EOFError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
-        raise UserError(unreadable) from error
-    if named and "SOPClassUID" not in header:
-        raise UserError(unreadable)
-    if not image or str(header.get("Modality", "")) in _NOT_SCANS:
+            image = _read_image(header, path) if grey else None
+    except Exception as error:  # a damaged header makes pydicom raise nearly anything
+        raise UserError(f"{path}: its DICOM header is damaged; copy or export it again, or remove it") from error
+    if named and not known:
+        raise UserError(f"{path}: not a DICOM file; copy or export it again, correct its name, or remove it")
+    if image is None or image.modality in _NOT_SCANS:
         return None
     if frames > 1:
         raise UserError(
             f"{path}: enhanced DICOM with {frames} frames; export single-frame DICOM or convert it to NIfTI"
         )
-    return header
+    return image
 
 
-def _slice(header: pydicom.Dataset, path: Path) -> Slice:
-    try:
-        spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing") or (1.0, 1.0)
-        position = header.get("ImagePositionPatient") or None
-        thickness = float(header.get("SliceThickness") or 0)
-        return Slice(
+def _read_image(header: pydicom.Dataset, path: Path) -> _Image:
+    spacing = header.get("PixelSpacing") or header.get("ImagerPixelSpacing") or (1.0, 1.0)
+    position = header.get("ImagePositionPatient") or None
+    thickness = float(header.get("SliceThickness") or 0)
+    row_x, row_y, row_z, column_x, column_y, column_z = header.get("ImageOrientationPatient") or _AXIAL
+    kind = header.get("ImageType") or []
+    return _Image(
+        series_uid=str(header.get("SeriesInstanceUID", "")),
+        image_uid=str(header.get("SOPInstanceUID", path)),
+        description=str(header.get("SeriesDescription", "") or "").strip(),
+        modality=str(header.get("Modality", "") or "?"),
+        localizer="LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind)),
+        slice=Slice(
             path=path,
             shape=(int(header.Rows), int(header.Columns)),
             spacing_mm=(float(spacing[0]), float(spacing[1])),
             thickness_mm=thickness if thickness > 0 else None,
-            position=tuple(float(v) for v in position) if position else None,  # pyright: ignore[reportArgumentType]
-            orientation=tuple(float(v) for v in header.get("ImageOrientationPatient") or _AXIAL),  # pyright: ignore[reportArgumentType]
+            position=(float(position[0]), float(position[1]), float(position[2])) if position else None,
+            orientation=(float(row_x), float(row_y), float(row_z), float(column_x), float(column_y), float(column_z)),
             number=int(header.get("InstanceNumber") or 0),
-        )
-    except (ValueError, TypeError, IndexError) as error:
-        raise UserError(f"{path}: its DICOM header has a number that is none ({error}); export it again") from error
+        ),
+    )
 
 
-def _alike(group: list[tuple[pydicom.Dataset, Slice]]) -> list[list[tuple[pydicom.Dataset, Slice]]]:
+def _alike(images: list[_Image]) -> list[list[_Image]]:
     """Parts a series by matrix and orientation, scouts from slices too; a rounded direction is the same direction."""
-    parts: list[list[tuple[pydicom.Dataset, Slice]]] = []
-    for header, one in group:
+    parts: list[list[_Image]] = []
+    for image in images:
         for part in parts:
-            other = part[0][1]
-            turned = np.abs(np.subtract(one.orientation, other.orientation)).max()
-            if one.shape == other.shape and turned < 1e-3 and _is_localizer(header) == _is_localizer(part[0][0]):
-                part.append((header, one))
+            first = part[0]
+            turned = np.abs(np.subtract(image.slice.orientation, first.slice.orientation)).max()
+            same_matrix = image.slice.shape == first.slice.shape
+            if same_matrix and turned < 1e-3 and image.localizer == first.localizer:
+                part.append(image)
                 break
         else:
-            parts.append([(header, one)])
+            parts.append([image])
     return parts
 
 
-def _is_localizer(header: pydicom.Dataset) -> bool:
-    kind = header.get("ImageType") or []
-    return "LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind))
-
-
-def _series(uid: str, part: list[tuple[pydicom.Dataset, Slice]]) -> Series:
-    header, first = part[0]
+def _series(images: list[_Image]) -> Series:
+    first = images[0]
     # one orientation for all, so that rounding in the headers cannot change the order
-    alike = [replace(one, orientation=first.orientation) for _, one in part]
+    slices = [replace(image.slice, orientation=first.slice.orientation) for image in images]
     return Series(
-        uid=uid,
-        description=str(header.get("SeriesDescription", "") or "").strip(),
-        modality=str(header.get("Modality", "") or "?"),
-        localizer=_is_localizer(header),
-        slices=tuple(sorted(alike, key=lambda one: (one.height_mm, one.number))),
+        uid=first.series_uid,
+        description=first.description,
+        modality=first.modality,
+        localizer=first.localizer,
+        slices=tuple(sorted(slices, key=lambda one: (one.height_mm, one.number))),
     )
 
 

@@ -58,26 +58,26 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
     """MetaImage: the header names what ITK needs and the voxels are all there."""
     fields = _meta_fields(file)
     try:
-        axes = int(fields["ndims"])
-        size = [int(n) for n in fields["dimsize"].split()]
-        bytes_per_number = _META_BYTES[fields["elementtype"]]
-        source = fields["elementdatafile"]
-        channels = int(fields.get("elementnumberofchannels", "1"))
+        axes = int(fields["NDims"])
+        size = [int(n) for n in fields["DimSize"].split()]
+        bytes_per_number = _META_BYTES[fields["ElementType"]]
+        source = fields["ElementDataFile"]
+        channels = int(fields.get("ElementNumberOfChannels", "1"))
+        packed_size = int(fields.get("CompressedDataSize", "0")) if _is_true(fields, "CompressedData") else None
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a MetaImage header (missing or unusable: {error}); {_AGAIN}") from error
     if len(size) != axes or min(size) < 1:
         raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected so many positive numbers; {_AGAIN}")
-    for name, count in (("elementspacing", axes), ("transformmatrix", axes * axes), ("offset", axes)):
+    for name, count in (("ElementSpacing", axes), ("TransformMatrix", axes * axes), ("Offset", axes)):
         if name in fields and not _finite_numbers(fields[name], count):
             raise UserError(f"{path}: {name} is {fields[name]!r}; expected {count} finite numbers; correct the header")
-    if "-" in fields.get("elementspacing", ""):  # ITK would turn the axis round
+    if "-" in fields.get("ElementSpacing", ""):  # ITK would turn the axis round
         raise UserError(
-            f"{path}: spacing is {fields['elementspacing']} mm; expected positive numbers; correct the header"
+            f"{path}: spacing is {fields['ElementSpacing']} mm; expected positive numbers; correct the header"
         )
-    if source.startswith("LIST") or "%" in source or not _is_true(fields, "binarydata", "True"):
+    if source.startswith("LIST") or "%" in source or not _is_true(fields, "BinaryData", "True"):
         raise UserError(f"{path}: voxels as text or in a file per slice; save it as one binary file")
     needed = int(np.prod(size, dtype=object)) * bytes_per_number * channels
-    packed_size = int(fields.get("compresseddatasize", "0")) if _is_true(fields, "compresseddata") else None
     if source.upper() == "LOCAL":
         if packed_size == 0:  # ITK would take the header for voxels
             raise UserError(f"{path}: packed voxels without CompressedDataSize; {_AGAIN}")
@@ -91,14 +91,14 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
 
 
 def _meta_fields(file: IO[bytes]) -> dict[str, str]:
-    """The header lines, names in lower case; the file then stands where local voxels begin."""
+    """The header lines; the file then stands where local voxels begin."""
     fields: dict[str, str] = {}
     while len(fields) < 200 and (line := file.readline(4096)):
         name, equals, value = line.decode("latin-1").partition("=")
         if not equals:
             break
-        fields[name.strip().lower()] = value.strip()
-        if name.strip().lower() == "elementdatafile":
+        fields[name.strip()] = value.strip()
+        if name.strip() == "ElementDataFile":
             break
     return fields
 
@@ -124,19 +124,17 @@ def _check_payload(file: IO[bytes], path: Path, needed: int, packed_size: int | 
         needed: Bytes of voxels.
         packed_size: Bytes that they take, packed; 0 for all that the file has; None where they are not packed.
     """
-    got = path.stat().st_size - file.tell()
+    held = path.stat().st_size - file.tell()
     if packed_size is not None:
-        left, got = packed_size or got, 0
+        left, held_packed, held = packed_size or held, held, 0
         unpacker = zlib.decompressobj(wbits=47)  # zlib's or gzip's own beginning
         while not unpacker.eof and (chunk := file.read(min(left, _CHUNK))):
             left -= len(chunk)
-            got += len(unpacker.decompress(chunk))
-        if not unpacker.eof:
+            held += len(unpacker.decompress(chunk))
+        if not unpacker.eof or packed_size > held_packed:
             raise EOFError
-    if got < needed:
-        raise UserError(
-            f"{path}: the file is truncated: its header promises {needed} bytes of voxels, it holds {got}; {_AGAIN}"
-        )
+    if held < needed or (packed_size is not None and held != needed):  # ITK cannot unpack more than it has room for
+        raise UserError(f"{path}: its header promises {needed} bytes of voxels, it holds {held}; {_AGAIN}")
 
 
 def _check_nrrd(file: IO[bytes]) -> None:
@@ -153,9 +151,18 @@ def _check_nrrd(file: IO[bytes]) -> None:
 
 
 def _check_png(file: IO[bytes], path: Path) -> None:
-    """PNG: ITK finds the damage itself; only the kind of pixel that SimpleITK lacks is named here."""
-    kind = file.read(26)[25:]
-    if kind == b"\x04":
+    """PNG: every chunk up to the last has its checksum; and the one kind of pixel that SimpleITK lacks is named."""
+    data = file.read()
+    at, name = 8, b""
+    while name != b"IEND":
+        length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 8 + length
+        if len(data) < end + 4:
+            raise EOFError
+        if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise UserError(f"{path}: the picture is damaged (checksum of {name!r}); {_AGAIN}")
+        at = end + 4
+    if data[25] == 4:
         raise UserError(f"{path}: grey with transparency; expected grey or colour; save it without the alpha channel")
 
 

@@ -140,7 +140,8 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     if not path.name.endswith(_WRITTEN):  # in lower case: ITK would put a .MHA's voxels somewhere else
         raise UserError(f"{path}: cannot write this format; choose one of {', '.join(_WRITTEN)}")
     voxels = png_pixels(volume, path) if suffix == ".png" else volume.voxels
-    voxels = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name, voxels.dtype.type)(voxels)
+    known = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name, voxels.dtype.newbyteorder("="))
+    voxels = voxels.astype(known, copy=False)
     with atomic_file(path) as temporary:
         try:
             if suffix in (".nii", ".nii.gz"):

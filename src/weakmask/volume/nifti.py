@@ -37,7 +37,7 @@ _DATATYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # metres, millimetres, micrometres; nothing said means millimetres
-_RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
+_RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])  # the sign of x, y, z
 _CHUNK = 1 << 22  # bytes
 
 
@@ -150,7 +150,9 @@ def _geometry(header: np.void, path: Path) -> Geometry:
         columns = _completed(columns, axes)
     _refuse_contradiction(columns, spacing, path)
     try:
-        return Geometry.from_xyz(size, spacing.tolist(), (_RAS_TO_LPS @ offset).tolist(), _RAS_TO_LPS @ columns)
+        return Geometry.from_xyz(
+            size, spacing.tolist(), (_RAS_TO_LPS * offset).tolist(), _RAS_TO_LPS[:, None] * columns
+        )
     except ValueError as error:
         raise UserError(f"{path}: {error}; correct the header or export the file again") from error
 
@@ -171,13 +173,13 @@ def _axes(header: np.void, spacing: np.ndarray, unit: float) -> tuple[np.ndarray
         columns = Rotation.from_quat([b, c, d, a]).as_matrix() if finite else np.full((3, 3), np.nan)
         columns[:, 2] *= -1.0 if header["pixdim"][0] < 0 else 1.0
         return columns, np.asarray(header["q_offset"], dtype=float) * unit
-    return _RAS_TO_LPS.copy(), np.zeros(3)
+    return np.diag(_RAS_TO_LPS), np.zeros(3)
 
 
 def _completed(columns: np.ndarray, axes: int) -> np.ndarray:
     """The axes of a flat image with those added that it lacks, at right angles."""
     if axes == 1:
-        return _RAS_TO_LPS.copy()
+        return np.diag(_RAS_TO_LPS)
     normal = np.cross(columns[:, 0], columns[:, 1])
     return np.column_stack([columns[:, :2], normal])
 
@@ -210,6 +212,8 @@ def _read_voxels(stream: BufferedIOBase, header: np.void, geometry: Geometry, pa
         )
     dtype = np.dtype(_DATATYPES[number])
     needed = int(np.prod(geometry.shape, dtype=object)) * dtype.itemsize
+    if not 0 <= header["vox_offset"] < 2**40:
+        raise UserError(f"{path}: its voxels begin at byte {header['vox_offset']}; export the file again")
     offset = max(int(header["vox_offset"]), int(header["size"]))
     # deflate packs at most 1032 to 1: what cannot be in the file is not waited for, nor given memory
     largest = path.stat().st_size * (1032 if isinstance(stream, gzip.GzipFile) else 1)
@@ -242,8 +246,8 @@ def _header_of(voxels: np.ndarray, geometry: Geometry) -> bytes:
     numbers = {np.dtype(name): number for number, name in _DATATYPES.items()}
     if voxels.dtype not in numbers or max(voxels.shape) > 32767:
         raise ValueError(f"NIfTI-1 cannot hold {voxels.dtype} voxels of shape {voxels.shape}")
-    columns = _RAS_TO_LPS @ geometry.direction_xyz
-    offset = _RAS_TO_LPS @ np.asarray(geometry.origin_mm[::-1])
+    columns = _RAS_TO_LPS[:, None] * geometry.direction_xyz
+    offset = _RAS_TO_LPS * np.asarray(geometry.origin_mm[::-1])
     spacing = np.asarray(geometry.spacing_mm[::-1])
     handed = 1.0 if np.linalg.det(columns) > 0 else -1.0
     quaternion = Rotation.from_matrix(columns * [1.0, 1.0, handed]).as_quat()

@@ -41,12 +41,13 @@ def resample_onto(volume: Volume, geometry: Geometry, fill: float = 0.0) -> Volu
         ValueError: `fill` is no value of the labels' type.
     """
     dtype = volume.voxels.dtype if volume.kind == "label" else np.dtype(np.float32)
-    voxels = np.full(geometry.shape, _as_value(fill, dtype), dtype)
+    outside = _as_value(fill, dtype)
+    voxels = np.empty(geometry.shape, dtype)
     to_old = geometry.index_map(volume.geometry)
     if _shares_axes(to_old, geometry.shape):
-        _resample_axes(volume, to_old, voxels)
+        _resample_axes(volume, to_old, voxels, outside)
     else:
-        _resample_turned(volume, geometry, voxels, fill)
+        _resample_turned(volume, geometry, voxels, outside)
     return Volume(voxels, geometry, volume.kind)
 
 
@@ -67,7 +68,8 @@ def resample_to_shape(volume: Volume, shape: Index3) -> Volume:
 
 
 def _as_value(fill: float, dtype: np.dtype) -> np.generic:
-    value = np.asarray([fill]).astype(dtype)[0]
+    with np.errstate(invalid="ignore"):
+        value = np.asarray([fill]).astype(dtype)[0]
     if dtype != np.float32 and value != fill:
         raise ValueError(f"fill is {fill}; expected a value of {dtype}")
     return value
@@ -98,6 +100,11 @@ class _Line:
     weight: np.ndarray
     nearest: np.ndarray
 
+    @property
+    def span(self) -> slice:
+        """The old indices that are needed; some voxel must be inside."""
+        return slice(int(self.low.min()), int(self.high.max()) + 1)
+
 
 def _line(scale: float, offset: float, new: int, old: int) -> _Line:
     """Along one axis, new index i lies at old index scale * i + offset."""
@@ -117,34 +124,37 @@ def _line(scale: float, offset: float, new: int, old: int) -> _Line:
     )
 
 
-def _resample_axes(volume: Volume, to_old: np.ndarray, into: np.ndarray) -> None:
+def _resample_axes(volume: Volume, to_old: np.ndarray, into: np.ndarray, outside: np.generic) -> None:
     """Axis by axis: z blends two planes, y blends rows of the result, x blends its columns."""
-    lines = [_line(to_old[a, a], to_old[a, 3], into.shape[a], volume.voxels.shape[a]) for a in range(3)]
-    z, y, x = lines
+    z, y, x = (_line(to_old[a, a], to_old[a, 3], into.shape[a], volume.voxels.shape[a]) for a in range(3))
     target = into[z.inside, y.inside, x.inside]
+    if target.size < into.size:
+        into.fill(outside)
+    if not target.size:
+        return
     if volume.kind == "label":
         for index, nearest in enumerate(z.nearest):
             target[index] = volume.voxels[nearest].take(y.nearest, 0).take(x.nearest, 1)
         return
-    rows = slice(int(y.low.min(initial=0)), int(y.high.max(initial=-1)) + 1)
-    for index in range(len(z.low)):
-        low, high, weight = volume.voxels[z.low[index], rows], volume.voxels[z.high[index], rows], z.weight[index]
-        plane = low.astype(np.float32)
+    rows, columns = y.span, x.span
+    up, down, left, right = y.low - rows.start, y.high - rows.start, x.low - columns.start, x.high - columns.start
+    for index, weight in enumerate(z.weight):
+        plane = volume.voxels[z.low[index], rows, columns].astype(np.float32)
         if weight:
-            plane += (high - plane) * weight
-        above = plane.take(y.low - rows.start, 0)
-        above += (plane.take(y.high - rows.start, 0) - above) * y.weight[:, None]
-        left = above.take(x.low, 1)
-        left += (above.take(x.high, 1) - left) * x.weight
-        target[index] = left
+            plane += (volume.voxels[z.high[index], rows, columns] - plane) * weight
+        lines = plane.take(up, 0)
+        lines += (plane.take(down, 0) - lines) * y.weight[:, None]
+        values = lines.take(left, 1)
+        values += (lines.take(right, 1) - values) * x.weight
+        target[index] = values
 
 
-def _resample_turned(volume: Volume, geometry: Geometry, into: np.ndarray, fill: float) -> None:
+def _resample_turned(volume: Volume, geometry: Geometry, into: np.ndarray, outside: np.generic) -> None:
     """Through ITK, which has the same rules at the edge; by slabs, since it makes copies of what it returns."""
     resampler = sitk.ResampleImageFilter()
     label = volume.kind == "label"
     resampler.SetInterpolator(sitk.sitkNearestNeighbor if label else sitk.sitkLinear)
-    resampler.SetDefaultPixelValue(float(fill))
+    resampler.SetDefaultPixelValue(float(outside))
     source = to_itk(volume.voxels, volume.geometry)
     resampler.SetOutputPixelType(source.GetPixelID() if label else sitk.sitkFloat32)
     slices, rows, columns = geometry.shape
