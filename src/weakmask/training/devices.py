@@ -1,5 +1,6 @@
 """Where a training runs and with which numbers: Lightning Fabric behind two plain words."""
 
+import logging
 from typing import Literal
 
 import torch
@@ -32,6 +33,7 @@ def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric
         raise UserError(f"device {device} is not available here; use one of {', '.join(d for d in there if there[d])}")
     if precision == "auto":
         precision = "bf16-mixed" if computes_bfloat16(device) else "32-true"
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 
