@@ -22,7 +22,7 @@ MARGIN_MM = 12.0
 
 
 @dataclass(frozen=True)
-class Lungs:
+class Survey:
     """What lesions need to know of a scan's regions, on the box around those that get lesions."""
 
     grid: Grid
@@ -93,23 +93,17 @@ def plant_lesions(
 def _box(lobes: Volume, labels: list[int]) -> Box:
     """The box around the regions that get lesions, with a margin, inside the grid."""
     where = np.isin(lobes.voxels, labels)
-    start, stop = [], []
-    for axis in range(3):
-        others = tuple(k for k in range(3) if k != axis)
-        hit = np.flatnonzero(where.any(axis=others))
-        start.append(int(hit[0]))
-        stop.append(int(hit[-1]) + 1)
     z, y, x = (int(np.ceil(MARGIN_MM / s)) for s in lobes.geometry.spacing_mm)
-    tight = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
-    return tight.grown((z, y, x)).clipped(lobes.geometry.shape)
+    return _region_box(where).grown((z, y, x)).clipped(lobes.geometry.shape)
 
 
-def _survey(lobes: Volume, box: Box, vessels: np.ndarray | None, airways: np.ndarray | None) -> Lungs:
+def _survey(lobes: Volume, box: Box, vessels: np.ndarray | None, airways: np.ndarray | None) -> Survey:
+    """Look at the box once; vessels and airways are already cut to it."""
     regions = lobes.voxels[box.slices]
     grid = Grid.of(lobes.geometry).cropped(box)
     solid = np.zeros(regions.shape, bool) if vessels is None else np.asarray(vessels) >= 0.5
     air = np.ones(1, np.float32) if airways is None else 1 - np.asarray(airways, np.float32)
-    return Lungs(grid, regions, _depth(regions > 0, grid), solid, air)
+    return Survey(grid, regions, _depth(regions > 0, grid), solid, air)
 
 
 def _depth(inside: np.ndarray, grid: Grid, coarse_mm: float = 4.5) -> np.ndarray:
@@ -128,7 +122,7 @@ def _depth(inside: np.ndarray, grid: Grid, coarse_mm: float = 4.5) -> np.ndarray
     return distance
 
 
-def _grow(chest: Lungs, labels: list[int], seed: int) -> Growth:
+def _grow(chest: Survey, labels: list[int], seed: int) -> Growth:
     """Rank the voxels of each region by how early disease reaches them."""
     grid = chest.grid
     phase = float(stream(seed, "phase").beta(1.3, 1.6))  # 0: fresh ground glass, 1: late, consolidating
@@ -164,6 +158,7 @@ def _grow(chest: Lungs, labels: list[int], seed: int) -> Growth:
 
 
 def _region_box(where: np.ndarray) -> Box:
+    """The tight box around a mask that is not empty."""
     edges = []
     for axis in range(3):
         hit = np.flatnonzero(where.any(axis=tuple(k for k in range(3) if k != axis)))
@@ -211,7 +206,7 @@ def _traits(count: int, phase: float, rng: np.random.Generator) -> tuple[np.ndar
     return kinds.astype(np.uint8), np.choose(kinds - 1, [hu[k] for k in (1, 2, 3)]).astype(np.float32)
 
 
-def _cut(chest: Lungs, growth: Growth, wanted: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+def _cut(chest: Survey, growth: Growth, wanted: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
     """What is ill (bool, vessels included) and the truth labels, filled to the wanted count exactly."""
     ill = np.zeros(chest.regions.shape, bool)
     lesions = np.zeros(chest.regions.shape, np.uint8)
@@ -227,7 +222,7 @@ def _cut(chest: Lungs, growth: Growth, wanted: Mapping[int, float]) -> tuple[np.
     return ill, lesions
 
 
-def _fill(image: np.ndarray, chest: Lungs, growth: Growth, ill: np.ndarray, seed: int) -> np.ndarray:
+def _fill(image: np.ndarray, chest: Survey, growth: Growth, ill: np.ndarray, seed: int) -> np.ndarray:
     """Fill air with fluid where the lungs are ill; returns HU."""
     grid = chest.grid
     fabric = smooth_field(seed, "fabric", grid, 9.0)
@@ -235,7 +230,7 @@ def _fill(image: np.ndarray, chest: Lungs, growth: Growth, ill: np.ndarray, seed
     inside = chest.regions > 0
     healthy = float(np.median(image[inside & ~ill])) if (inside & ~ill).any() else -860.0
     healthy = float(np.clip(healthy, -950, -650))
-    noise = image - gaussian_filter(image, [1.0 / s for s in (1, 1, 1)], truncate=2.0)
+    noise = image - gaussian_filter(image, 1.0, truncate=2.0)
     grain = 2.5 * 1.4826 * float(np.median(np.abs(noise[inside])))  # the scan's own noise: keep it whole
     quiet = image - np.clip(noise, -grain, grain)
     result = image.copy()

@@ -1,6 +1,7 @@
 """Which severity each lobe of a phantom has: drawn as in the paper, correlated within a patient, read with errors."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 from scipy.special import ndtr
@@ -31,6 +32,7 @@ def draw_scores(seed: int) -> dict[int, int]:
     return scores
 
 
+@cache
 def _cuts() -> list[float]:
     """Severities between neighbouring scores, so that all lobes pooled have the wanted shares."""
     shifts = np.array(list(LOBE_SHIFT.values()))

@@ -20,7 +20,7 @@ COARSE_MM = 5.0  # the trees grow in lobes of this grid, whatever the scan's own
 
 @dataclass(frozen=True)
 class Tree:
-    """Tubes: world points (z, y, x) in mm of both ends, radii in mm at both ends, and the share of points supplied."""
+    """Tubes: world points (z, y, x) in mm of both ends, radii in mm at both ends."""
 
     start: Float[np.ndarray, "n 3"]
     stop: Float[np.ndarray, "n 3"]
