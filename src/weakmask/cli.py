@@ -82,7 +82,7 @@ def phantom(
     reader_noise: Annotated[float, typer.Option(min=0, max=1, help="Chance that a score is read one off.")] = 0.0,
 ) -> None:
     """Make a cohort of chest CT phantoms with lobes, lesions, scores and the whole truth."""
-    from weakmask.datasets.phantom_cohort import write_phantom_cohort
+    from weakmask.datasets.phantom_ct import write_phantom_cohort
 
     write_phantom_cohort(folder, scans, seed, size, spacing, reader_noise=reader_noise)
     out.print(f"{scans} scans in {folder}; next: weakmask check {folder}", highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from weakmask.datasets.phantom_cohort import write_phantom_cohort
+from weakmask.datasets.phantom_ct import write_phantom_cohort
 
 from weakmask.config import to_yaml
 from weakmask.methods.dram.config import (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.datasets.phantom_cohort import write_phantom_cohort
+from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.methods.dram import STAGES, DramSettings, conclude
 from weakmask.methods.dram.config import (
     DataSettings,
