@@ -1,7 +1,7 @@
 """Spatial and intensity augmentation, replayable from a seed: a draw is a small record, applying it is a function."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -152,18 +152,9 @@ def replace_voxels(tensor: Tensor, move: Move) -> Tensor:
     if move.quarters % 2 and tensor.shape[first] != tensor.shape[second]:
         raise ValueError(f"quarter turns need equal sides in plane {move.plane}, not {tuple(tensor.shape[2:])}")
     mirrored = [axis + 2 for axis, flip in enumerate(move.flips) if flip]
-
-    def mirror(t: Tensor) -> Tensor:
-        return t.flip(mirrored) if mirrored else t
-
-    def turn(t: Tensor) -> Tensor:
-        quarters = -move.quarters if move.inverted else move.quarters
-        return torch.rot90(t, quarters, (first, second)) if quarters else t
-
-    steps: tuple[Callable[[Tensor], Tensor], ...] = (turn, mirror) if move.inverted else (mirror, turn)
-    for step in steps:
-        tensor = step(tensor)
-    return tensor
+    if move.inverted:
+        return torch.rot90(tensor, -move.quarters, (first, second)).flip(mirrored)
+    return torch.rot90(tensor.flip(mirrored), move.quarters, (first, second))
 
 
 def interpolated(tensor: Tensor, move: Move, mode: Literal["linear", "nearest"]) -> Tensor:
