@@ -16,7 +16,7 @@ class Fault:
         scan: The scan it concerns; empty if it concerns none in particular.
         file: The file at fault, relative to the cohort folder.
         message: One line that begins with the file and says what came, what was expected and what to do.
-        fatal: The scan is left out. A fault that is not fatal costs at most the region or the truth it speaks of.
+        fatal: The scan is left out. What is not fatal costs at most the region or the truth it speaks of.
     """
 
     scan: str

@@ -44,8 +44,8 @@ class ScoreTable:
 def read_score_table(path: Path) -> ScoreTable:
     """Read a label table: `scan,region,score`, or `scan` and one column per region; each may have `patient`.
 
-    Cells are separated by commas, semicolons or tabs. A line with too few or too many cells, or without a scan, is a
-    fault and the others are read.
+    Cells are separated by commas, semicolons or tabs. A line with too few or too many cells, without a scan, or with
+    another patient than the scan's first line is a fault, and the others are read.
 
     Raises:
         UserError: No such file, not UTF-8 text, no rows, or columns that make no such table.
@@ -63,11 +63,11 @@ def read_score_table(path: Path) -> ScoreTable:
         scan, patient = values.pop("scan", ""), values.pop(PATIENT, "")
         if len(cells) != len(header) or not scan:
             wrong = f"has {len(cells)} cells; expected {len(header)}" if len(cells) != len(header) else "names no scan"
-            faults.append(row_fault(scan, path.name, line, f"{wrong}; the line is not used"))
+            faults.append(row_fault(scan, path.name, line, wrong, fatal=True))
             continue
         if patients.setdefault(scan, patient) != patient:
-            text = f"calls the patient {patient!r}, a line above {patients[scan]!r}; the first is used"
-            faults.append(row_fault(scan, path.name, line, text))
+            text = f"calls the patient {patient!r}, a line above {patients[scan]!r}"
+            faults.append(row_fault(scan, path.name, line, text, fatal=True))
         pairs = values.items() if wide else [(values["region"], values["score"])]
         rows += [ScoreRow(scan, region, score, line) for region, score in pairs]
     if not rows:
@@ -75,10 +75,12 @@ def read_score_table(path: Path) -> ScoreTable:
     return ScoreTable(tuple(rows), wide, {scan: name for scan, name in patients.items() if name}, tuple(faults))
 
 
-def row_fault(scan: str, file: str, line: int, text: str) -> Fault:
-    """A fault in one line of a table; it costs that line and never the scan."""
+def row_fault(scan: str, file: str, line: int, text: str, *, fatal: bool) -> Fault:
+    """A fault in one line of a table, the message closed with what it costs."""
     of = f" ({scan})" if scan else ""
-    return Fault(scan, file, f"{file} line {line}{of}: {text}", fatal=False)
+    costs = f"correct the line; until then {scan} is left out" if fatal else "the region is not used"
+    costs = costs if scan else "the line is not used"
+    return Fault(scan, file, f"{file} line {line}{of}: {text}; {costs}", fatal and bool(scan))
 
 
 def nearest(word: str, words: Sequence[str], otherwise: str) -> str:

@@ -1,0 +1,77 @@
+"""Which label in a region mask each name in scores.csv stands for."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from weakmask.errors import UserError
+from weakmask.volume.regions import NUMBERINGS
+
+WHOLE_IMAGE = {"image": 1}  # the one region of a picture that is scored as a whole
+UNSTATED = (NUMBERINGS["weakmask"], NUMBERINGS["lungs"], WHOLE_IMAGE)  # what a cohort without regions.yaml may mean
+
+
+def read_numbering(path: Path) -> dict[str, int]:
+    """Region name -> label from regions.yaml, which holds one of two keys.
+
+    Either the tool that made the masks, or the labels one by one::
+
+        numbering: totalsegmentator
+
+        labels: {upper: 1, middle: 2, lower: 3}
+
+    Raises:
+        UserError: The file cannot be read, has other keys, or names no numbering we know.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = getattr(error, "strerror", None) or "it is not YAML text"
+        raise UserError(f"cannot read {path}: {reason}") from error
+    if not isinstance(content, dict) or len(content) != 1 or not {"numbering", "labels"} & set(content):
+        raise UserError(f"{path}: expected either `numbering: NAME` or `labels: {{name: label, ...}}`")
+    if "labels" in content:
+        return _labels(content["labels"], path)
+    if content["numbering"] not in NUMBERINGS:
+        known = ", ".join(sorted(NUMBERINGS))
+        raise UserError(f"{path}: unknown numbering {content['numbering']!r}; expected one of {known}, or `labels:`")
+    return dict(NUMBERINGS[content["numbering"]])
+
+
+def likely_numbering(regions: Iterable[str]) -> dict[str, int]:
+    """The numbering that a table without a regions.yaml speaks of: lobes, lungs or the whole image.
+
+    Args:
+        regions: The regions in the table. Plain labels (`1`, `2`) need no numbering.
+
+    Returns:
+        The first of the house's numberings that knows the most of the names; empty if none knows any.
+    """
+    names = {region.lower() for region in regions}
+    best = max(UNSTATED, key=lambda numbering: len(names & {name.lower() for name in numbering}))
+    return dict(best) if names & {name.lower() for name in best} else {}
+
+
+def label_of(region: str, numbering: Mapping[str, int]) -> int | None:
+    """The label that a region in the table means; None for a name or label that the numbering does not know.
+
+    Names are compared without regard to case. A number is a label as it stands; with a numbering, one of its labels.
+    """
+    if region.isdecimal():
+        label = int(region)
+        known = label in numbering.values() if numbering else label > 0
+        return label if known else None
+    return next((label for name, label in numbering.items() if name.lower() == region.lower()), None)
+
+
+def _labels(labels: Any, path: Path) -> dict[str, int]:
+    if not isinstance(labels, dict) or not labels:
+        raise UserError(f"{path}: labels are {labels!r}; expected {{name: label, ...}}")
+    for name, label in labels.items():
+        if type(label) is not int or label < 1:
+            raise UserError(f"{path}: {name} has label {label!r}; expected a whole number from 1 up")
+    if len(set(labels.values())) < len(labels):
+        raise UserError(f"{path}: two names share a label; expected one label for each name")
+    return {str(name): label for name, label in labels.items()}
