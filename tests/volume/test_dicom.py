@@ -149,6 +149,11 @@ class TestBrokenFiles:
         path.write_bytes(path.read_bytes().replace(b"0.5\\0.75", b"one\\two "))
         assert_refused(tmp_path, "its DICOM header is damaged")
 
+    def test_a_link_that_leads_nowhere(self, tmp_path, write_series):
+        write_series(tmp_path, HEIGHTS)
+        (tmp_path / "slice").symlink_to(tmp_path / "gone")
+        assert_refused(tmp_path, r"cannot be read \(No such file or directory\)")
+
     def test_several_frames(self, tmp_path, write_series):
         write_series(tmp_path, HEIGHTS, NumberOfFrames=8)
         assert_refused(tmp_path, "enhanced DICOM with 8 frames; export single-frame DICOM or convert it to NIfTI")

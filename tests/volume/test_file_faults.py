@@ -6,7 +6,6 @@ import pytest
 import SimpleITK as sitk
 
 from weakmask.errors import UserError
-from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.files import read_volume
 
 VOXELS = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
@@ -155,16 +154,3 @@ def test_refuses_a_png_with_a_wrong_byte(tmp_path, capfd):
         with pytest.raises(UserError, match=r"damaged|truncated"):
             read_volume(tmp_path / "b.png")
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_thumbnail_does_not_end_a_jpeg(tmp_path):
-    """The end marker in the tables is not the picture's."""
-    sitk.WriteImage(sitk.GetImageFromArray(VOXELS[0].astype(np.uint8)), tmp_path / "a.jpg")
-    data = (tmp_path / "a.jpg").read_bytes()
-    thumbnail = b"\xff\xd8\xff\xd9"
-    with_one = data[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + data[2:]
-    (tmp_path / "b.jpg").write_bytes(with_one)
-    assert refuse_faulty_file(tmp_path / "b.jpg", ".jpg") is None
-    (tmp_path / "c.jpg").write_bytes(with_one[:-2])
-    with pytest.raises(UserError, match="no end marker"):
-        refuse_faulty_file(tmp_path / "c.jpg", ".jpg")

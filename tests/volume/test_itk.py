@@ -1,8 +1,45 @@
+import os
+import threading
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from weakmask.volume.itk import from_itk, to_itk
+from weakmask.volume.itk import from_itk, quiet_itk, to_itk
+
+
+def test_quiet_holds_back_what_libraries_write_and_nothing_after(capfd):
+    os.write(2, b"before ")
+    with quiet_itk():
+        os.write(2, b"within ")
+    with pytest.raises(ValueError, match="raised"), quiet_itk():
+        raise ValueError("raised")
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "before after"
+
+
+def test_quiet_without_a_terminal(monkeypatch):
+    def closed(_descriptor):
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", closed)
+    with quiet_itk():
+        assert threading.active_count() >= 1
+
+
+def test_quiet_in_two_threads_gives_the_terminal_back(capfd):
+    def read():
+        for _ in range(50):
+            with quiet_itk():
+                os.write(2, b"noise")
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os.write(2, b"after")
+    assert capfd.readouterr().err == "after"
 
 
 def test_there_and_back(geometry):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from PIL import Image
 
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, write_volume
@@ -57,6 +58,49 @@ def test_refuses_colour_labels_and_grey_with_transparency(tmp_path):
         read_volume(tmp_path / "b.png")
 
 
+@pytest.mark.parametrize("thumbnail", [b"", b"\xff\xe1\x00\x06\xff\xd8\xff\xd9"])
+def test_refuses_a_truncated_jpeg(tmp_path, thumbnail):
+    """The end of a thumbnail in the tables is not the picture's."""
+    sitk.WriteImage(sitk.GetImageFromArray(PIXELS), tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    data = data[:2] + thumbnail + data[2:]
+    (tmp_path / "whole.jpg").write_bytes(data)
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) * 2 // 3])
+    assert read_volume(tmp_path / "whole.jpg").voxels.shape == (1, 20, 30)
+    with pytest.raises(UserError, match=r"cut.jpg: the picture is truncated or damaged"):
+        read_volume(tmp_path / "cut.jpg")
+
+
+def test_a_damaged_jpeg_is_not_talked_about(tmp_path, capfd):
+    """libjpeg comments on damage that it can live with; what cannot be read is one line, ours."""
+    sitk.WriteImage(sitk.GetImageFromArray(PIXELS), tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    outcomes = set()
+    for place in range(20, len(data) - 20, 20):
+        wrong = bytearray(data)
+        wrong[place : place + 3] = b"\xff\x00\xa7"
+        (tmp_path / "b.jpg").write_bytes(wrong)
+        try:
+            outcomes.add(read_volume(tmp_path / "b.jpg").voxels.shape)
+        except UserError as error:
+            outcomes.add(str(error).count("\n"))
+    assert outcomes == {(1, 20, 30), 0}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_jpeg_in_printing_colours(tmp_path):
+    Image.fromarray(np.stack([PIXELS] * 4, -1), "CMYK").save(tmp_path / "a.jpg")
+    assert read_volume(tmp_path / "a.jpg").voxels.shape == (1, 20, 30)
+
+
+def test_a_palette_keeps_its_numbers_in_labels(tmp_path):
+    picture = Image.fromarray(PIXELS % 21)
+    picture.putpalette([(7 * n) % 256 for n in range(768)])
+    picture.save(tmp_path / "a.png")
+    assert np.array_equal(read_volume(tmp_path / "a.png", "label").voxels[0], PIXELS % 21)
+    assert not np.array_equal(read_volume(tmp_path / "a.png").voxels[0], PIXELS % 21)
+
+
 def test_masks_out_are_for_the_eye_and_labels_as_they_are(tmp_path):
     mask = Volume(PIXELS[None] > 99, Geometry((1, 20, 30)), "label")
     write_volume(mask, tmp_path / "mask.png")
@@ -93,3 +137,11 @@ def test_pictures(real_data):
     assert len(np.unique(mask.voxels)) < 10
     xray = read_volume(real_data("chest_xray") / "images" / "tb0005.png")
     assert xray.voxels.shape == (1, 512, 512)
+
+
+@pytest.mark.real_data
+def test_voc_labels(real_data):
+    for path in sorted((real_data("voc2012_sample") / "SegmentationClass").glob("*.png")):
+        labels = read_volume(path, "label").voxels
+        assert set(np.unique(labels)) <= {*range(21), 255}  # 255: not to be counted
+        assert labels.shape == read_volume(path.parents[1] / "JPEGImages" / f"{path.stem}.jpg").voxels.shape

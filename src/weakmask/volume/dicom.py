@@ -136,9 +136,9 @@ class _Image:
 def _image(path: Path) -> _Image | None:
     """What the header of a grey-value image says; None for any other file."""
     named = path.suffix.lower() == ".dcm"
-    if not named and not is_dicom(path):
-        return None
     try:
+        if not named and not is_dicom(path):
+            return None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers out of the standard are common and mostly harmless
             header = pydicom.dcmread(path, stop_before_pixels=True, force=named)  # old files lack the mark
@@ -146,6 +146,8 @@ def _image(path: Path) -> _Image | None:
             grey = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
             frames = int(header.get("NumberOfFrames", None) or 1)
             image = _read_image(header, path) if grey else None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     except Exception as error:  # a damaged header makes pydicom raise nearly anything
         raise UserError(f"{path}: its DICOM header is damaged; copy or export it again, or remove it") from error
     if named and not known:

@@ -1,7 +1,7 @@
-"""Faults of image files that ITK passes over, or reports on the terminal instead of to its caller.
+"""Faults of image files that ITK passes over.
 
-ITK reads a packed MetaImage or NRRD without looking at its checksum and a cut-off JPEG with the rest in grey; MetaIO
-and libjpeg write their complaints to the terminal. Each check here is made before ITK sees the file.
+It reads a packed MetaImage or NRRD without looking at its checksum, unpacks past its room, and turns the axis of a
+negative spacing round. Each check here is made before ITK sees the file.
 """
 
 import gzip
@@ -46,8 +46,6 @@ def refuse_faulty_file(path: Path, suffix: str) -> None:
                 _check_nrrd(file)
             elif suffix == ".png":
                 _check_png(file, path)
-            elif suffix in (".jpg", ".jpeg"):
-                _check_jpeg(file, path)
         except EOFError as error:
             raise UserError(f"{path}: the file is truncated; {_AGAIN}") from error
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -164,13 +162,3 @@ def _check_png(file: IO[bytes], path: Path) -> None:
         at = end + 4
     if data[25] == 4:
         raise UserError(f"{path}: grey with transparency; expected grey or colour; save it without the alpha channel")
-
-
-def _check_jpeg(file: IO[bytes], path: Path) -> None:
-    """JPEG: behind the tables (which may hold a thumbnail) and the first scan there must be an end marker."""
-    data = file.read()
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    if data.find(b"\xff\xd9", at) < 0:
-        raise UserError(f"{path}: the picture is truncated (no end marker); {_AGAIN}")

@@ -1,30 +1,26 @@
 """Image files in and out; every format that disagrees with (z, y, x) is converted here, at the door.
 
-NIfTI by `nifti.py`, DICOM by `dicom.py`, all else by SimpleITK after `file_faults.py` has looked at it.
+NIfTI by `nifti.py`, DICOM by `dicom.py`, PNG and JPEG by `pictures.py`, MetaImage and NRRD by SimpleITK after
+`file_faults.py` has looked at them.
 """
 
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from weakmask.atomic_write import atomic_file, unwritable
 from weakmask.errors import UserError
 from weakmask.volume.dicom import is_dicom, read_dicom, read_dicom_file
 from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.intensity import nonfinite_count
-from weakmask.volume.itk import from_itk, to_itk
+from weakmask.volume.itk import ITK_FORMATS, from_itk, read_by_itk, to_itk, write_by_itk
 from weakmask.volume.nifti import read_nifti, write_nifti
-from weakmask.volume.pictures import picture, png_pixels
+from weakmask.volume.pictures import png_pixels, read_picture
 from weakmask.volume.volume import Kind, Volume
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".dcm")
 _WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png")
 _PICTURES = (".png", ".jpg", ".jpeg")
-_ITK_FORMATS = {
-    ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO",
-    ".png": "PNGImageIO", ".jpg": "JPEGImageIO", ".jpeg": "JPEGImageIO",
-}  # fmt: skip
 
 
 def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
@@ -48,10 +44,9 @@ def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
             header states an impossible grid.
     """
     path = Path(path)
-    sitk.ProcessObject.GlobalWarningDisplayOff()  # a fault is one line, ours
     try:
         volume = _read(path, kind)
-    except (PermissionError, IsADirectoryError) as error:
+    except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     return _as_label(volume, path) if kind == "label" else _as_image(volume)
 
@@ -66,31 +61,19 @@ def _read(path: Path, kind: Kind) -> Volume:
     suffix = _suffix(path)
     if suffix in (".nii", ".nii.gz"):
         return Volume(*read_nifti(path))
-    if suffix in _ITK_FORMATS:
-        if kind == "label" and suffix in (".jpg", ".jpeg"):
-            raise UserError(f"{path}: JPEG changes label numbers as it packs them; save the labels as .png")
-        return _read_by_itk(path, suffix, kind)
+    if suffix in _PICTURES:
+        return read_picture(path, suffix, kind)
+    if suffix in ITK_FORMATS:
+        return _read_by_itk(path, suffix)
     if suffix == ".dcm" or is_dicom(path):
         return read_dicom_file(path)
     raise UserError(f"{path}: unknown format; expected one of {', '.join(IMAGE_SUFFIXES)} or a DICOM folder")
 
 
-def _read_by_itk(path: Path, suffix: str, kind: Kind) -> Volume:
+def _read_by_itk(path: Path, suffix: str) -> Volume:
     refuse_faulty_file(path, suffix)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(_ITK_FORMATS[suffix])
-    reader.SetFileName(str(path))
     try:
-        image = reader.Execute()
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise UserError(f"{path}: cannot be read as {suffix} ({reason}); copy or export it again") from error
-    if suffix in _PICTURES:
-        if kind == "label" and image.GetNumberOfComponentsPerPixel() > 1:
-            raise UserError(f"{path}: a label map in colour; expected the label numbers as grey levels; save it so")
-        return picture(sitk.GetArrayViewFromImage(image))
-    try:
-        return Volume(*from_itk(image))
+        return Volume(*from_itk(read_by_itk(path, suffix)))
     except ValueError as error:
         raise UserError(f"{path}: {error}; correct the header or export one rectangular grey volume") from error
 
@@ -147,12 +130,7 @@ def write_volume(volume: Volume, path: str | Path) -> None:
             if suffix in (".nii", ".nii.gz"):
                 write_nifti(voxels, volume.geometry, temporary)
             else:
-                writer = sitk.ImageFileWriter()
-                writer.SetImageIO(_ITK_FORMATS[suffix])
-                writer.SetFileName(str(temporary))
-                writer.UseCompressionOn()
-                image = to_itk(voxels, volume.geometry)
-                writer.Execute(image[:, :, 0] if suffix == ".png" else image)
+                write_by_itk(to_itk(voxels, volume.geometry), temporary, suffix)
         except OSError as error:
             raise UserError(unwritable(path.parent, error)) from error
         except RuntimeError as error:

@@ -1,16 +1,78 @@
 """The door to SimpleITK: volumes in the order (z, y, x) here, images in the order (x, y, z) there."""
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import SimpleITK as sitk
 
+from weakmask.errors import UserError
 from weakmask.volume.geometry import Geometry
+
+ITK_FORMATS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO", ".png": "PNGImageIO"}
+_STDERR = threading.Lock()
+
+
+@contextmanager
+def quiet_itk() -> Iterator[None]:
+    """Keep ITK off the terminal: a fault is one line, and ours.
+
+    ITK's own warnings have a switch; the libraries in it write to the process's standard error, which therefore leads
+    nowhere for as long (for other threads too). Where there is none, nothing needs to be done.
+    """
+    sitk.ProcessObject.GlobalWarningDisplayOff()
+    with _STDERR:
+        try:
+            before = os.dup(2)
+        except OSError:
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+def read_by_itk(path: Path, suffix: str) -> sitk.Image:
+    """Read a file in one of `ITK_FORMATS`, whatever its name says.
+
+    Raises:
+        UserError: ITK cannot read it.
+    """
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(ITK_FORMATS[suffix])
+    reader.SetFileName(str(path))
+    try:
+        with quiet_itk():
+            return reader.Execute()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"{path}: cannot be read as {suffix} ({reason}); copy or export it again") from error
+
+
+def write_by_itk(image: sitk.Image, path: Path, suffix: str) -> None:
+    """Write a file in one of `ITK_FORMATS`, packed; as .png the first slice.
+
+    Raises:
+        RuntimeError: ITK cannot write it.
+    """
+    writer = sitk.ImageFileWriter()
+    writer.SetImageIO(ITK_FORMATS[suffix])
+    writer.SetFileName(str(path))
+    writer.UseCompressionOn()
+    with quiet_itk():
+        writer.Execute(image[:, :, 0] if suffix == ".png" else image)
 
 
 def to_itk(voxels: np.ndarray, geometry: Geometry) -> sitk.Image:
-    """An ITK image with a copy of the voxels; bool becomes uint8 and half precision single, which ITK lacks.
-
-    The voxels may be fewer than the geometry's along z (a slab from its first slice on).
-    """
+    """An ITK image with a copy of the voxels; bool becomes uint8 and half precision single, which ITK lacks."""
     known = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name)
     image = sitk.GetImageFromArray(voxels if known is None else voxels.astype(known))
     image.SetSpacing(geometry.spacing_mm[::-1])

@@ -3,20 +3,63 @@
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
+from PIL import Image
 
 from weakmask.errors import UserError
+from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.volume import Volume
+from weakmask.volume.itk import read_by_itk
+from weakmask.volume.volume import Kind, Volume
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_PALETTE = 3  # PNG's number for it
 
 
-def picture(pixels: np.ndarray) -> Volume:
-    """A picture as one slice (1, y, x) with a spacing of 1 mm, in its own type; colour becomes grey (ITU-R BT.601).
+def read_picture(path: Path, suffix: str, kind: Kind) -> Volume:
+    """A picture as one slice (1, y, x) with a spacing of 1 mm, in its own type.
+
+    Colour becomes grey (ITU-R BT.601), transparency is ignored. A label map may have a palette: its numbers count, not
+    its colours.
 
     Args:
-        pixels: (y, x), or (y, x, channel) with red, green, blue and maybe transparency, which is ignored.
+        path: An existing .png or .jpg.
+        suffix: Its format, as the lower-case suffix.
+        kind: What it is read as.
+
+    Raises:
+        UserError: The file is truncated or damaged, or a label map is JPEG or coloured without a palette.
     """
+    refuse_faulty_file(path, suffix)
+    if suffix != ".png":
+        if kind == "label":
+            raise UserError(f"{path}: JPEG changes label numbers as it packs them; save the labels as .png")
+        return _volume(_by_pillow(path))
+    if kind == "label" and _colour_type(path) == _PALETTE:
+        return _volume(_by_pillow(path))
+    image = read_by_itk(path, suffix)
+    if kind == "label" and image.GetNumberOfComponentsPerPixel() > 1:
+        raise UserError(f"{path}: a label map in colour; expected the label numbers as grey levels; save it so")
+    return _volume(sitk.GetArrayViewFromImage(image))
+
+
+def _by_pillow(path: Path) -> np.ndarray:
+    """Pillow keeps palette numbers, and keeps to itself what libjpeg has to say about a damaged file."""
+    try:
+        with Image.open(path) as image:
+            known = image.mode in ("L", "RGB", "P")
+            return np.asarray(image if known else image.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: the picture is truncated or damaged ({error}); copy or export it again") from error
+
+
+def _colour_type(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(26)[25]
+
+
+def _volume(pixels: np.ndarray) -> Volume:
+    """(y, x) or (y, x, channel) as one grey slice."""
     grey = pixels[None]
     if pixels.ndim == 3:
         grey = np.rint(pixels[:, :, :3] @ np.asarray(_LUMA))[None]
