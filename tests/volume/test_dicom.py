@@ -155,8 +155,12 @@ class TestBrokenFiles:
         assert_refused(tmp_path, r"cannot be read \(No such file or directory\)")
 
     def test_several_frames(self, tmp_path, write_series):
-        write_series(tmp_path, HEIGHTS, NumberOfFrames=8)
-        assert_refused(tmp_path, "enhanced DICOM with 8 frames; export single-frame DICOM or convert it to NIfTI")
+        write_series(tmp_path / "enhanced", HEIGHTS[:1], NumberOfFrames=8)
+        assert_refused(tmp_path, r"8 frames in one file \(enhanced DICOM\); export one per file, or NIfTI")
+        with pytest.raises(UserError, match="8 frames in one file"):
+            read_volume(next((tmp_path / "enhanced").iterdir()))
+        write_series(tmp_path, HEIGHTS)
+        assert read_dicom(tmp_path).voxels.shape == (8, 5, 6)
 
 
 class TestOneFile:

@@ -31,6 +31,7 @@ class Series:
         description: SeriesDescription, maybe empty.
         modality: CT, MR, CR, DX ...
         localizer: Whether it is a scout view.
+        frames: In each file; more than one in enhanced DICOM, which cannot be read.
         slices: At least one.
     """
 
@@ -38,6 +39,7 @@ class Series:
     description: str
     modality: str
     localizer: bool
+    frames: int
     slices: tuple[Slice, ...]
 
     def __str__(self) -> str:
@@ -60,8 +62,7 @@ def find_series(folder: str | Path) -> list[Series]:
     SOPInstanceUID) counts once.
 
     Raises:
-        UserError: There is no such folder, or a file named .dcm is not readable as DICOM, or an image has several
-            frames (enhanced DICOM).
+        UserError: There is no such folder, or a file named .dcm is not readable as DICOM.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -95,6 +96,7 @@ def read_dicom(folder: str | Path, series_uid: str | None = None) -> Volume:
             a file that cannot be decoded.
     """
     series = _chosen(Path(folder), series_uid)
+    _refuse_frames(series.slices[0].path, series.frames)
     geometry = stack_geometry(series.slices, f"{folder}, series {series.description or series.uid}")
     return Volume(_decoded(series.slices), geometry)
 
@@ -109,7 +111,13 @@ def read_dicom_file(path: str | Path) -> Volume:
     image = _image(path)
     if image is None:
         raise UserError(f"{path}: not a grey-value DICOM image; give a CT, MR or X-ray image")
+    _refuse_frames(path, image.frames)
     return Volume(_decoded((image.slice,)), stack_geometry((image.slice,), str(path)))
+
+
+def _refuse_frames(path: Path, frames: int) -> None:
+    if frames > 1:
+        raise UserError(f"{path}: {frames} frames in one file (enhanced DICOM); export one per file, or NIfTI")
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -130,6 +138,7 @@ class _Image:
     description: str
     modality: str
     localizer: bool
+    frames: int
     slice: Slice
 
 
@@ -144,7 +153,6 @@ def _image(path: Path) -> _Image | None:
             header = pydicom.dcmread(path, stop_before_pixels=True, force=named)  # old files lack the mark
             known = "SOPClassUID" in header
             grey = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
-            frames = int(header.get("NumberOfFrames", None) or 1)
             image = _read_image(header, path) if grey else None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
@@ -154,10 +162,6 @@ def _image(path: Path) -> _Image | None:
         raise UserError(f"{path}: not a DICOM file; copy or export it again, correct its name, or remove it")
     if image is None or image.modality in _NOT_SCANS:
         return None
-    if frames > 1:
-        raise UserError(
-            f"{path}: enhanced DICOM with {frames} frames; export single-frame DICOM or convert it to NIfTI"
-        )
     return image
 
 
@@ -173,6 +177,7 @@ def _read_image(header: pydicom.Dataset, path: Path) -> _Image:
         description=str(header.get("SeriesDescription", "") or "").strip(),
         modality=str(header.get("Modality", "") or "?"),
         localizer="LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind)),
+        frames=int(header.get("NumberOfFrames", None) or 1),
         slice=Slice(
             path=path,
             shape=(int(header.Rows), int(header.Columns)),
@@ -192,7 +197,7 @@ def _alike(images: list[_Image]) -> list[list[_Image]]:
         for part in parts:
             first = part[0]
             turned = np.abs(np.subtract(image.slice.orientation, first.slice.orientation)).max()
-            same_matrix = image.slice.shape == first.slice.shape
+            same_matrix = (image.slice.shape, image.frames) == (first.slice.shape, first.frames)
             if same_matrix and turned < 1e-3 and image.localizer == first.localizer:
                 part.append(image)
                 break
@@ -210,6 +215,7 @@ def _series(images: list[_Image]) -> Series:
         description=first.description,
         modality=first.modality,
         localizer=first.localizer,
+        frames=first.frames,
         slices=tuple(sorted(slices, key=lambda one: (one.height_mm, one.number))),
     )
 
