@@ -1,0 +1,82 @@
+"""Regions of a scan: their numbers, where they lie, and the part of the scan around each."""
+
+import numpy as np
+
+from weakmask.errors import UserError
+from weakmask.volume.geometry import Box, Index3
+from weakmask.volume.lobe_faults import lobe_faults
+from weakmask.volume.morphology import margin_voxels, object_boxes
+from weakmask.volume.numberings import NUMBERINGS, renumber
+from weakmask.volume.resample import resample_onto
+from weakmask.volume.volume import Volume
+
+__all__ = ["LUNGS", "NUMBERINGS", "crop_region", "lobe_faults", "region_box", "region_boxes", "renumber"]
+
+LUNGS = NUMBERINGS["lungs"]
+
+
+def region_boxes(labels: Volume, margin_mm: float = 0.0) -> dict[int, Box]:
+    """The box of every region in a label map, found in one pass.
+
+    Args:
+        labels: A label map of whole numbers, 0 outside.
+        margin_mm: Added on every side, rounded up to whole voxels; boxes end at the grid's edge.
+
+    Returns:
+        Box by label, for the labels that occur.
+
+    Raises:
+        UserError: Labels that are negative or not whole.
+    """
+    voxels = labels.voxels
+    if voxels.dtype.kind not in "iu":
+        whole = voxels.astype(np.int32)
+        if not np.array_equal(whole, voxels):
+            raise UserError("the region mask has fractions; expected whole labels: was it resampled as an image?")
+        voxels = whole
+    if voxels.min() < 0:
+        raise UserError(f"the region mask has the label {voxels.min()}; expected 0 outside and labels from 1 up")
+    margin = margin_voxels(margin_mm, labels.geometry.spacing_mm)
+    return {label: box.grown(margin).clipped(voxels.shape) for label, box in object_boxes(voxels)}
+
+
+def region_box(labels: Volume, label: int, margin_mm: float = 0.0) -> Box:
+    """The box of one region and a margin, as in `region_boxes`.
+
+    Raises:
+        UserError: The mask has no such region.
+    """
+    boxes = region_boxes(labels, margin_mm)
+    if label not in boxes:
+        present = ", ".join(map(str, boxes)) or "none"
+        raise UserError(f"the region mask has no voxel with label {label}; its labels: {present}")
+    return boxes[label]
+
+
+def crop_region(image: Volume, labels: Volume, label: int, margin_mm: float, shape: Index3) -> tuple[Volume, Volume]:
+    """The scan around one region at a fixed number of voxels, as dRAM takes its lobes (Xie et al. 2021, section III).
+
+    Nothing is masked: what lies outside the region is blanked after windowing, by whoever windows.
+
+    Args:
+        image: The scan.
+        labels: Its regions, on the same grid.
+        label: The region.
+        margin_mm: Around the region; the crop ends at the scan's edge.
+        shape: Voxels (z, y, x) of the result, whatever the region's extent.
+
+    Returns:
+        The image (linear, float32) and the region (nearest, uint8: 1 inside), on one grid.
+
+    Raises:
+        UserError: The grids differ, or the mask has no such region.
+    """
+    if not image.geometry.same_grid(labels.geometry):
+        raise UserError(
+            f"the region mask has the grid {labels.geometry.shape} at {labels.geometry.spacing_mm} mm, the scan "
+            f"{image.geometry.shape} at {image.geometry.spacing_mm} mm, or they lie apart; resample the mask onto it"
+        )
+    grid = image.geometry.cropped(region_box(labels, label, margin_mm)).with_shape(shape)
+    part = resample_onto(image, grid)
+    region = resample_onto(labels.with_voxels(labels.voxels, kind="label"), grid)
+    return part, region.with_voxels((region.voxels == label).astype(np.uint8))
