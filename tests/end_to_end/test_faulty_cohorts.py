@@ -64,7 +64,10 @@ COHORTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "swapped lobes": (with_regions(lambda labels: np.ascontiguousarray(labels[:, :, ::-1])), "s0"),
     "another grid": (with_regions(lambda labels: labels, Spacing=(2.0, 2.0, 2.0)), "s0"),
     "NaN in a cohort": (with_image(np.where(lobes() == 1, np.nan, -800).astype(np.float32)), "NaN"),
-    "not Hounsfield units": (with_image(np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.int16)), "Hounsfield"),
+    "not Hounsfield units": (
+        with_image(np.random.default_rng(0).integers(0, 200, SHAPE).astype(np.int16)),
+        "Hounsfield",
+    ),
     "a broken score map": (lambda t: _file(cohort(t), "scores.yaml", "0: [0, "), "scores.yaml"),
 }
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from weakmask.datasets.phantom_ct import write_phantom_cohort
 
 from weakmask.config import to_yaml
+from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.methods.dram.config import (
     DataSettings,
     DramSettings,

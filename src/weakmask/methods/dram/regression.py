@@ -102,8 +102,7 @@ def augmented(image: Tensor, region: Tensor, generator: torch.Generator) -> tupl
         for _ in range(len(image))
     ]
     image, region = apply_moves(image, draws), apply_moves(region, draws, "nearest")
-    changed = [apply_intensity(one[None], draw_intensity(generator)) for one in image]
-    return torch.cat(changed) * region, region
+    return apply_intensity(image, draw_intensity(generator, len(image))) * region, region
 
 
 class Objective:
