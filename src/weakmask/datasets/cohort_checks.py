@@ -10,7 +10,8 @@ from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.regions import NUMBERINGS, lobe_faults
+from weakmask.volume.numberings import NUMBERINGS
+from weakmask.volume.regions import lobe_faults
 from weakmask.volume.volume import Kind, Volume
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -138,7 +139,8 @@ def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findin
         return {}
     usable = {label: score for label, score in case.scores.items() if sizes.get(label, 0) >= LEAST_REGION_VOXELS}
     if not usable:
-        text = f"has the labels {_some(sizes)}, none of the scored {_some(case.scores)}; {_whose(sizes, names)}"
+        hint = _whose(sizes, names, case.scores)
+        text = f"has the labels {_some(sizes)}, none of the scored {_some(case.scores)}; {hint}"
         findings.add(path, text, fatal=True)
         return {}
     for label in case.scores:
@@ -147,9 +149,11 @@ def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findin
             text = f"region {names.get(label, label)} (label {label}) has {has}; its score is not used"
             findings.add(path, text, fatal=False)
     house = {label: NUMBERINGS["weakmask"][name] for label, name in names.items() if name in LOBES}
-    if set(house.values()) == set(NUMBERINGS["weakmask"].values()) and set(house) <= set(sizes):
-        for text in lobe_faults(_renumbered(regions, house)):
-            findings.add(path, text, fatal=True)  # a score on the wrong lobe teaches the wrong thing
+    whole = [label for label in house if sizes.get(label, 0) >= LEAST_REGION_VOXELS]
+    if len(whole) == len(LOBES):
+        misplaced = lobe_faults(_renumbered(regions, house))
+        if misplaced:  # a score on the wrong lobe teaches the wrong thing
+            findings.add(path, "; ".join(misplaced), fatal=True)
     return usable
 
 
@@ -186,9 +190,11 @@ def _renumbered(regions: Volume, house: Mapping[int, int]) -> Volume:
     return regions.with_voxels(voxels)
 
 
-def _whose(sizes: Mapping[int, int], names: Mapping[int, str]) -> str:
+def _whose(sizes: Mapping[int, int], names: Mapping[int, str], scored: Iterable[int]) -> str:
     """Whose lobe numbers these labels are, as a hint."""
     present = set(sizes)
+    if max(present) > 255 and {label & 0xFF for label in present} >= set(scored):  # Chest Imaging Platform
+        return "their low bytes are: save label modulo 256, the region without the kind of tissue"
     for name, numbering in NUMBERINGS.items():
         lobes = {label for lobe, label in numbering.items() if lobe in LOBES}
         if lobes and lobes <= present and not lobes <= set(names):

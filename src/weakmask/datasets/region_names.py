@@ -7,10 +7,10 @@ from typing import Any
 import yaml
 
 from weakmask.errors import UserError
-from weakmask.volume.regions import NUMBERINGS
+from weakmask.volume.numberings import HOUSE, NUMBERINGS
 
 WHOLE_IMAGE = {"image": 1}  # the one region of a picture that is scored as a whole
-UNSTATED = (NUMBERINGS["weakmask"], NUMBERINGS["lungs"], WHOLE_IMAGE)  # what a cohort without regions.yaml may mean
+UNSTATED = (*(NUMBERINGS[name] for name in HOUSE), WHOLE_IMAGE)  # what a cohort without regions.yaml may mean
 
 
 def read_numbering(path: Path) -> dict[str, int]:
@@ -41,7 +41,7 @@ def read_numbering(path: Path) -> dict[str, int]:
 
 
 def likely_numbering(regions: Iterable[str]) -> dict[str, int]:
-    """The numbering that a table without a regions.yaml speaks of: lobes, lungs or the whole image.
+    """The numbering that a table without a regions.yaml speaks of: lobes, lungs, their thirds, or the image.
 
     Args:
         regions: The regions in the table. Plain labels (`1`, `2`) need no numbering.
