@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from weakmask.volume.numberings import NUMBERINGS
 
 from weakmask.datasets.region_names import WHOLE_IMAGE, label_of, likely_numbering, read_numbering
 from weakmask.errors import UserError
+from weakmask.volume.numberings import NUMBERINGS
 
 
 def test_a_known_numbering(tmp_path: Path) -> None:
