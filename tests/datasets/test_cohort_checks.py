@@ -10,7 +10,9 @@ from PIL import Image
 
 from weakmask.datasets.cohort import NoUsableScanError, check_cohort
 from weakmask.datasets.cohort_checks import label_sizes
-from weakmask.volume.files import write_volume
+from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.scoring.severity import severity_table
+from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
 
@@ -196,6 +198,19 @@ def test_label_sizes_are_plain_counts(dtype: type) -> None:
         assert sizes[-5] == 1
         assert sizes[int(np.iinfo(dtype).max)] == 1
     assert label_sizes(np.zeros((2, 2, 2), dtype)) == {}
+
+
+def test_phantoms_make_a_good_cohort_and_their_truth_gives_their_scores(tmp_path: Path) -> None:
+    path = tmp_path / "cohort"
+    write_phantom_cohort(path, scans=2, seed=3, shape=(64, 77, 77), spacing_mm=(5.0, 5.0, 5.0), workers=1)
+    cohort = check_cohort(path)
+    assert cohort.faults == ()
+    for case in cohort.cases:
+        assert case.regions is not None
+        assert case.lesions is not None
+        truth, regions = read_volume(case.lesions, "label"), read_volume(case.regions, "label")
+        table = severity_table(truth, regions, cohort.region_names, cohort.score_map)
+        assert dict(zip(table["label"], table["score"], strict=True)) == case.scores
 
 
 @pytest.mark.real_data

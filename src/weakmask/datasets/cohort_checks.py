@@ -207,5 +207,5 @@ def _some(labels: Iterable[int]) -> str:
     return ", ".join(map(str, ordered[:8])) + (", ..." if len(ordered) > 8 else "")
 
 
-def _by(numbers: Iterable[float]) -> str:
+def _by(numbers: Iterable[float | int]) -> str:
     return " x ".join(f"{number:.4g}" for number in numbers)
