@@ -219,6 +219,13 @@ def test_bowel_gas_under_the_diaphragm_stays_out(chest: Chest) -> None:
     assert min(chest.dice(found).values()) > 0.95
 
 
+def test_lungs_as_uniform_and_light_as_gas_are_lungs_for_their_size() -> None:
+    light = Chest(grid(), noise=0.0)
+    for lung in light.lungs.values():
+        light.hu[lung] = -960.0
+    assert min(light.dice(lung_field(light.image)).values()) > 0.95
+
+
 def test_one_lung_gets_one_label(chest: Chest) -> None:
     hu = np.where(chest.lungs[2], 30.0, chest.hu)
     found = lung_field(Volume(hu, chest.geometry))

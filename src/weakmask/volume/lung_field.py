@@ -32,7 +32,7 @@ TABLE_MM = 5.0  # thicker plates than twice this are body
 GAS_WALLS_HU = (-600.0, -750.0, -850.0)
 GAS_HU = -925.0  # upper quartile of a pocket that is bowel gas and not lung ...
 GAS_SPREAD_HU = 30.0  # ... and the most that its quartiles lie apart
-LEAST_GAS_MM3 = 1e3
+GAS_MM3 = (1e3, 1e6)  # smaller pockets cannot be judged; a larger one is lung after all, however light
 LEAST_LUNG_MM3 = 1.5e5  # of both lungs ...
 LEAST_LUNG_MM2 = 3e3  # ... and per slice, where the scan shows a few slices only
 LEAST_SHARE = 0.05  # of the largest component; smaller ones are bowel, or lie behind lesions where filling finds them
@@ -115,7 +115,7 @@ def _gas(hu: np.ndarray, air: Mask, spacing_mm: Float3) -> Mask:
         cores = pockets * worn(light)
         sizes_mm3 = np.bincount(cores.ravel()) * np.prod(spacing_mm)
         for number, box in object_boxes(cores):
-            if sizes_mm3[number] > LEAST_GAS_MM3:
+            if GAS_MM3[0] < sizes_mm3[number] < GAS_MM3[1]:
                 low, high = np.percentile(hu[box.slices][cores[box.slices] == number], [25, 75])
                 if high < GAS_HU and high - low < GAS_SPREAD_HU:
                     gas |= pockets == number

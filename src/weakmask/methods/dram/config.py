@@ -61,7 +61,7 @@ class LossSettings(Settings):
         default=(0.2, 0.8), description="score frequencies are clamped to this before inversion (C); [0, 1]: not (P)"
     )
     zero_upper: Fraction = Field(default=0.0, description="upper end of score 0's interval (P 0, C 0.01)")
-    on: Literal["fraction", "root"] = Field(
+    compare: Literal["fraction", "root"] = Field(
         default="fraction",
         description="what (1) compares: fractions (P), or their square roots, so that small lesions count too (O)",
     )

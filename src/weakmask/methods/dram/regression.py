@@ -135,7 +135,7 @@ class Objective:
 
     def _regression(self, activation: Tensor, region: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         compared = (region_mean(activation, region), batch["low"], batch["high"])
-        if self.losses.on == "root":
+        if self.losses.compare == "root":
             compared = tuple(fraction.clamp_min(SMALLEST).sqrt() for fraction in compared)
         return (interval_regression(*compared) * batch["weight"]).mean()
 
