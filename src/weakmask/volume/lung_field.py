@@ -106,20 +106,24 @@ def _from_midline(body: Mask, air: Mask, spacing_mm: float) -> np.ndarray:
 def _gas(hu: np.ndarray, air: Mask, spacing_mm: Float3) -> Mask:
     """Stomach and bowel gas: uniform and as light as air, where a lung, even an emphysematous one, has texture.
 
-    A thin diaphragm is blurred away between bowel gas and lung, so pockets are looked for below several thresholds.
+    A thin diaphragm is blurred away between bowel gas and lung, so pockets are looked for below several thresholds,
+    and each takes its rim with it: the voxels up to the threshold of air that are not as light as its own.
     """
     gas = np.zeros_like(air)
     for wall_hu in GAS_WALLS_HU:
-        light = air & (hu < wall_hu)
+        light = air & (hu < wall_hu) & ~gas
         pockets, _ = components(light)
         cores = pockets * worn(light)
         sizes_mm3 = np.bincount(cores.ravel()) * np.prod(spacing_mm)
+        found = np.zeros_like(air)
         for number, box in object_boxes(cores):
             if GAS_MM3[0] < sizes_mm3[number] < GAS_MM3[1]:
                 low, high = np.percentile(hu[box.slices][cores[box.slices] == number], [25, 75])
                 if high < GAS_HU and high - low < GAS_SPREAD_HU:
-                    gas |= pockets == number
-    return grown(gas, CORNERS, steps=2, within=air)
+                    found |= pockets == number
+        if found.any():
+            gas |= grown(found, CORNERS, steps=2, within=found | (air & ~light))
+    return gas
 
 
 def _lung_components(air: Mask, geometry: Geometry) -> Mask:
