@@ -18,7 +18,7 @@ from weakmask.methods.prediction import RegionSource, predict
 from weakmask.pipeline import run_stages
 from weakmask.progress import console
 
-TRAINING_SCANS, TEST_SCANS = 28, 8
+TRAINING_SCANS, TEST_SCANS = 80, 12
 SHAPE, SPACING_MM = (100, 112, 128), (3.2, 3.2, 3.0)
 TEST_SEED = 10_000  # test phantoms come from seeds that no training cohort of the demo reaches
 

@@ -8,7 +8,7 @@ from weakmask.datasets.case import Case
 from weakmask.datasets.cohort import read_cohort
 from weakmask.errors import UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
-from weakmask.methods.dram.judging import overlaps_of
+from weakmask.methods.dram.judging import overlaps_of, without_empty_subtypes
 from weakmask.methods.dram.prepare import read_regions
 from weakmask.progress import console, track
 from weakmask.scoring.severity import ScoreMap, region_fractions
@@ -48,6 +48,7 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
     if not results and not scores:
         names = ", ".join(case.name for case in cohort.cases[:3])
         raise UserError(f"{masks}: no mask belongs to a scan of {cohort_folder}; expected names such as {names}")
+    results = without_empty_subtypes(results)
     write_tables(out, results_table(results), scores_table(scores))
     return summarise(results_table(results), scores_table(scores))
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from weakmask.datasets.case import Case
 from weakmask.errors import UserError
-from weakmask.evaluation.overlap import Overlap, overlap, subtype_overlaps
+from weakmask.evaluation.overlap import LESION_SUBTYPES, Overlap, overlap, subtype_overlaps
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, write_tables
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.crops import OUTSIDE
@@ -37,7 +37,7 @@ def judge(work: Work) -> None:
     work.note(f"fixed threshold chosen on the training scores: {threshold:.0f}")
     results: list[dict[str, object]] = []
     scores: list[dict[str, object]] = []
-    cases, names = judged_cases(work)
+    cohort, cases = judged_cases(work)
     for case in track(cases, "judging", len(cases)):
         predicted = work.run / "04-maps" / "masks" / f"{case.name}.nii.gz"
         if not predicted.exists():
@@ -57,10 +57,10 @@ def judge(work: Work) -> None:
                 results += result_rows(method, case.name, overlaps_of(mask, truth.voxels, inside))
             fractions = region_fractions(mask, regions.voxels, labels)
             given = {label: case.scores[label] for label in labels}
-            scores += score_rows(method, case.name, given, fractions, names, score_map)
+            scores += score_rows(method, case.name, given, fractions, cohort.region_names, score_map)
     if not results:
         work.note("no lesions/ in the judged cohort: overlap is not computed, only the agreement of scores")
-    write_tables(work.out, results_table(results), scores_table(scores))
+    write_tables(work.out, results_table(without_empty_subtypes(results)), scores_table(scores))
 
 
 def method_name(config: DramSettings) -> str:
@@ -79,10 +79,16 @@ def read_truth(case: Case, image: Volume) -> Volume | None:
 
 
 def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None) -> dict[str, Overlap]:
-    """Overlap with all lesions and, where the truth tells them apart, with each subtype."""
-    if truth.max(initial=0) > 1:
+    """Overlap with all lesions and, where the truth may tell them apart (labels up to 3), with each subtype."""
+    if truth.max(initial=0) in LESION_SUBTYPES.values():
         return subtype_overlaps(mask, truth, inside)
     return {"all": overlap(mask, truth, inside)}
+
+
+def without_empty_subtypes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Rows of results.csv without subtypes if no truth of the cohort tells them apart, as 0/1 masks do not."""
+    named = {row["subset"] for row in rows if row["tp"] or row["fn"]} - {"all"}
+    return rows if named - {"ground-glass"} else [row for row in rows if row["subset"] == "all"]
 
 
 def fixed_threshold(prepared: Path, config: DramSettings, score_map: ScoreMap) -> float:

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from weakmask.datasets.case import Case
+from weakmask.datasets.case import Case, Cohort
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.crops import OUTSIDE
 from weakmask.methods.dram.model import DramModel, load_model, save_model
 from weakmask.methods.dram.predict import Prediction, crop_map, predict_scan
-from weakmask.methods.dram.prepare import SPACING_COLUMNS, read_case, read_usable
+from weakmask.methods.dram.prepare import SPACING_COLUMNS, checked, read_case, read_usable
 from weakmask.methods.thresholds import choose_fixed_threshold, value_histogram
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
@@ -50,8 +50,11 @@ def maps(work: Work) -> None:
     config: DramSettings = work.config
     trained = load_model(work.run / "03-model" / MODEL, device_of(config.device))
     rows: list[dict[str, object]] = []
-    cases, names = judged_cases(work)
+    cohort, cases = judged_cases(work)
+    names = cohort.region_names
     for case in track(cases, "maps", len(cases)):
+        if checked(case, cohort, work) is None:
+            continue
         try:
             image, regions = read_case(case, work)
         except UserError as error:
@@ -66,20 +69,20 @@ def maps(work: Work) -> None:
     pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)
 
 
-def judged_cases(work: Work) -> tuple[list[Case], dict[int, str]]:
-    """The scans that are judged, and the names of their regions."""
+def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
+    """The scans that are judged, and their cohort."""
     config: DramSettings = work.config
     if config.data.test is not None:
         cohort = read_usable(config.data.test, work)
-        return list(cohort.cases), dict(cohort.region_names)
+        return cohort, list(cohort.cases)
     cohort = read_usable(config.data.cohort, work)
     index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
     held_out = set(index.loc[index["split"] == "validation", "scan"])
-    return [case for case in cohort.cases if case.name in held_out], dict(cohort.region_names)
+    return cohort, [case for case in cohort.cases if case.name in held_out]
 
 
 def score_rows(
-    scan: str, found: Prediction, names: dict[int, str], given: Mapping[int, int] | None = None
+    scan: str, found: Prediction, names: Mapping[int, str], given: Mapping[int, int] | None = None
 ) -> list[dict[str, object]]:
     """One row per region: scan, region, fraction, score_predicted, score_given (empty where none was)."""
     return [

@@ -26,7 +26,7 @@ class DramModel:
         network: In evaluation mode.
         prepare: How a scan becomes crops.
         scales: Resizings that are averaged.
-        threshold: The mask is where the averaged map exceeds it.
+        threshold: The mask is where the averaged map is at least this.
         score_map: Fractions to scores.
         region_names: Names of the region labels it was trained on.
         crop_spacing_mm: Median voxel of the training crops; regions of another kind are cropped at this size.

@@ -60,7 +60,7 @@ def predict_scan(model: DramModel, image: Volume, regions: Volume, *, trained_re
         inside = regions.voxels[box.slices] == label
         found = _onto(crop_map(model, crop), crop, image.geometry.cropped(box))
         activation[box.slices][inside] = found[inside]
-    mask = activation > model.threshold
+    mask = (activation >= model.threshold) & (regions.voxels > 0)
     fractions = region_fractions(mask, regions.voxels, labels)
     return Prediction(
         activation=image.with_voxels(activation, "image"),

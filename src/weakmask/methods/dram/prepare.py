@@ -6,6 +6,7 @@ import pandas as pd
 
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.cohort_checks import check_case
 from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings
@@ -16,6 +17,7 @@ from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
 from weakmask.volume.lung_field import lung_field
 from weakmask.volume.volume import Volume
 
+AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 SPACING_COLUMNS = ("spacing_mm_z", "spacing_mm_y", "spacing_mm_x")
 
 
@@ -27,8 +29,11 @@ def prepare(work: Work) -> None:
     (work.out / "crops").mkdir()
     rows = []
     for case in track(cohort.cases, "crops", len(cohort.cases)):
+        usable = checked(case, cohort, work)
+        if usable is None:
+            continue
         try:
-            rows += _prepare_case(case, cohort, work)
+            rows += _prepare_case(usable, cohort, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
     if not rows:
@@ -42,11 +47,20 @@ def prepare(work: Work) -> None:
 
 
 def read_usable(folder: Path, work: Work) -> Cohort:
-    """The good cases of a cohort; every fault is noted."""
+    """The cases of a cohort whose tables and files are there; every fault is noted."""
     cohort = read_cohort(folder)
     for fault in cohort.faults:
-        work.note(f"{fault.scan or folder}: {fault.message}")
+        work.note(fault.message)
     return cohort
+
+
+def checked(case: Case, cohort: Cohort, work: Work) -> Case | None:
+    """The case as far as it is usable, or None; its voxels are read, and every fault is noted."""
+    expects_hu = work.config.prepare.window[0] < AIR_AT_MOST_HU
+    usable, faults = check_case(case, cohort, hounsfield=expects_hu)
+    for fault in faults:
+        work.note(f"left out {case.name}: {fault.message}" if usable is None else fault.message)
+    return usable
 
 
 def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:

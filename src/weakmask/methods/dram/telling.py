@@ -106,7 +106,7 @@ def _worst_first(run: Path, config: DramSettings) -> list[Callable[[], ScanView]
     ours = {row["scan"]: row for row in results if row["method"] == method and row["subset"] == "all"}
     work = Work(run, run, config)
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
-    for case in judged_cases(work)[0]:
+    for case in judged_cases(work)[1]:
         if not (run / "04-maps" / "masks" / f"{case.name}.nii.gz").exists():
             continue
         row = ours.get(case.name)
