@@ -92,6 +92,10 @@ class RegressionSettings(Settings):
         default="balanced", description="draw crops uniformly over scores (C) or not"
     )
     augment: bool = Field(default=True, description="random flips, quarter turns, resizing and contrast stretching (P)")
+    contrast: Fraction = Field(
+        default=0.05,
+        description="contrast stretching: gain and gamma within 1 +- this (O); HU mean something, so little",
+    )
     average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="decay of the moving average of the weights (O); 0: none"
     )

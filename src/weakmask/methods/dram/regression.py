@@ -73,7 +73,7 @@ class BatchMaker:
             rows = uniform_batch(len(self.scores), settings.batch, seed, step)
         image, region = self.crops.image[rows].float(), self.crops.region[rows].float()
         if settings.augment:
-            image, region = augmented(image, region, generator_for(seed, step, "augment"))
+            image, region = augmented(image, region, settings.contrast, generator_for(seed, step, "augment"))
         low, high = (bound[rows] for bound in self.intervals)
         return {"image": image, "region": region, "low": low, "high": high, "weight": self.weights[rows]}
 
@@ -91,7 +91,7 @@ def score_weights(scores: list[int], clamp: tuple[float, float]) -> Tensor:
     return torch.tensor([weight_of[score] for score in scores], dtype=torch.float32)
 
 
-def augmented(image: Tensor, region: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def augmented(image: Tensor, region: Tensor, contrast: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Flips, quarter turns, a little resizing and contrast stretching (section IV-A); outside stays zero.
 
     The score survives: a resized region is still the whole region unless it leaves the crop, so it only shrinks.
@@ -102,7 +102,11 @@ def augmented(image: Tensor, region: Tensor, generator: torch.Generator) -> tupl
         for _ in range(len(image))
     ]
     image, region = apply_moves(image, draws), apply_moves(region, draws, "nearest")
-    return apply_intensity(image, draw_intensity(generator, len(image))) * region, region
+    around_one = (1.0 - contrast, 1.0 + contrast)
+    change = draw_intensity(
+        generator, len(image), around_one, around_one, largest_shift=contrast / 2, largest_noise=contrast / 5
+    )
+    return apply_intensity(image, change) * region, region
 
 
 class Objective:
