@@ -8,7 +8,7 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int
+from jaxtyping import Float32, Integer
 
 from weakmask.volume.geometry import Box, Float3, Geometry, Index3
 
@@ -106,7 +106,7 @@ def smooth_field(seed: int, name: str, grid: Grid, length_mm: float) -> Float32[
     return np.asarray(field)
 
 
-def _spline(axis: np.ndarray, step: float) -> tuple[Int[np.ndarray, " n"], Float32[np.ndarray, "n 4"]]:
+def _spline(axis: np.ndarray, step: float) -> tuple[Integer[np.ndarray, " n"], Float32[np.ndarray, "n 4"]]:
     """First of four knots and their cubic B-spline weights, scaled to keep a variance of 1 between the knots too."""
     place = axis.astype(np.float64) / step
     base = np.floor(place).astype(int)

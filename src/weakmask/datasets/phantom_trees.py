@@ -9,7 +9,7 @@ All clouds of one generation, in all lobes, are handled together.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Integer
 
 from weakmask.datasets.phantom_anatomy import HILUM_MM, LEFT, LLL, LUL, RIGHT, Patient, lungs
 from weakmask.datasets.phantom_fields import Grid, centred_geometry, stream
@@ -111,7 +111,7 @@ def _grow(
 
 
 def _middles(
-    points: Float[np.ndarray, "n 3"], cloud: Int[np.ndarray, " n"], count: Float[np.ndarray, " c"]
+    points: Float[np.ndarray, "n 3"], cloud: Integer[np.ndarray, " n"], count: Float[np.ndarray, " c"]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Middle and longest axis of every cloud."""
 

@@ -8,7 +8,6 @@ matrix with rows and columns reversed, and an ordinary axial scan has the identi
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float
@@ -98,7 +97,7 @@ class Geometry:
     @classmethod
     def from_xyz(
         cls, size: Sequence[int], spacing: Sequence[float], origin: Sequence[float], direction: np.ndarray
-    ) -> Self:
+    ) -> "Geometry":
         """The geometry that ITK and DICOM write in the order (x, y, z): the door through which files come in.
 
         Args:
@@ -116,7 +115,7 @@ class Geometry:
             left, _, right = np.linalg.svd(matrix)
             matrix = left @ right
         rows = matrix[::-1, ::-1] + 0.0  # -0.0 + 0.0 is 0.0
-        return cls(tuple(size[::-1]), _three(spacing[::-1]), _three(origin[::-1]), _direction(rows))  # pyright: ignore[reportArgumentType]
+        return Geometry(tuple(size[::-1]), _three(spacing[::-1]), _three(origin[::-1]), _direction(rows))  # pyright: ignore[reportArgumentType]
 
     @property
     def direction_xyz(self) -> Float[np.ndarray, "3 3"]:
@@ -165,12 +164,12 @@ class Geometry:
         moved = corners @ self.index_map(other).T
         return bool(np.abs(moved - corners).max() <= tolerance)
 
-    def cropped(self, box: Box) -> Self:
+    def cropped(self, box: Box) -> "Geometry":
         """The grid of a box of voxels; the box may reach past this grid (padding)."""
         origin = self.affine @ np.array([*box.start, 1.0])
         return replace(self, shape=box.shape, origin_mm=_three(origin[:3]))
 
-    def flipped(self, axis: int) -> Self:
+    def flipped(self, axis: int) -> "Geometry":
         """The same voxels of the world with one index running the other way."""
         last = np.zeros(4)
         last[axis], last[3] = self.shape[axis] - 1, 1.0
@@ -178,14 +177,14 @@ class Geometry:
         matrix[:, axis] *= -1
         return replace(self, origin_mm=_three((self.affine @ last)[:3]), direction=_direction(matrix))
 
-    def with_shape(self, shape: Index3) -> Self:
+    def with_shape(self, shape: Index3) -> "Geometry":
         """A grid of another shape over the same block of the world (outer faces stay where they are)."""
         spacing = np.asarray(self.extent_mm) / np.asarray(shape)
         shift = 0.5 * (spacing - np.asarray(self.spacing_mm))
         origin = np.asarray(self.origin_mm) + np.asarray(self.direction) @ shift
         return replace(self, shape=shape, spacing_mm=_three(spacing), origin_mm=_three(origin))
 
-    def with_spacing(self, spacing_mm: Float3) -> Self:
+    def with_spacing(self, spacing_mm: Float3) -> "Geometry":
         """A grid of this spacing with the same outer corner of voxel (0, 0, 0), large enough to hold this one."""
         # the epsilon keeps 200 mm / 2 mm at 100 voxels when the quotient is 100.0000001
         z, y, x = (max(1, int(np.ceil(e / s - 1e-6))) for e, s in zip(self.extent_mm, spacing_mm, strict=True))

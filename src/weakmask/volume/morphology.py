@@ -1,13 +1,13 @@
 """Shapes of masks: components, gaps, distances and rims, with distances in millimetres."""
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Integer
 from scipy import ndimage
 
 from weakmask.volume.geometry import Box, Float3, Index3
 
 Mask = Bool[np.ndarray, "z y x"]
-Labels = Int[np.ndarray, "z y x"]
+Labels = Integer[np.ndarray, "z y x"]
 
 FACES = ndimage.generate_binary_structure(3, 1)  # neighbours across faces
 EDGES = ndimage.generate_binary_structure(3, 2)  # and across edges

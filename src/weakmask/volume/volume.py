@@ -1,7 +1,7 @@
 """A scan: voxels and their geometry, never parted. Array order is (z, y, x)."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 
@@ -35,11 +35,11 @@ class Volume:
         shape = " x ".join(map(str, self.voxels.shape))
         return f"Volume({self.kind}, {shape}, {spacing} mm, {self.voxels.dtype}, {self.voxels.nbytes / 2**20:.1f} MiB)"
 
-    def with_voxels(self, voxels: np.ndarray, kind: Kind | None = None) -> Self:
+    def with_voxels(self, voxels: np.ndarray, kind: Kind | None = None) -> "Volume":
         """Other voxels on the same grid."""
         return replace(self, voxels=voxels, kind=kind or self.kind)
 
-    def crop(self, box: Box, fill: float = 0) -> Self:
+    def crop(self, box: Box, fill: float = 0) -> "Volume":
         """The voxels of a box, a copy; where it reaches past the grid they are `fill`."""
         inside = box.clipped(self.geometry.shape)
         if inside == box:
@@ -51,11 +51,11 @@ class Volume:
             voxels[target] = self.voxels[inside.slices]
         return replace(self, voxels=voxels, geometry=self.geometry.cropped(box))
 
-    def pad(self, voxels: tuple[int, int, int], fill: float = 0) -> Self:
+    def pad(self, voxels: tuple[int, int, int], fill: float = 0) -> "Volume":
         """So many voxels of `fill` more on both sides of each axis."""
         return self.crop(self.geometry.box.grown(voxels), fill)
 
-    def flip(self, axis: int) -> Self:
+    def flip(self, axis: int) -> "Volume":
         """The same scan with one index running the other way; no voxel moves in the world."""
         voxels = np.ascontiguousarray(np.flip(self.voxels, axis))
         return replace(self, voxels=voxels, geometry=self.geometry.flipped(axis))
