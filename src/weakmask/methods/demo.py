@@ -19,23 +19,27 @@ from weakmask.pipeline import run_stages
 from weakmask.progress import console
 
 TRAINING_SCANS, TEST_SCANS = 80, 12
-SHAPE, SPACING_MM = (100, 112, 128), (3.2, 3.2, 3.0)
+SHAPE, SPACING_MM = (80, 90, 96), (4.0, 4.0, 4.0)
 TEST_SEED = 10_000  # test phantoms come from seeds that no training cohort of the demo reaches
 
 
 def demo_settings(phantoms: Path, seed: int) -> DramSettings:
-    """The settings of dRAM cut down to minutes on two cores: a narrow network, small crops, one scale."""
+    """The settings of dRAM cut down to minutes on two cores: a narrow network and small crops.
+
+    The crops are coarser than the scans, so the maps are made of enlarged ones: finer than the network was trained at,
+    which small lesions gain from.
+    """
     return DramSettings(
         seed=seed,
         device="cpu",
         data=DataSettings(cohort=phantoms / "training", test=phantoms / "test", validation=0.1),
-        prepare=PrepareSettings(spacing_mm=None, crop_shape=(40, 40, 40)),
+        prepare=PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
         network=NetworkSettings(width=8),
-        losses=LossSettings(equivariance=0.0, entropy=0.0),
+        losses=LossSettings(equivariance=0.0, entropy=0.0, compare="root"),
         regression=RegressionSettings(
-            steps=500, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=100
+            steps=900, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=100
         ),
-        maps=MapSettings(scales=(1.0,)),
+        maps=MapSettings(scales=(1.5, 2.0)),
     )
 
 

@@ -91,7 +91,7 @@ class RegressionSettings(Settings):
     sampling: Literal["balanced", "uniform"] = Field(
         default="balanced", description="draw crops uniformly over scores (C) or not"
     )
-    augment: bool = Field(default=True, description="random flips, quarter turns, resizing and contrast stretching (P)")
+    augment: bool = Field(default=True, description="random flips, resizing and contrast stretching (P)")
     contrast: Fraction = Field(
         default=0.05,
         description="contrast stretching: gain and gamma within 1 +- this (O); HU mean something, so little",

@@ -92,13 +92,13 @@ def score_weights(scores: list[int], clamp: tuple[float, float]) -> Tensor:
 
 
 def augmented(image: Tensor, region: Tensor, contrast: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Flips, quarter turns, a little resizing and contrast stretching (section IV-A); outside stays zero.
+    """Flips, a little resizing and contrast stretching (section IV-A); outside stays zero.
 
     The score survives: a resized region is still the whole region unless it leaves the crop, so it only shrinks.
     """
-    dimensions, shape = image.ndim - 2, image.shape[2:]
+    dimensions = image.ndim - 2
     draws = [
-        draw_move(generator, dimensions, scale_range=(0.85, 1.0), angle_degrees=0.0, shape=shape)
+        draw_move(generator, dimensions, scale_range=(0.85, 1.0), angle_degrees=0.0, quarter_turns=False)
         for _ in range(len(image))
     ]
     image, region = apply_moves(image, draws), apply_moves(region, draws, "nearest")
