@@ -1,12 +1,21 @@
 """Fixtures that every room shares."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def unchecked_types() -> Iterator[None]:
+    """As users run it: without the run-time check of annotations that the other tests have."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

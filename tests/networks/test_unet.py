@@ -40,6 +40,7 @@ def test_impossible_initial_probabilities_are_refused(probability: float):
         UNet(2, width=2, initial_probability=probability)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 @pytest.mark.parametrize("arguments", [{"dimensions": 4}, {"padding": "full"}])
 def test_impossible_networks_are_refused(arguments: dict):
     with pytest.raises(ValueError, match="dimensions must be 2 or 3"):

@@ -23,6 +23,7 @@ def test_given_numbers_are_taken():
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="adam or sgd"):
         build_optimiser([nn.Parameter(torch.zeros(2))], "lion")
