@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file, unwritable
 from weakmask.errors import UserError
@@ -68,9 +69,10 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
         try:
             new_rows, view = _segment(model, path, out, regions, alone=len(found) == 1)
         except UserError as error:
-            failures.append(str(error))
+            line = str(error) if str(path) in str(error) else f"{path}: {error}"
+            failures.append(line)
             if len(found) > 1:
-                console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
+                console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
         else:
             rows += new_rows
             views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
