@@ -103,6 +103,19 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         run_stages((WRITE,), tmp_path / "file" / "run", Numbers())
 
 
+def test_a_folder_of_slices_is_hashed_whole(tmp_path: Path) -> None:
+    series = tmp_path / "series"
+    series.mkdir()
+    digests = []
+    for content in ("a", "b"):
+        (series / "0.dcm").write_text("same")
+        (series / "1.dcm").write_text(content)
+        work = Work(tmp_path, tmp_path, None)
+        work.hash_input(series)
+        digests.append(work.inputs[str(series)])
+    assert digests[0] != digests[1]
+
+
 def test_the_stage_record_is_plain_json(tmp_path: Path) -> None:
     run_stages((WRITE,), tmp_path, Numbers())
     record = json.loads((tmp_path / "01-write" / "stage.json").read_text())

@@ -51,9 +51,12 @@ class Work:
             console.print(f"[yellow]note[/] {line}", highlight=False, soft_wrap=True)
 
     def hash_input(self, path: Path) -> None:
-        """Remember what exactly went in."""
-        with path.open("rb") as file:
-            self.inputs[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        """Remember what exactly went in; a folder (a DICOM series) is the digest of its files' digests."""
+        if path.is_file():
+            self.inputs[str(path)] = _sha256(path)
+            return
+        digests = "".join(_sha256(file) for file in sorted(path.rglob("*")) if file.is_file())
+        self.inputs[str(path)] = hashlib.sha256(digests.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def write_manifest(run: Path, stages: Sequence[Stage], config: Settings) -> dict
         "device": getattr(config, "device", None),
         "config_sha256": hashlib.sha256(to_yaml(config).encode()).hexdigest(),
         "stages": [{k: s[k] for k in ("stage", "seconds", "peak_memory_mb")} for s in done],
-        "notes": [note for s in done for note in s["notes"]],
+        "notes": list(dict.fromkeys(note for s in done for note in s["notes"])),
         "inputs": {path: digest for s in done for path, digest in s["inputs"].items()},
     }
     _write_json(run / "manifest.json", manifest)
@@ -169,6 +172,11 @@ def _open_run(run: Path, config: Settings) -> None:
         raise UserError(f"{run} is not empty and is not a run; choose another output folder")
     with atomic_file(there) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

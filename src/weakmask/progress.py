@@ -27,6 +27,7 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
         task = progress.add_task(label, total=total, completed=done, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
+            """Move the bar on, with what is to stand behind it."""
             progress.update(task, advance=steps, note=note)
 
         yield advance

@@ -148,3 +148,11 @@ def test_model_files_of_others_are_refused(tmp_path: Path) -> None:
     save_weights(tmp_path / "m.safetensors", Brightness(), {"method": "magic"})
     with pytest.raises(UserError, match="a magic model; expected one of method dram"):
         load_model(tmp_path / "m.safetensors", torch.device("cpu"))
+
+
+def test_a_header_that_does_not_fit_its_weights_is_one_line(tmp_path: Path) -> None:
+    save_weights(
+        tmp_path / "m.safetensors", Brightness(), {"method": "dram", "network": "unet", "arguments": {"width": 1}}
+    )
+    with pytest.raises(UserError, match="its header does not fit its weights"):
+        load_model(tmp_path / "m.safetensors", torch.device("cpu"))

@@ -43,7 +43,11 @@ def judge(work: Work) -> None:
         if not predicted.exists():
             continue  # left out by the maps stage, which noted it
         image, regions = read_case(case, work)
-        truth = read_truth(case, image)
+        try:
+            truth = read_truth(case, image)
+        except UserError as error:
+            work.note(f"{case.name} is judged by its scores alone: {error}")
+            truth = None
         labels = [label for label in case.scores if (regions.voxels == label).any()]
         masks = {
             method_name(config): read_volume(predicted, "label").voxels > 0,

@@ -98,8 +98,11 @@ def load_model(path: Path, device: torch.device) -> DramModel:
     state, header = load_weights(path)
     if header.get("method") != METHOD:
         raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method {METHOD}")
-    network = build_network(header["network"], header["arguments"])
-    network.load_state_dict(state)
+    try:
+        network = build_network(header["network"], header["arguments"])
+        network.load_state_dict(state)
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error
     score_map = header["score_map"]
     trained_on = header["trained_on"]
     return DramModel(

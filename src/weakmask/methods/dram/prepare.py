@@ -97,7 +97,7 @@ def read_regions(path: Path, image: Volume) -> Volume:
 def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:
     config: DramSettings = work.config
     image, regions = read_case(case, work)
-    work.hash_input(case.image if case.image.is_file() else next(iter(sorted(case.image.iterdir()))))
+    work.hash_input(case.image)
     rows = []
     for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():
         low, high = cohort.score_map.interval(case.scores[label])
