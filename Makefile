@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 
 # rooms in which fewer than 90 % of the lines run in the tests fail `make test`
 COVERED := volume losses evaluation scoring
@@ -23,6 +24,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@"$(PY)" -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv "$(VENV)"
 	PIP_USER=0 "$(PY)" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,docs]"
 	@touch "$(INSTALLED)"
+
+$(PEERS): $(INSTALLED)
+	PIP_USER=0 "$(PY)" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	@touch "$(PEERS)"
 
 demo: $(INSTALLED) ## synthetic scans -> train -> segment -> report, on the CPU, into runs/demo
 	"$(VENV)/bin/weakmask" demo --out runs/demo
@@ -52,7 +57,7 @@ tests: $(INSTALLED) ## pytest alone, with coverage
 test-slow: $(INSTALLED) ## the tests that train for minutes
 	"$(PY)" -m pytest -m slow
 
-benchmarks: $(INSTALLED) ## every benchmark, its result into runs/benchmarks/NAME.json
+benchmarks: $(PEERS) ## every benchmark, its result into runs/benchmarks/NAME.json
 	@mkdir -p runs/benchmarks
 	@failed=0; for file in benchmarks/*.py; do \
 	  name=$$(basename "$$file" .py); echo "$$name"; \

@@ -1,0 +1,1 @@
+"""From an activation map to a mask."""
