@@ -222,16 +222,14 @@ def _normalised(kernel: Filter, values: Tensor, inside: Tensor | None) -> Filter
 
 
 def _mean_field_of_two(log_p: Tensor, messages: list[tuple[float, Filter]], iterations: int) -> Tensor:
-    """Two classes need one belief: the other's messages are those of all ones less its own."""
+    """Two classes need one message: that of the difference of both beliefs, tanh(logit / 2)."""
     margin = log_p[..., 1:] - log_p[..., :1]
-    ones = torch.ones_like(margin)
-    totals = [message(ones) for _, message in messages]
     logit = margin
     for _ in range(iterations):
-        belief = torch.sigmoid(logit)
+        difference = torch.tanh(logit / 2)
         logit = margin
-        for (weight, message), total in zip(messages, totals, strict=True):
-            logit = logit + weight * (2 * message(belief) - total)
+        for weight, message in messages:
+            logit = torch.add(logit, message(difference), alpha=weight)
     belief = torch.sigmoid(logit)
     return torch.cat([1 - belief, belief], dim=-1)
 
