@@ -13,7 +13,7 @@ from weakmask.errors import UserError
 from weakmask.methods.dram.maps import MODEL, device_of, score_rows
 from weakmask.methods.dram.model import DramModel, load_model
 from weakmask.methods.dram.predict import Prediction, predict_scan
-from weakmask.methods.dram.prepare import read_regions
+from weakmask.methods.dram.prepare import in_hounsfield, read_regions
 from weakmask.methods.dram.telling import prediction_page, shown_scores
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
@@ -177,6 +177,7 @@ def _segmented(
     present = {names.get(int(label), str(label)) for label in np.unique(regions.voxels) if label > 0}
     if not present:
         raise UserError(f"{path}: its region mask is empty; expected at least one labelled region")
+    image = in_hounsfield(image, regions, model.prepare)
     found = predict_scan(model, image, regions, trained_regions=present <= set(model.region_names.values()))
     return image, found, score_rows(scan_name(path), found, names)
 

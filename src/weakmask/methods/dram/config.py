@@ -35,6 +35,10 @@ class PrepareSettings(Settings):
     crop_shape: tuple[Side, Side, Side] = Field(
         default=(80, 80, 80), description="voxels of a crop, z y x (P); 1 along z trains the 2-D network on slices"
     )
+    grey_values: Literal["hounsfield", "picture"] = Field(
+        default="hounsfield",
+        description="hounsfield: as stored; picture: brought to about HU by each picture's lung and soft tissue (O)",
+    )
     window: tuple[float, float] = Field(default=(-1200.0, 300.0), description="HU clamped and rescaled to 0..1 (P)")
 
 

@@ -9,12 +9,13 @@ from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.cohort_checks import check_case
 from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
-from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.config import DramSettings, PrepareSettings
 from weakmask.methods.dram.crops import region_crops
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
 from weakmask.volume.lung_field import lung_field
+from weakmask.volume.picture_levels import picture_to_hounsfield
 from weakmask.volume.volume import Volume
 
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
@@ -75,7 +76,16 @@ def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
         work.note(f"{case.name}: no region mask; left and right lung by threshold")
         return image, lung_field(image)
     regions = read_regions(case.regions, image)
-    return image, regions
+    return in_hounsfield(image, regions, work.config.prepare), regions
+
+
+def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> Volume:
+    """The image in (about) Hounsfield units, whatever its grey values are.
+
+    Raises:
+        UserError: A picture without lung or soft tissue.
+    """
+    return picture_to_hounsfield(image, regions) if settings.grey_values == "picture" else image
 
 
 def read_regions(path: Path, image: Volume) -> Volume:
