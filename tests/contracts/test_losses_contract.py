@@ -30,13 +30,25 @@ def half(logits: Tensor) -> Tensor:
     return torch.full_like(logits, 0.5)
 
 
+def ill(logits: Tensor) -> Tensor:
+    return torch.ones_like(logits, dtype=torch.long)
+
+
 CASES = {
+    "bootstrapping": Case(lambda z, r: losses.bootstrapping(z, ill(z), r), good=3.0, bad=-1.0),
+    "dice": Case(lambda z, r: losses.dice(z, ill(z), r), good=6.0, bad=-1.0),
     "interval_regression": Case(interval_of, good=1.0, bad=-1.0),
     "entropy": Case(losses.entropy, good=6.0, bad=0.5),
     "equivariance": Case(lambda z, r: losses.equivariance(torch.sigmoid(z), half(z), r), good=0.0, bad=1.0),
     "smooth_equivariance": Case(lambda z, r: losses.smooth_equivariance(torch.sigmoid(z), half(z), r), 0.0, 1.0),
+    "soft_bootstrapping": Case(lambda z, r: losses.soft_bootstrapping(z, ill(z), r), good=3.0, bad=-1.0),
 }
-PIECES = {"binary_entropy", "inverse_frequency_weights", "region_mean"}  # not losses, tested beside their formulas
+PIECES = {
+    "binary_entropy",
+    "dice_by_class",
+    "inverse_frequency_weights",
+    "region_mean",
+}  # not losses, tested beside their formulas
 
 every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 every_dimension = pytest.mark.parametrize("dimensions", SHAPES)

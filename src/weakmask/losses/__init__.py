@@ -1,5 +1,7 @@
 """Losses: pure functions of tensors, one paper idea per file; each returns one value per sample."""
 
+from weakmask.losses.bootstrapping import bootstrapping, soft_bootstrapping
+from weakmask.losses.dice import dice, dice_by_class
 from weakmask.losses.entropy import binary_entropy, entropy
 from weakmask.losses.equivariance import equivariance, smooth_equivariance
 from weakmask.losses.interval_regression import interval_regression, inverse_frequency_weights
@@ -7,10 +9,14 @@ from weakmask.losses.region_mean import region_mean
 
 __all__ = [
     "binary_entropy",
+    "bootstrapping",
+    "dice",
+    "dice_by_class",
     "entropy",
     "equivariance",
     "interval_regression",
     "inverse_frequency_weights",
     "region_mean",
     "smooth_equivariance",
+    "soft_bootstrapping",
 ]

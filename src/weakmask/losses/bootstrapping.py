@@ -1,0 +1,74 @@
+"""Bootstrapping cross-entropy: a noisy label is believed in part, the network's own answer for the rest.
+
+Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), equation (4), after Reed et al. 2014 (arXiv 1412.6596).
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from weakmask.losses.region_mean import region_mean
+
+BETA = 0.8  # below equation (4)
+
+
+def bootstrapping(
+    logits: Float[Tensor, "batch class *space"],
+    target: Int[Tensor, "batch 1 *space"],
+    region: Bool[Tensor, "batch 1 *space"] | Float[Tensor, "batch 1 *space"],
+    beta: float = BETA,
+) -> Float[Tensor, " batch"]:
+    """Equation (4): mean of -sum_k [beta t_k + (1 - beta) z_k] log q_k over the region's voxels, in nats.
+
+    q is the softmax of the logits, t the target one-hot, and z_k = 1 where k is the largest q, else 0, without gradient
+    ("hard" bootstrapping, as the paper prints it below (4); it leaves out the minus sign). With the target a the loss
+    of a voxel is -beta log q_a - (1 - beta) log max q: cross-entropy where the network agrees, and where it does not, a
+    pull toward q_a = beta instead of 1.
+
+    Args:
+        logits: One channel per class; a single channel is the logit of class 1 against class 0.
+        target: Class of each voxel, 0 to classes - 1.
+        region: True (or a weight in [0, 1]) where a voxel counts.
+        beta: Trust in the target, in [0, 1]; 1 is cross-entropy.
+
+    Returns:
+        Mean loss per sample; 0 for an empty region.
+
+    Raises:
+        ValueError: beta is outside [0, 1].
+    """
+    log_q = _log_softmax(logits, beta)
+    own = -log_q.gather(1, log_q.detach().argmax(dim=1, keepdim=True))
+    return region_mean(-beta * _of_target(log_q, target) + (1 - beta) * own, region)  # (4)
+
+
+def soft_bootstrapping(
+    logits: Float[Tensor, "batch class *space"],
+    target: Int[Tensor, "batch 1 *space"],
+    region: Bool[Tensor, "batch 1 *space"] | Float[Tensor, "batch 1 *space"],
+    beta: float = BETA,
+) -> Float[Tensor, " batch"]:
+    """Equation (4) with z = q, the probabilities themselves, without gradient: Reed's "soft" variant (there beta 0.95).
+
+    Its gradient is beta (q - t), so it is cross-entropy on a smaller step: with z detached, as the dRAM paper detaches
+    it, only the hard variant trusts the network. Arguments, edges and errors as `bootstrapping`.
+    """
+    log_q = _log_softmax(logits, beta)
+    own = -(log_q.detach().exp() * log_q).sum(dim=1, keepdim=True)
+    return region_mean(-beta * _of_target(log_q, target) + (1 - beta) * own, region)
+
+
+def _log_softmax(logits: Tensor, beta: float) -> Tensor:
+    """Log q in at least float32; a single channel is written as two, the first with logit 0."""
+    if not 0.0 <= beta <= 1.0:
+        raise ValueError(f"beta must lie between 0 and 1, not {beta}")
+    exact = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if exact.shape[1] == 1:
+        exact = torch.cat([torch.zeros_like(exact), exact], dim=1)
+    return F.log_softmax(exact, dim=1)
+
+
+def _of_target(log_q: Tensor, target: Tensor) -> Tensor:
+    """What log q says of each voxel's target class."""
+    return log_q.gather(1, target.long())
