@@ -1,5 +1,16 @@
 """From an activation map to a mask."""
 
+from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map
 
-__all__ = ["CRF", "PRESETS", "dense_crf", "label_probabilities", "refine_map"]
+__all__ = [
+    "CRF",
+    "PRESETS",
+    "dense_crf",
+    "drop_small",
+    "fill_holes",
+    "fill_holes_in_slices",
+    "keep_largest",
+    "label_probabilities",
+    "refine_map",
+]
