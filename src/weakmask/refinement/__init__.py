@@ -2,6 +2,8 @@
 
 from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map
+from weakmask.refinement.lesion_candidates import lesion_candidates
+from weakmask.refinement.otsu import otsu_threshold
 
 __all__ = [
     "CRF",
@@ -12,5 +14,7 @@ __all__ = [
     "fill_holes_in_slices",
     "keep_largest",
     "label_probabilities",
+    "lesion_candidates",
+    "otsu_threshold",
     "refine_map",
 ]

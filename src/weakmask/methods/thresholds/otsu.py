@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Integer, Shaped
-from skimage.filters import threshold_otsu
+
+from weakmask.refinement.otsu import otsu_threshold
 
 
 def otsu_in_regions(
@@ -26,6 +27,5 @@ def otsu_in_regions(
     for label in labels:
         region = regions == label
         values = voxels[region]
-        if values.size and values.min() < values.max():
-            mask[region] = values > threshold_otsu(values)
+        mask[region] = values > otsu_threshold(values)
     return mask
