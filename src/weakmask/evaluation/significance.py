@@ -1,0 +1,125 @@
+"""Is one method better than the others, scan by scan: Wilcoxon's signed-rank test with Bonferroni's correction.
+
+Xie et al. 2021 (arXiv 2105.11748), section IV-C-2: the best method against each alternative, p < 0.01 after correction.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.stats import rankdata, wilcoxon
+
+from weakmask.evaluation.table import RATIOS
+
+LEVEL = 0.01  # the paper's
+MOST_EXACT = 50  # pairs; beyond, the normal approximation is as good
+COMPARISON_COLUMNS = (
+    *("method", "alternative", "measure", "pairs", "differing", "median_difference", "statistic", "p", "p_corrected"),
+    "significant",
+)
+
+
+@dataclass(frozen=True)
+class SignedRank:
+    """What the test says of one pair of methods.
+
+    Attributes:
+        pairs: Scans that have the measure for both.
+        differing: Those in which it differs.
+        median_difference: First minus second, over all pairs; nan without pairs.
+        statistic: The smaller of the rank sums of both signs.
+        p: Two-sided; nan without pairs, 1 where no pair differs.
+    """
+
+    pairs: int
+    differing: int
+    median_difference: float
+    statistic: float
+    p: float
+
+
+def signed_rank(first: Float[np.ndarray, " scans"], second: Float[np.ndarray, " scans"]) -> SignedRank:
+    """Wilcoxon's signed-rank test of paired values, two-sided.
+
+    Pairs without a difference say nothing about its sign and are left out (Wilcoxon's own rule); equal differences
+    share the mean of their ranks. Up to 50 differing pairs p is exact, given the ranks as they are: the part of the
+    2^n ways to sign them that is at least as far from the middle as ours. So few pairs need no rule of their own: n of
+    them cannot give a p below 2^(1 - n), and fewer than 8 never one below 0.01. Beyond 50 it is SciPy's normal
+    approximation, corrected for equal differences.
+
+    Args:
+        first: One method's measure of each scan; nan where it has none, and the scan is left out.
+        second: The other's, for the same scans.
+
+    Raises:
+        ValueError: The lengths differ.
+    """
+    if first.shape != second.shape:
+        raise ValueError(f"{first.size} values against {second.size}; expected pairs")
+    differences = (first - second)[np.isfinite(first) & np.isfinite(second)]
+    if differences.size == 0:
+        return SignedRank(0, 0, math.nan, math.nan, math.nan)
+    median, signed = float(np.median(differences)), differences[differences != 0]
+    if signed.size == 0:
+        return SignedRank(differences.size, 0, median, 0.0, 1.0)
+    ranks = rankdata(np.abs(signed))
+    statistic = float(min(ranks[signed > 0].sum(), ranks[signed < 0].sum()))
+    if signed.size <= MOST_EXACT:
+        p = _exact_p(ranks, statistic)
+    else:
+        _, p = wilcoxon(signed, method="approx", correction=False)
+    return SignedRank(differences.size, signed.size, median, statistic, float(p))
+
+
+def compare_methods(
+    results: pd.DataFrame, method: str, measure: str = "iou", subset: str = "all", level: float = LEVEL
+) -> pd.DataFrame:
+    """One method against each alternative in a table of results.
+
+    Pairs are the scans that both methods have and in whose truth there are lesions: an IoU of a scan without any is 0
+    or undefined, whatever the method.
+
+    Args:
+        results: Table with `table.RESULT_COLUMNS`.
+        method: The one that is compared.
+        measure: One of `table.RATIOS`.
+        subset: `all` or a lesion subtype.
+        level: Significant where the corrected p is below this.
+
+    Returns:
+        One row per alternative with `COMPARISON_COLUMNS`, in the order of the table. `p_corrected` is p times the
+        number of alternatives that could be tested, at most 1 (Bonferroni).
+
+    Raises:
+        ValueError: The method or the measure is not in the table.
+    """
+    if measure not in RATIOS:
+        raise ValueError(f"measure {measure!r} is unknown; expected one of {', '.join(RATIOS)}")
+    positive = results[(results["subset"] == subset) & (results["tp"] + results["fn"] > 0)]
+    # `reindex` puts the methods back in the order of the table, also one that has no such scan
+    names = list(dict.fromkeys(results["method"]))
+    if method not in names:
+        raise ValueError(f"method {method!r} is not in the results; they hold {', '.join(names) or 'nothing'}")
+    values = positive.pivot(index="scan", columns="method", values=measure).reindex(columns=names)
+    ours = values[method].to_numpy(dtype=float)
+    tests = {name: signed_rank(ours, values[name].to_numpy(dtype=float)) for name in names if name != method}
+    count = sum(found.pairs > 0 for found in tests.values())
+    rows = []
+    for name, found in tests.items():
+        corrected = min(1.0, found.p * count) if found.pairs else math.nan
+        numbers = (found.pairs, found.differing, found.median_difference, found.statistic, found.p, corrected)
+        rows.append((method, name, measure, *numbers, corrected < level))
+    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+
+
+def _exact_p(ranks: Float[np.ndarray, " pairs"], statistic: float) -> float:
+    """Share of all signings whose smaller rank sum is at most the statistic."""
+    doubled = np.rint(2 * ranks).astype(int)  # shared ranks are halves
+    ways = np.zeros(int(doubled.sum()) + 1)  # [s]: signings whose positive ranks sum to s / 2
+    ways[0] = 1.0
+    for rank in doubled:
+        ways[rank:] += ways[:-rank].copy()
+    lower = ways[: round(2 * statistic) + 1].sum()
+    return float(min(1.0, 2.0 * lower / ways.sum()))
