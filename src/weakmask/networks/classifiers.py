@@ -1,0 +1,66 @@
+"""Classifiers whose last features still know where they are: what class activation maps are made from."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.networks.blocks import CONVOLUTION, MAX_POOL, convolution_pair, kaiming
+from weakmask.networks.unet import STRIDE
+
+
+class EncoderClassifier(nn.Module):
+    """The down-sampling path of the dRAM paper's U-Net, global average pooling and one linear layer.
+
+    Xie et al. 2021 (arXiv 2105.11748), section IV-C-2. Channels at base width w: (w, 2w) (2w, 4w) (4w, 8w), bottom
+    (8w, 16w), max-pooling between; so the features are 16 w channels at an eighth of the image's resolution.
+
+    Attributes:
+        dimensions: 2 or 3.
+        stride: Voxels of the image per voxel of the features, along every axis.
+        linear: The layer whose weights make the class activation map.
+    """
+
+    stride: int = STRIDE
+
+    def __init__(self, dimensions: int = 3, in_channels: int = 1, out_channels: int = 1, width: int = 32) -> None:
+        """Build the network with Kaiming weights from torch's global random state.
+
+        Args:
+            dimensions: 2 or 3.
+            in_channels: Channels of the image.
+            out_channels: Classes, each with a logit of its own.
+            width: Base width w; the U-Net's is 32.
+
+        Raises:
+            ValueError: `dimensions` is neither 2 nor 3.
+        """
+        super().__init__()
+        if dimensions not in CONVOLUTION:
+            raise ValueError(f"dimensions must be 2 or 3, not {dimensions}")
+        self.dimensions = dimensions
+        w = width
+        self.encoder = nn.ModuleList(
+            convolution_pair(dimensions, channels, widths, padding=1)
+            for channels, widths in ((in_channels, (w, 2 * w)), (2 * w, (2 * w, 4 * w)), (4 * w, (4 * w, 8 * w)))
+        )
+        self.pool = MAX_POOL[dimensions](2)
+        self.bottom = convolution_pair(dimensions, 8 * w, (8 * w, 16 * w), padding=1)
+        self.linear = nn.Linear(16 * w, out_channels)
+        self.apply(kaiming)
+
+    def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch class"]:
+        """A logit per class: global average pooling of the features, then the linear layer."""
+        return self.linear(self.features(image).flatten(2).mean(dim=2))
+
+    def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *coarse"]:
+        """The features before the pooling: a voxel for every 8 of the image, rounded up.
+
+        Sides that are no multiples of 8 are filled up with zeros at their far end.
+        """
+        if any(side % STRIDE for side in image.shape[2:]):
+            # F.pad counts from the last axis
+            image = F.pad(image, [amount for side in reversed(image.shape[2:]) for amount in (0, -side % STRIDE)])
+        maps = image
+        for pair in self.encoder:
+            maps = self.pool(pair(maps))
+        return self.bottom(maps)
