@@ -69,7 +69,7 @@ def signed_rank(first: Float[np.ndarray, " scans"], second: Float[np.ndarray, " 
     if signed.size <= MOST_EXACT:
         p = _exact_p(ranks, statistic)
     else:
-        _, p = wilcoxon(signed, method="approx", correction=False)
+        p = wilcoxon(signed, method="approx", correction=False).pvalue  # pyright: ignore[reportAttributeAccessIssue]
     return SignedRank(differences.size, signed.size, median, statistic, float(p))
 
 
