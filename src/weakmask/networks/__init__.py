@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from weakmask.networks.classifiers import EncoderClassifier
 from weakmask.networks.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"unet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {"encoder_classifier": EncoderClassifier, "unet": UNet}
 
 
 def build_network(name: str, arguments: Mapping[str, object]) -> nn.Module:
