@@ -64,7 +64,7 @@ class Stage:
     """One step of a method.
 
     Attributes:
-        name: The folder's name, for example `02-regression`.
+        name: The folder's name, for example `03-regression`.
         run: The function; writes into `work.out`.
         goes_on: Whether its temporary folder is kept over an interruption (it holds checkpoints).
     """

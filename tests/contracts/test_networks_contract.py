@@ -28,6 +28,8 @@ CASES = [
     Case("unet", {"dimensions": 2, "width": 4, "out_channels": 3}, (2, 1, 33, 18), (2, 3, 33, 18)),
     Case("unet", {"dimensions": 3, "width": 2, "in_channels": 2}, (2, 2, 17, 9, 20), (2, 1, 17, 9, 20)),
     Case("unet", {"dimensions": 2, "width": 4, "padding": "valid"}, (2, 1, 100, 108), (2, 1, 12, 20)),
+    Case("refined_unet", {"dimensions": 2, "width": 4, "residual": False}, (2, 1, 24, 30), (2, 2, 24, 30)),
+    Case("refined_unet", {"dimensions": 3, "width": 2}, (2, 1, 16, 18, 16), (2, 2, 16, 18, 16)),
     Case("unet", {"dimensions": 3, "width": 2, "padding": "valid"}, (1, 1, 92, 100, 92), (1, 1, 4, 12, 4)),
     Case("encoder_classifier", {"dimensions": 2, "width": 4}, (2, 1, 24, 32), (2, 1)),
     Case("encoder_classifier", {"dimensions": 3, "width": 2, "in_channels": 2}, (2, 2, 17, 24, 20), (2, 1)),

@@ -86,12 +86,12 @@ def test_ten_kills_change_nothing(config: Path, tmp_path: Path) -> None:
     process = start(config, broken)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
-    for file in ("02-regression/last.safetensors", "02-regression/best.safetensors", "03-model/model.safetensors"):
+    for file in ("03-regression/last.safetensors", "03-regression/best.safetensors", "04-model/model.safetensors"):
         ours, theirs = load_file(broken / file), load_file(unbroken / file)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours), file
-    assert (broken / "02-regression" / "curves.csv").read_bytes() == (
-        unbroken / "02-regression" / "curves.csv"
+    assert (broken / "03-regression" / "curves.csv").read_bytes() == (
+        unbroken / "03-regression" / "curves.csv"
     ).read_bytes()
     assert (broken / "summary.csv").read_bytes() == (unbroken / "summary.csv").read_bytes()
     assert not [path for path in broken.iterdir() if path.name.startswith(".")]

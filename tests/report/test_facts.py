@@ -17,7 +17,7 @@ MANIFEST = {
     "libraries": {"torch": "2.6.0", "numpy": "2.4.6"},
     "stages": [
         {"stage": "01-prepare", "seconds": 61.2, "peak_memory_mb": 1800},
-        {"stage": "02-regression", "seconds": 11822.0, "peak_memory_mb": 5400},
+        {"stage": "03-regression", "seconds": 11822.0, "peak_memory_mb": 5400},
     ],
     "notes": [],
     "inputs": {f"images/{i}.nii.gz": "ab" * 32 for i in range(9)},
@@ -35,7 +35,7 @@ def test_a_manifest_becomes_lines_and_tables():
     libraries, stages, inputs = tables
     assert [[fact.value for fact in row] for row in libraries.rows] == [["torch", "2.6.0"], ["numpy", "2.4.6"]]
     assert stages.heads == ("Stage", "Time", "Peak memory (MB)")
-    assert [fact.value for fact in stages.rows[1]] == ["02-regression", "3 h 17 min", "5\N{NARROW NO-BREAK SPACE}400"]
+    assert [fact.value for fact in stages.rows[1]] == ["03-regression", "3 h 17 min", "5\N{NARROW NO-BREAK SPACE}400"]
     assert inputs.long
     assert inputs.rows[0][1].code
     assert not stages.long

@@ -13,8 +13,8 @@ def dense_regression_map(
     Its mean inside the region is the predicted lesion fraction. Gradients flow; the network's mode is the caller's.
 
     Args:
-        network: Maps images to one channel of logits of the same size.
+        network: Maps images to logits of the same size; of several channels the last one is the map's (`RefinedUNet`).
         image: Windowed crops, zero outside the region.
         region: 1 inside, 0 outside.
     """
-    return torch.sigmoid(network(image).float()) * region
+    return torch.sigmoid(network(image)[:, -1:].float()) * region

@@ -12,6 +12,7 @@ from weakmask.methods.dram.config import (
     MapSettings,
     NetworkSettings,
     PrepareSettings,
+    RefinementSettings,
     RegressionSettings,
 )
 from weakmask.methods.prediction import RegionSource, predict
@@ -36,6 +37,7 @@ def demo_settings(phantoms: Path, seed: int) -> DramSettings:
         prepare=PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
         network=NetworkSettings(width=8),
         losses=LossSettings(equivariance=0.0, entropy=0.0, compare="root"),
+        refinement=RefinementSettings(weight=0.0),
         regression=RegressionSettings(
             steps=900, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=100
         ),

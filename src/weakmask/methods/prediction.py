@@ -98,7 +98,7 @@ def model_file(path: Path) -> Path:
         raise UserError(f"{path}: no such model; expected a run folder or a .safetensors file")
     if path.is_file():
         return path
-    inside = path / "03-model" / MODEL
+    inside = path / "04-model" / MODEL
     if not inside.exists():
         raise UserError(f"{path}: holds no {inside.relative_to(path)}; expected a run whose training is complete")
     return inside

@@ -5,9 +5,14 @@ from collections.abc import Mapping
 from torch import nn
 
 from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.networks.refined_unet import RefinedUNet
 from weakmask.networks.unet import UNet
 
-NETWORKS: dict[str, type[nn.Module]] = {"encoder_classifier": EncoderClassifier, "unet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "encoder_classifier": EncoderClassifier,
+    "refined_unet": RefinedUNet,
+    "unet": UNet,
+}
 
 
 def build_network(name: str, arguments: Mapping[str, object]) -> nn.Module:

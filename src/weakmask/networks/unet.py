@@ -111,18 +111,24 @@ class UNet(nn.Module):
 
     def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *output"]:
         """The decoder's last features (2w channels), before the 1x1x1 convolution; sides must fit exactly."""
+        return self.features_and_skips(image)[0]
+
+    def features_and_skips(
+        self, image: Float[Tensor, "batch channel *space"]
+    ) -> tuple[Float[Tensor, "batch feature *output"], list[Tensor]]:
+        """The same with the encoder's features before each pooling, finest first (2w, 4w, 8w channels)."""
         double = double_linear if self.padding == "same" else double_nearest
-        skips = []
+        skips: list[Tensor] = []
         maps = image
         for pair in self.encoder:
             maps = pair(maps)
             skips.append(maps)
             maps = self.pool(maps)
         maps = self.bottom(maps)
-        for pair in self.decoder:
+        for pair, skip in zip(self.decoder, reversed(skips), strict=True):
             maps = double(maps)
-            maps = pair(torch.cat([crop_to(skips.pop(), maps.shape[2:]), maps], dim=1))
-        return maps
+            maps = pair(torch.cat([crop_to(skip, maps.shape[2:]), maps], dim=1))
+        return maps, skips
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """The output's spatial shape for an image's, both in voxels.

@@ -37,6 +37,15 @@ def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric
     return Fabric(accelerator=device, devices=1, precision=precision)
 
 
+def device_of(name: str) -> torch.device:
+    """The device for inference: auto is CUDA, then Apple's, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
 def lay_out(network: nn.Module, fabric: Fabric) -> None:
     """Lay convolution weights out with channels last on the CPU: 10-25 % faster there in 3-D, measured; same values."""
     if fabric.device.type == "cpu":

@@ -13,6 +13,7 @@ from weakmask.methods.dram.config import (
     LossSettings,
     NetworkSettings,
     PrepareSettings,
+    RefinementSettings,
     RegressionSettings,
 )
 from weakmask.methods.dram.crops import CropSet
@@ -27,6 +28,7 @@ def settings(**losses: object) -> DramSettings:
         prepare=PrepareSettings(crop_shape=(SIDE, SIDE, SIDE)),
         network=NetworkSettings(width=1),
         losses=LossSettings(**losses),  # pyright: ignore[reportArgumentType]
+        refinement=RefinementSettings(weight=0.0),
         regression=RegressionSettings(batch=6),
     )
 

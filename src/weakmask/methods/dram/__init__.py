@@ -4,7 +4,8 @@ Xie, Jacobs, Charbonnier, van Ginneken, "Dense Regression Activation Maps For Le
 COVID-19 patients", 2021, arXiv 2105.11748. The files are the stages, in this order:
 
 prepare      cohort -> one crop per scored region
-regression   crops and score intervals -> network (interval regression, equivariance, entropy)
+vessels      crops without lesions -> vessel network -> vessels of all crops
+regression   crops and score intervals -> network (interval regression, equivariance, entropy, refinement)
 maps         network -> model file; model and scans -> averaged activation maps, masks and scores
 judging      masks against truth, beside three baselines that need no network -> results.csv, summary.csv
 telling      the run for a person -> report.html
@@ -16,14 +17,16 @@ from weakmask.methods.dram.maps import maps, model
 from weakmask.methods.dram.prepare import prepare
 from weakmask.methods.dram.regression import regression
 from weakmask.methods.dram.telling import conclude
+from weakmask.methods.dram.vessels import vessels
 from weakmask.pipeline import Stage
 
 STAGES = (
     Stage("01-prepare", prepare),
-    Stage("02-regression", regression, goes_on=True),
-    Stage("03-model", model),
-    Stage("04-maps", maps),
-    Stage("05-judging", judge),
+    Stage("02-vessels", vessels, goes_on=True),
+    Stage("03-regression", regression, goes_on=True),
+    Stage("04-model", model),
+    Stage("05-maps", maps),
+    Stage("06-judging", judge),
 )
 
 __all__ = ["STAGES", "DramSettings", "conclude"]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from weakmask.config import Settings
+from weakmask.refinement.vessels import LUNG_VESSELS_MM
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -77,6 +78,52 @@ class LossSettings(Settings):
     )
 
 
+class VesselSettings(Settings):
+    """Vessels, which a raw dRAM marks too: found by a network that is trained on scans without lesions."""
+
+    suppress: bool = Field(
+        default=True, description="take vessels out of the refinement's target (P); false is the row `attention`"
+    )
+    sigmas_mm: tuple[Positive, ...] = Field(
+        default=LUNG_VESSELS_MM, description="scales of the Frangi filter whose Otsu mask is the reference (O)"
+    )
+    confidence: Fraction = Field(default=0.7, description="of the vessel network, above which a voxel is vessel (P)")
+    steps: Annotated[int, Field(ge=1)] = Field(default=3_000, description="optimiser steps of the vessel network (O)")
+    learning_rate: Positive = Field(default=1e-3, description="adam (O)")
+
+
+class CrfSettings(Settings):
+    """The dense CRF that makes the refinement's target; the paper publishes no number, so all are (O)."""
+
+    smoothness_mm: Positive = Field(default=3.0, description="sigma of the smoothness kernel")
+    smoothness_weight: Annotated[float, Field(ge=0)] = Field(default=2.0, description="its weight")
+    appearance_mm: Positive = Field(default=10.0, description="sigma of space of the appearance kernel")
+    appearance_window: Positive = Field(
+        default=0.06, description="sigma of intensity, as a part of the window (0.06 of 1500 HU: 90 HU)"
+    )
+    appearance_weight: Annotated[float, Field(ge=0)] = Field(default=4.0, description="its weight")
+    iterations: Annotated[int, Field(ge=1)] = Field(default=5, description="of mean field")
+
+
+class RefinementSettings(Settings):
+    """The refinement branch: a voxel-wise target made of the map itself, trained together with the regression."""
+
+    weight: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="of the bootstrapping loss (4) (P); 0 is the row `regularizer`"
+    )
+    beta: Fraction = Field(default=0.8, description="trust in the target (P)")
+    attention: bool = Field(
+        default=True, description="revise the map by local attention (5) (P); false is the row `refine`"
+    )
+    include_self: bool = Field(default=True, description="a voxel is its own neighbour (P), or not (C)")
+    rectify: bool = Field(default=False, description="relu and 1 / sqrt(neighbours) before the softmax (C), or not (P)")
+    residual: bool = Field(default=True, description="add the map itself (P), or not (C)")
+    start: Fraction = Field(
+        default=0.2, description="part of the training before the target is trusted (O): first maps are noise"
+    )
+    crf: CrfSettings = CrfSettings()
+
+
 class RegressionSettings(Settings):
     """Training of the regression network."""
 
@@ -132,5 +179,7 @@ class DramSettings(Settings):
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()
     losses: LossSettings = LossSettings()
+    vessels: VesselSettings = VesselSettings()
+    refinement: RefinementSettings = RefinementSettings()
     regression: RegressionSettings = RegressionSettings()
     maps: MapSettings = MapSettings()

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from weakmask.datasets.augment import apply_intensity, apply_moves, draw_intensity, draw_move
 from weakmask.methods.dram.config import PrepareSettings
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Box
@@ -76,28 +77,62 @@ class CropSet:
     Attributes:
         image: Windowed, half precision: a cohort of 1,610 crops of 80^3 takes 1.6 GB.
         region: True inside.
-        table: One row per crop: scan, region, name, score, low, high, split, file.
+        table: One row per crop: scan, region, name, score, low, high, split, file, spacing.
+        vessels: True in vessels; None where nobody asked for them.
     """
 
     image: Float[Tensor, "crops 1 *space"]
     region: Bool[Tensor, "crops 1 *space"]
     table: pd.DataFrame
+    vessels: Bool[Tensor, "crops 1 *space"] | None = None
 
     def __len__(self) -> int:
         """Number of crops."""
         return len(self.table)
 
+    def only(self, rows: list[int]) -> "CropSet":
+        """Some of them."""
+        vessels = None if self.vessels is None else self.vessels[rows]
+        return CropSet(self.image[rows], self.region[rows], self.table.iloc[rows].reset_index(drop=True), vessels)
 
-def load_crops(folder: Path, split: str, settings: PrepareSettings) -> CropSet:
-    """Read the crops of one split that the prepare stage left in `folder`."""
+
+def load_crops(folder: Path, split: str, settings: PrepareSettings, vessel_masks: Path | None = None) -> CropSet:
+    """Read the crops of one split that the prepare stage left in `folder`, with their vessels if a folder has them."""
     table = pd.read_csv(folder / "index.csv", dtype={"scan": str, "name": str})
     table = table.query(f"split == {split!r}").reset_index(drop=True)
     images = torch.zeros((len(table), *settings.crop_shape), dtype=torch.float16)
     regions = torch.zeros(images.shape, dtype=torch.bool)
+    vessels = None if vessel_masks is None else torch.zeros(images.shape, dtype=torch.bool)
     for row, file in enumerate(table["file"]):
         image, inside = windowed(read_volume(folder / file), settings)
         images[row], regions[row] = torch.from_numpy(image), torch.from_numpy(inside)
-    return CropSet(as_batch(images), as_batch(regions), table)
+        if vessels is not None and vessel_masks is not None:
+            vessels[row] = torch.from_numpy(read_volume(vessel_masks / Path(file).name, "label").voxels > 0)
+    return CropSet(as_batch(images), as_batch(regions), table, None if vessels is None else as_batch(vessels))
+
+
+def augmented(
+    image: Tensor, masks: tuple[Tensor, ...], contrast: float, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Flips, a little resizing and contrast stretching (section IV-A); outside the first mask, the region, stays zero.
+
+    The score survives: a resized region is still the whole region unless it leaves the crop, so it only shrinks.
+
+    Returns:
+        The image and the masks, all moved alike.
+    """
+    dimensions = image.ndim - 2
+    draws = [
+        draw_move(generator, dimensions, scale_range=(0.85, 1.0), angle_degrees=0.0, quarter_turns=False)
+        for _ in range(len(image))
+    ]
+    image = apply_moves(image, draws)
+    masks = tuple(apply_moves(mask, draws, "nearest") for mask in masks)
+    around_one = (1.0 - contrast, 1.0 + contrast)
+    change = draw_intensity(
+        generator, len(image), around_one, around_one, largest_shift=contrast / 2, largest_noise=contrast / 5
+    )
+    return apply_intensity(image, change) * masks[0], *masks
 
 
 def _union(boxes: list[Box]) -> Box:

@@ -39,7 +39,7 @@ def judge(work: Work) -> None:
     scores: list[dict[str, object]] = []
     cohort, cases = judged_cases(work)
     for case in track(cases, "judging", len(cases)):
-        predicted = work.run / "04-maps" / "masks" / f"{case.name}.nii.gz"
+        predicted = work.run / "05-maps" / "masks" / f"{case.name}.nii.gz"
         if not predicted.exists():
             continue  # left out by the maps stage, which noted it
         image, regions = read_case(case, work)

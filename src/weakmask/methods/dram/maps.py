@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 
 from weakmask.datasets.case import Case, Cohort
 from weakmask.errors import UserError
@@ -19,6 +18,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import load_weights
+from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
 
 MODEL = "model.safetensors"
@@ -27,7 +27,7 @@ MODEL = "model.safetensors"
 def model(work: Work) -> None:
     """Stage 3: write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
     config: DramSettings = work.config
-    state, header = load_weights(work.run / "02-regression" / f"{config.regression.keep}.safetensors")
+    state, header = load_weights(work.run / "03-regression" / f"{config.regression.keep}.safetensors")
     network = build_network(header["network"], header["arguments"])
     network.load_state_dict(state)
     index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
@@ -48,7 +48,7 @@ def model(work: Work) -> None:
 def maps(work: Work) -> None:
     """Stage 4: activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
     config: DramSettings = work.config
-    trained = load_model(work.run / "03-model" / MODEL, device_of(config.device))
+    trained = load_model(work.run / "04-model" / MODEL, device_of(config.device))
     rows: list[dict[str, object]] = []
     cohort, cases = judged_cases(work)
     names = cohort.region_names
@@ -95,15 +95,6 @@ def score_rows(
         }
         for label in sorted(found.fractions)
     ]
-
-
-def device_of(name: str) -> torch.device:
-    """The device for inference: auto is CUDA, then Apple's, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _threshold_from_scores(work: Work, trained: DramModel, index: pd.DataFrame, score_map: ScoreMap) -> float:

@@ -45,6 +45,8 @@ def _training(config: DramSettings) -> str:
         )
     if losses.entropy:
         terms.append(f"binary entropy (weight {losses.entropy:g})")
+    if config.refinement.weight:
+        terms.append(_refinement(config))
     drawing = "uniformly over the scores" if settings.sampling == "balanced" else "uniformly over the regions"
     return (
         f"A {dimensions}-D U-Net with {config.network.width} channels at its first level was trained on the scores "
@@ -53,6 +55,18 @@ def _training(config: DramSettings) -> str:
         f"{'augmented' if settings.augment else 'not augmented'}. It took {settings.steps} steps of {settings.batch} "
         f"crops with {settings.optimiser} at a learning rate of {settings.learning_rate:g} ({settings.schedule}), "
         f"seed {config.seed}"
+    )
+
+
+def _refinement(config: DramSettings) -> str:
+    settings, crf = config.refinement, config.refinement.crf
+    without = ", with the vessels taken out," if config.vessels.suppress else ""
+    branch = "a local attention branch" if settings.attention else "the map itself"
+    return (
+        f"a bootstrapping cross-entropy (beta {settings.beta:g}, weight {settings.weight:g}) of {branch} against the "
+        f"map{without} after a dense CRF (smoothness {crf.smoothness_mm:g} mm, weight {crf.smoothness_weight:g}; "
+        f"appearance {crf.appearance_mm:g} mm and {crf.appearance_window:g} of the window, weight "
+        f"{crf.appearance_weight:g}; {crf.iterations} iterations)"
     )
 
 

@@ -55,6 +55,16 @@ def network_arguments(config: DramSettings) -> dict[str, Any]:
     }
 
 
+def network_of(config: DramSettings) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of the regression network: with the attention branch where the refinement asks for it."""
+    arguments, settings = network_arguments(config), config.refinement
+    if not (settings.weight and settings.attention):
+        return "unet", arguments
+    shared = {name: arguments[name] for name in ("dimensions", "width", "initial_probability")}
+    variants = {name: getattr(settings, name) for name in ("include_self", "rectify", "residual")}
+    return "refined_unet", shared | variants
+
+
 def save_model(
     path: Path,
     network: nn.Module,
@@ -74,10 +84,11 @@ def save_model(
         score_map: The cohort's.
         trained_on: `region_names`, `crop_spacing_mm`, and what the reader should know of the cohort.
     """
+    name, arguments = network_of(config)
     header = {
         "method": METHOD,
-        "network": "unet",
-        "arguments": network_arguments(config),
+        "network": name,
+        "arguments": arguments,
         "prepare": config.prepare.model_dump(mode="json"),
         "scales": list(config.maps.scales),
         "threshold": threshold,

@@ -8,12 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from weakmask.activation.dram import dense_regression_map
-from weakmask.datasets.augment import apply_intensity, apply_move, apply_moves, draw_intensity, draw_move
+from weakmask.datasets.augment import apply_move, draw_move
 from weakmask.errors import UserError
-from weakmask.losses import entropy, equivariance, interval_regression, inverse_frequency_weights, region_mean
+from weakmask.losses import (
+    bootstrapping,
+    entropy,
+    equivariance,
+    interval_regression,
+    inverse_frequency_weights,
+    region_mean,
+)
 from weakmask.methods.dram.config import DramSettings, LossSettings
-from weakmask.methods.dram.crops import CropSet, load_crops
-from weakmask.methods.dram.model import network_arguments
+from weakmask.methods.dram.crops import CropSet, augmented, load_crops
+from weakmask.methods.dram.model import network_of
+from weakmask.methods.dram.prepare import SPACING_COLUMNS
+from weakmask.methods.dram.refinement import crf_of, refinement_target
+from weakmask.methods.dram.vessels import FOLDER as VESSELS
+from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.training.fit import Plan, fit
@@ -29,13 +40,14 @@ def regression(work: Work) -> None:
     """Train; leaves best.safetensors, last.safetensors and curves.csv."""
     config: DramSettings = work.config
     prepared = work.run / "01-prepare"
-    training = load_crops(prepared, "training", config.prepare)
+    vessel_masks = work.run / VESSELS / "masks" if asks_for_vessels(config) else None
+    training = load_crops(prepared, "training", config.prepare, vessel_masks)
     validation = load_crops(prepared, "validation", config.prepare)
     if len(training) == 0:
         raise UserError(f"{config.data.cohort}: no training crops; run `weakmask check` on the cohort")
     seed_all(config.seed)
-    arguments = network_arguments(config)
-    network = build_network("unet", arguments)
+    name, arguments = network_of(config)
+    network = build_network(name, arguments)
     settings = config.regression
     plan = Plan(
         steps=settings.steps,
@@ -47,7 +59,7 @@ def regression(work: Work) -> None:
         average_decay=settings.average_decay,
         device=config.device,
         precision=settings.precision,
-        header={"network": "unet", "arguments": arguments},
+        header={"network": name, "arguments": arguments},
     )
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, config) if len(validation) else None
@@ -63,6 +75,10 @@ class BatchMaker:
         self.scores: list[int] = crops.table["score"].tolist()
         self.intervals = intervals(crops.table, config.losses)
         self.weights = score_weights(self.scores, config.losses.frequency_clamp)
+        if config.refinement.weight:
+            axes = list(SPACING_COLUMNS)[-(crops.image.ndim - 2) :]
+            self.spacing = torch.tensor(crops.table[axes].to_numpy(), dtype=torch.float32)
+            self.healthy = torch.tensor(self.scores) == 0
 
     def __call__(self, step: int) -> Batch:
         """The crops of one step, augmented."""
@@ -71,11 +87,17 @@ class BatchMaker:
             rows = balanced_batch(self.scores, settings.batch, seed, step)
         else:
             rows = uniform_batch(len(self.scores), settings.batch, seed, step)
-        image, region = self.crops.image[rows].float(), self.crops.region[rows].float()
+        image, masks = self.crops.image[rows].float(), (self.crops.region[rows].float(),)
+        if self.crops.vessels is not None:
+            masks = (*masks, self.crops.vessels[rows].float())
         if settings.augment:
-            image, region = augmented(image, region, settings.contrast, generator_for(seed, step, "augment"))
+            image, *masks = augmented(image, masks, settings.contrast, generator_for(seed, step, "augment"))
         low, high = (bound[rows] for bound in self.intervals)
-        return {"image": image, "region": region, "low": low, "high": high, "weight": self.weights[rows]}
+        batch = {"image": image, "region": masks[0], "low": low, "high": high, "weight": self.weights[rows]}
+        if self.config.refinement.weight:
+            batch |= {"healthy": self.healthy[rows], "spacing": self.spacing[rows]}
+            batch |= {"vessels": masks[1]} if len(masks) > 1 else {}
+        return batch
 
 
 def intervals(table: pd.DataFrame, losses: LossSettings) -> tuple[Tensor, Tensor]:
@@ -91,36 +113,21 @@ def score_weights(scores: list[int], clamp: tuple[float, float]) -> Tensor:
     return torch.tensor([weight_of[score] for score in scores], dtype=torch.float32)
 
 
-def augmented(image: Tensor, region: Tensor, contrast: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Flips, a little resizing and contrast stretching (section IV-A); outside stays zero.
-
-    The score survives: a resized region is still the whole region unless it leaves the crop, so it only shrinks.
-    """
-    dimensions = image.ndim - 2
-    draws = [
-        draw_move(generator, dimensions, scale_range=(0.85, 1.0), angle_degrees=0.0, quarter_turns=False)
-        for _ in range(len(image))
-    ]
-    image, region = apply_moves(image, draws), apply_moves(region, draws, "nearest")
-    around_one = (1.0 - contrast, 1.0 + contrast)
-    change = draw_intensity(
-        generator, len(image), around_one, around_one, largest_shift=contrast / 2, largest_noise=contrast / 5
-    )
-    return apply_intensity(image, change) * region, region
-
-
 class Objective:
-    """network, batch, step -> the weighted losses (1), (2), (3) and their total."""
+    """network, batch, step -> the weighted losses (1), (2), (3), (4) and their total."""
 
     def __init__(self, config: DramSettings) -> None:
         """Hold the settings."""
-        self.losses, self.seed = config.losses, config.seed
+        self.losses, self.refinement, self.seed = config.losses, config.refinement, config.seed
+        self.crf = crf_of(config.refinement.crf)
+        self.refined_from = config.refinement.start * config.regression.steps
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
-        """The regression is averaged over both views when there are two, as in the authors' code."""
+        """All losses but the refinement's speak of the raw map, which the refinement starts from."""
         image, region = batch["image"], batch["region"]
         settings = self.losses
-        logits = network(image).float()
+        both = network(image).float()
+        logits, refined = both[:, :1], both[:, -1:]  # one and the same without attention
         activation = torch.sigmoid(logits) * region
         found = {"regression": self._regression(activation, region, batch)}
         if settings.equivariance:
@@ -129,13 +136,24 @@ class Objective:
                 generator, image.ndim - 2, settings.move_scale, settings.move_degrees, shape=image.shape[2:]
             )
             moved_region = apply_move(region, move, "nearest")
-            of_moved = dense_regression_map(network, apply_move(image, move, "linear") * moved_region, moved_region)
+            again = network(apply_move(image, move, "linear") * moved_region).float()
+            of_moved = torch.sigmoid(again[:, :1]) * moved_region
             moved_map = apply_move(activation, move, "linear")
             found["equivariance"] = equivariance(of_moved, moved_map, moved_region).mean()
         if settings.entropy:
             found["entropy"] = entropy(logits, region).mean()
-        total = torch.stack([getattr(settings, name) * value for name, value in found.items()]).sum()
+        if self.refinement.weight and step >= self.refined_from:
+            found["refinement"] = self._refinement(refined, activation, batch)
+        weights = {**settings.model_dump(), "refinement": self.refinement.weight}
+        total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
         return {**found, "total": total}
+
+    def _refinement(self, refined: Tensor, activation: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        cues = activation * (1 - batch["vessels"]) if "vessels" in batch else activation
+        target = refinement_target(
+            cues.detach(), batch["image"], batch["region"], batch["healthy"], batch["spacing"], self.crf
+        )
+        return bootstrapping(refined, target, batch["region"], self.refinement.beta).mean()
 
     def _regression(self, activation: Tensor, region: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         compared = (region_mean(activation, region), batch["low"], batch["high"])

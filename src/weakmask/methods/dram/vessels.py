@@ -1,0 +1,136 @@
+"""Stage 2: which voxels of the crops are vessel (section III-A-3).
+
+A network learns vessels on scans without lesions, where a Frangi filter marks little else, and then marks them in all
+scans: there the filter alone would mark the borders of consolidations too.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.losses import region_mean
+from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
+from weakmask.methods.dram.model import network_arguments
+from weakmask.networks import build_network
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.refinement.vessels import vessel_mask
+from weakmask.training.checkpoints import load_weights
+from weakmask.training.devices import device_of
+from weakmask.training.fit import fit
+from weakmask.training.optimisers import build_optimiser
+from weakmask.training.plan import Plan
+from weakmask.training.sampling import uniform_batch
+from weakmask.training.seeding import generator_for, seed_all
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.volume import Volume
+
+FOLDER = "02-vessels"
+
+
+def vessels(work: Work) -> None:
+    """Write masks/*.nii, one per crop; nothing if vessels are not asked for."""
+    config: DramSettings = work.config
+    if not asks_for_vessels(config):
+        return
+    prepared = work.run / "01-prepare"
+    index = pd.read_csv(prepared / "index.csv", dtype={"scan": str, "name": str})
+    network = _trained(work)
+    if network is None:
+        work.note("no scan without lesions to learn vessels from: the Frangi filter and Otsu mark them in every crop")
+    for file in track(index["file"], "vessels", len(index)):
+        crop = read_volume(prepared / file)
+        found = frangi_reference(crop, config) if network is None else confident(network, crop, config)
+        write_volume(crop.with_voxels(found.astype(np.uint8), "label"), work.out / "masks" / Path(file).name)
+
+
+def asks_for_vessels(config: DramSettings) -> bool:
+    """Whether anything later reads the vessels."""
+    return config.vessels.suppress and config.refinement.weight > 0
+
+
+def lesion_free(table: pd.DataFrame) -> np.ndarray:
+    """True for the crops of scans whose regions all have the score 0."""
+    return table.groupby("scan")["score"].transform("max").to_numpy() == 0
+
+
+def frangi_reference(crop: Volume, config: DramSettings) -> np.ndarray:
+    """Otsu on the Frangi vesselness inside the region."""
+    return vessel_mask(crop, crop.voxels != OUTSIDE, config.vessels.sigmas_mm).voxels > 0
+
+
+@torch.inference_mode()
+def confident(network: nn.Module, crop: Volume, config: DramSettings) -> np.ndarray:
+    """Where the network is surer than `vessels.confidence`, inside the region."""
+    device = next(network.parameters()).device
+    image, inside = windowed(crop, config.prepare)
+    logits = network(as_batch(torch.from_numpy(image).float()[None]).to(device))
+    sure = torch.sigmoid(logits.float()).cpu().numpy().reshape(image.shape) > config.vessels.confidence
+    return sure & inside
+
+
+def _trained(work: Work) -> nn.Module | None:
+    """The vessel network, trained or, if that was done before a stop, read back; None without a lesion-free scan."""
+    config: DramSettings = work.config
+    crops = load_crops(work.run / "01-prepare", "training", config.prepare)
+    crops = crops.only(np.flatnonzero(lesion_free(crops.table)).tolist())
+    if len(crops) == 0:
+        return None
+    folder, arguments = work.out / "network", network_arguments(config)
+    seed_all(config.seed)
+    network = build_network("unet", arguments)
+    if not (folder / "last.safetensors").exists():
+        prepared = work.run / "01-prepare"
+        references = [
+            frangi_reference(read_volume(prepared / file), config)
+            for file in track(crops.table["file"], "vessel references", len(crops))
+        ]
+        batches = VesselBatches(crops, as_batch(torch.from_numpy(np.stack(references))), config)
+        settings = config.vessels
+        plan = Plan(
+            steps=settings.steps,
+            validate_every=config.regression.validate_every,
+            checkpoint_every=config.regression.checkpoint_every,
+            seed=config.seed,
+            schedule="cosine",
+            device=config.device,
+            precision=config.regression.precision,
+            header={"network": "unet", "arguments": arguments},
+        )
+        optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
+        fit(network, optimiser, batches, vessel_losses, None, folder, plan)
+    state, _ = load_weights(folder / "last.safetensors")
+    network.load_state_dict(state)
+    return network.eval().to(device_of(config.device))
+
+
+class VesselBatches:
+    """step -> crops without lesions and where the reference has vessels."""
+
+    def __init__(self, crops: CropSet, reference: Tensor, config: DramSettings) -> None:
+        """Hold them; `reference` is (crops, 1, *space), True in vessels."""
+        self.crops, self.reference, self.config = crops, reference, config
+
+    def __call__(self, step: int) -> dict[str, Tensor]:
+        """The crops of one step, augmented."""
+        settings, seed = self.config.regression, self.config.seed
+        rows = uniform_batch(len(self.crops), settings.batch, seed, step)
+        image, region, vessel = (
+            values[rows].float() for values in (self.crops.image, self.crops.region, self.reference)
+        )
+        if settings.augment:
+            generator = generator_for(seed, step, "vessels")
+            image, region, vessel = augmented(image, (region, vessel), settings.contrast, generator)
+        return {"image": image, "region": region, "vessel": vessel}
+
+
+def vessel_losses(network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG001
+    """Binary cross-entropy inside the region."""
+    voxelwise = F.binary_cross_entropy_with_logits(network(batch["image"]).float(), batch["vessel"], reduction="none")
+    return {"total": region_mean(voxelwise, batch["region"]).mean()}

@@ -1,0 +1,65 @@
+"""dRAM's regression network with its refinement branch (Xie et al. 2021, arXiv 2105.11748, Fig. 2 a and b)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.networks.local_attention import LocalAttention
+from weakmask.networks.unet import STRIDE, UNet, crop_far_end
+
+
+class RefinedUNet(nn.Module):
+    """A U-Net whose map is revised by local attention, equation (5).
+
+    The attention sees the image and the encoder's features before the first and the second pooling, detached: they
+    guide it and are not moved by it. It works on logits, where a sum of a map and its correction needs no bounds (the
+    paper's y is the map itself and leaves open what keeps its sum in [0, 1]).
+
+    Returns two channels of logits: the raw map's, and the refined one's, which is the one to use.
+    """
+
+    def __init__(
+        self,
+        dimensions: int = 3,
+        width: int = 32,
+        initial_probability: float | None = None,
+        *,
+        include_self: bool = True,
+        rectify: bool = False,
+        residual: bool = True,
+    ) -> None:
+        """Build both branches; the correction starts near 0: a fresh network's refined map is almost its raw one.
+
+        Args:
+            dimensions: 2 or 3.
+            width: Base width of the U-Net.
+            initial_probability: See `UNet`.
+            include_self: See `LocalAttention`, as the two below.
+            rectify: The authors' code's variant.
+            residual: False is the authors' code's variant.
+
+        Raises:
+            ValueError: A value is outside its range.
+        """
+        super().__init__()
+        self.unet = UNet(dimensions, width=width, initial_probability=initial_probability)
+        self.attention = LocalAttention(
+            dimensions,
+            (1, 2 * width, 4 * width),
+            include_self=include_self,
+            rectify=rectify,
+            residual=residual,
+        )
+        if residual:
+            nn.init.normal_(self.attention.r.weight, std=0.01)
+
+    def forward(self, image: Float[Tensor, "batch 1 *space"]) -> Float[Tensor, "batch 2 *space"]:
+        """Raw and refined logits of an image of any size."""
+        space = tuple(image.shape[2:])
+        if any(side % STRIDE for side in space):
+            image = F.pad(image, [amount for side in reversed(space) for amount in (0, -side % STRIDE)])
+        features, skips = self.unet.features_and_skips(image)
+        raw = self.unet.head(features)
+        refined = self.attention(raw, [image, *(skip.detach() for skip in skips[:2])])
+        return crop_far_end(torch.cat([raw, refined], dim=1), space)

@@ -1,0 +1,178 @@
+"""The refinement branch: its target, what it takes vessels from, and that it trains."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from weakmask.config import Settings
+from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.methods.dram.config import (
+    CrfSettings,
+    DataSettings,
+    DramSettings,
+    NetworkSettings,
+    PrepareSettings,
+    RefinementSettings,
+    RegressionSettings,
+    VesselSettings,
+)
+from weakmask.methods.dram.crops import OUTSIDE, CropSet
+from weakmask.methods.dram.model import network_of
+from weakmask.methods.dram.prepare import SPACING_COLUMNS, prepare
+from weakmask.methods.dram.refinement import crf_of, refinement_target
+from weakmask.methods.dram.regression import BatchMaker, Objective
+from weakmask.methods.dram.vessels import lesion_free, vessels
+from weakmask.networks import build_network
+from weakmask.pipeline import Work
+from weakmask.volume.files import read_volume
+
+SIDE = 16
+
+
+def settings(**refinement: object) -> DramSettings:
+    return DramSettings(
+        device="cpu",
+        data=DataSettings(cohort=Path("none")),
+        prepare=PrepareSettings(crop_shape=(SIDE, SIDE, SIDE)),
+        network=NetworkSettings(width=2),
+        vessels=VesselSettings(steps=3),
+        refinement=RefinementSettings(**({"start": 0.0} | refinement)),  # pyright: ignore[reportArgumentType]
+        regression=RegressionSettings(batch=2, steps=10),
+    )
+
+
+def crops() -> CropSet:
+    """A bright ball in a grey region, scored 2, and the same scored 0."""
+    axes = torch.meshgrid(*[torch.arange(SIDE)] * 3, indexing="ij")
+    ball = (torch.stack(axes) - 7.5).square().sum(0) < 16
+    region = torch.zeros(2, 1, SIDE, SIDE, SIDE, dtype=torch.bool)
+    region[..., 1:-1, 1:-1, 1:-1] = True
+    image = (0.3 + 0.4 * ball) * region
+    table = pd.DataFrame({"score": [2, 0], "low": [0.05, 0.0], "high": [0.25, 0.0]})
+    for column in SPACING_COLUMNS:
+        table[column] = 2.0
+    tube = torch.zeros_like(region)
+    tube[..., 7:9, 7:9, :] = True
+    return CropSet(image.half(), region, table, tube & region)
+
+
+def test_the_target_follows_the_image_and_healthy_regions_have_none() -> None:
+    found = crops()
+    image, region = found.image.float(), found.region.float()
+    blurred = torch.nn.functional.avg_pool3d(image, 5, 1, 2) * region  # a map of low resolution, off at the border
+    target = refinement_target(
+        blurred.clamp(0, 1) * 1.4,
+        image,
+        region,
+        torch.tensor([False, True]),
+        torch.full((2, 3), 2.0),
+        crf_of(CrfSettings()),
+    )
+    ball = image[0] > 0.5
+    assert ((target[0] > 0) == ball).float().mean() > 0.99
+    assert not target[1].any()
+
+
+def test_vessels_are_no_part_of_the_target() -> None:
+    config = settings(attention=False)
+    network = build_network(*network_of(config))
+    found = crops()
+    seen = {}
+
+    def remember(activation: torch.Tensor, *_: object) -> torch.Tensor:
+        seen["activation"] = activation
+        return torch.zeros(activation.shape, dtype=torch.long)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["weakmask.methods.dram.regression"], "refinement_target", remember)
+        batch = BatchMaker(found, config.model_copy(update={"regression": RegressionSettings(batch=2, augment=False)}))(
+            0
+        )
+        Objective(config)(network, batch, 5)
+    assert batch["vessels"].any()
+    assert not seen["activation"][batch["vessels"] > 0].any()
+    assert seen["activation"][(batch["vessels"] == 0) & (batch["region"] > 0)].all()
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_every_branch_learns_from_its_losses(attention: bool) -> None:
+    torch.manual_seed(0)
+    config = settings(attention=attention, start=0.5)
+    network = build_network(*network_of(config))
+    batch = BatchMaker(crops(), config)(0)
+    objective = Objective(config)
+    assert "refinement" not in objective(network, batch, 4)
+    losses = objective(network, batch, 5)
+    assert set(losses) == {"regression", "equivariance", "entropy", "refinement", "total"}
+    expected = 2 * losses["regression"] + losses["equivariance"] + losses["entropy"] + losses["refinement"]
+    torch.testing.assert_close(losses["total"], expected)
+    losses["refinement"].backward()
+    without = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not without
+
+
+def test_the_attention_branch_overfits_one_crop() -> None:
+    """The refined map finds the ball from the score alone, with every loss on."""
+    torch.manual_seed(0)
+    config = settings()
+    network = build_network(*network_of(config))
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    batch = BatchMaker(crops(), config.model_copy(update={"regression": RegressionSettings(batch=2, augment=False)}))(0)
+    objective = Objective(config)
+    first = last = 0.0
+    for step in range(25):
+        optimiser.zero_grad()
+        total = objective(network, batch, step)["total"]
+        total.backward()
+        optimiser.step()
+        first, last = (total.item() if step == 0 else first), total.item()
+    assert last < 0.7 * first
+
+
+def test_lesion_free_are_scans_without_any_score() -> None:
+    table = pd.DataFrame({"scan": ["a", "a", "b", "b"], "score": [0, 0, 0, 1]})
+    assert lesion_free(table).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("healthy", [True, False])
+def test_the_vessel_stage_leaves_a_mask_per_crop(tmp_path: Path, healthy: bool, phantom_cohort: Path) -> None:
+    config = settings().model_copy(update={"data": DataSettings(cohort=phantom_cohort, validation=0.0)})
+    scores = pd.read_csv(phantom_cohort / "scores.csv")
+    scores["score"] = 0 if healthy else scores["score"].clip(lower=1)
+    scores.to_csv(phantom_cohort / "scores.csv", index=False)
+    run_stage(prepare, tmp_path, "01-prepare", config)
+    work = run_stage(vessels, tmp_path, "02-vessels", config)
+    index = pd.read_csv(tmp_path / "01-prepare" / "index.csv")
+    marked = 0
+    for file in index["file"]:
+        crop = read_volume(tmp_path / "01-prepare" / file)
+        mask = read_volume(tmp_path / "02-vessels" / "masks" / Path(file).name, "label")
+        assert mask.geometry.same_grid(crop.geometry)
+        assert not mask.voxels[crop.voxels == OUTSIDE].any()
+        marked += int(mask.voxels.sum())
+    assert healthy or marked
+    assert (tmp_path / "02-vessels" / "network" / "last.safetensors").exists() == healthy
+    assert any("no scan without lesions" in note for note in work.notes) != healthy
+
+
+def test_nothing_is_made_where_nobody_asks_for_vessels(tmp_path: Path) -> None:
+    for config in (settings(weight=0.0), settings().model_copy(update={"vessels": VesselSettings(suppress=False)})):
+        vessels(Work(tmp_path, tmp_path, config))
+        assert not list(tmp_path.iterdir())
+
+
+def run_stage(stage: object, run: Path, name: str, config: Settings) -> Work:
+    work = Work(run, run / name, config)
+    work.out.mkdir()
+    stage(work)  # pyright: ignore[reportCallIssue]
+    return work
+
+
+@pytest.fixture
+def phantom_cohort(tmp_path: Path) -> Path:
+    folder = tmp_path / "cohort"
+    write_phantom_cohort(folder, 2, 3, (40, 45, 48), (8.0, 8.0, 8.0))
+    return folder
