@@ -1,6 +1,7 @@
 """The fast mean field against all pairs of voxels, and its edges."""
 
 import dataclasses
+import sys
 
 import pytest
 import torch
@@ -90,6 +91,13 @@ def test_colour_images_stay_within_the_lattice_error(shape: tuple[int, ...]) -> 
     assert (fast - truth).abs().max() < 0.08
     assert (fast - truth).abs().mean() < 0.01
     assert (fast.argmax(1) == truth.argmax(1)).float().mean() > 0.99
+
+
+def test_volumes_too_large_to_keep_everything_agree_with_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, image = lesion((7, 10, 9))
+    kept = dense_crf(p, image)
+    monkeypatch.setattr(sys.modules["weakmask.refinement.bilateral_filter"], "_KEPT_BYTES", 0)
+    torch.testing.assert_close(dense_crf(p, image), kept, atol=1e-6, rtol=0)
 
 
 def test_samples_of_a_batch_do_not_meet() -> None:

@@ -22,6 +22,8 @@ from weakmask.refinement.gaussian_kernels import axis_factor, thin_factor
 _STEPS_PER_SIGMA = 256
 # ... and values of phi at work at a time stay in the processor's cache.
 _CACHED = 2**19
+# phi of a whole volume is kept for the next call up to this size; beyond, it is looked up again.
+_KEPT_BYTES = 2**30
 
 
 class BilateralFilter:
@@ -50,17 +52,18 @@ class BilateralFilter:
             axis_factor(n, sigma, tolerance, image.device) for n, sigma in zip(self._space, sigmas, strict=True)
         ]
         table, index = _intensity_factor(image[:, 0], sigma_intensity, tolerance)
-        index = index.flatten(2)  # batch, first axis, the others in one
-        columns = max(64, _CACHED // (image.shape[0] * self._space[0] * table.shape[0]))
-        columns = min(columns, index.shape[2])
-        self._chunks = [slice(a, a + columns) for a in range(0, index.shape[2], columns)]
-        # batch, rank, first axis, columns of the other axes: one contiguous piece per chunk
-        self._phi = [_look_up(table, index[:, :, chunk]) for chunk in self._chunks]
+        self._table, self._index = table, index.flatten(2)  # rank, levels; batch, first axis, the others in one
+        batch, length, places = self._index.shape
+        columns = min(places, max(64, _CACHED // (batch * length * len(table))))
+        self._chunks = [slice(a, a + columns) for a in range(0, places, columns)]
+        # batch, rank, first axis, columns of the other axes: one contiguous piece per chunk, kept where there is room
+        small = self._index.numel() * len(table) * 4 <= _KEPT_BYTES
+        self._phi = [self._look_up(chunk) for chunk in self._chunks] if small else None
         # Memory that is written again and again: fresh memory costs more than the arithmetic.
-        self._piece = torch.empty_like(self._phi[0])
         shrunk = self._factors[0].shape[1]
-        self._shrunk = self._piece.new_empty(*self._phi[0].shape[:2], shrunk, index.shape[2])
-        self._part = self._piece.new_empty(*self._phi[0].shape[:2], shrunk, columns)
+        self._piece = table.new_empty(batch, len(table), length, columns)
+        self._shrunk = table.new_empty(batch, len(table), shrunk, places)
+        self._part = table.new_empty(batch, len(table), shrunk, columns)
         self._smaller = [
             self._piece.new_empty(
                 self._shrunk.shape[:3].numel() * math.prod(self._space[1:axis]), rank, math.prod(behind)
@@ -92,10 +95,17 @@ class BilateralFilter:
 
     def _pieces(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Chunk, its phi, and contiguous memory for products before and behind the first axis' factor."""
-        for chunk, phi in zip(self._chunks, self._phi, strict=True):
+        for number, chunk in enumerate(self._chunks):
+            phi = self._look_up(chunk) if self._phi is None else self._phi[number]
             part_shape = (*self._part.shape[:-1], phi.shape[-1])
             piece = self._piece.flatten()[: phi.numel()].view(phi.shape)
             yield chunk, phi, piece, self._part.flatten()[: math.prod(part_shape)].view(part_shape)
+
+    def _look_up(self, chunk: slice) -> Tensor:
+        """phi of some columns: batch, rank, first axis, columns."""
+        index = self._index[:, :, chunk]
+        looked_up = self._table.index_select(1, index.reshape(-1)).view(len(self._table), *index.shape)
+        return looked_up.movedim(0, 1).contiguous()
 
     def _spread(self) -> None:
         """Apply the kernels of the other axes, in place, to what is already small."""
@@ -119,15 +129,9 @@ def _intensity_factor(image: Tensor, sigma: float, tolerance: float) -> tuple[Te
                 f"an intensity sigma of 0 couples equal intensities only, and the image has {len(levels)} different "
                 "ones (expected at most 256): give a sigma above 0, or round the image"
             )
-        return torch.eye(len(levels), device=image.device), index
+        return torch.eye(len(levels), device=image.device), index.int()
     low, high = image.min().item(), image.max().item()
     steps = max(1, round((high - low) / sigma * _STEPS_PER_SIGMA))
     levels = torch.linspace(low, high, steps + 1, dtype=torch.float64, device=image.device)
-    index = ((image - low) * (steps / max(high - low, torch.finfo(torch.float32).tiny))).round().long()
+    index = ((image - low) * (steps / max(high - low, torch.finfo(torch.float32).tiny))).round().int()
     return thin_factor(levels, sigma, tolerance).T.contiguous(), index.clamp_(0, steps)
-
-
-def _look_up(table: Tensor, index: Tensor) -> Tensor:
-    """(rank, levels) at (batch, rows, columns) -> batch, rank, rows, columns."""
-    looked_up = table[:, index.reshape(-1)].view(table.shape[0], *index.shape)
-    return looked_up.movedim(0, 1).contiguous()
