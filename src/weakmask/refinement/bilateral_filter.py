@@ -102,7 +102,7 @@ class BilateralFilter:
             yield chunk, phi, piece, self._part.flatten()[: math.prod(part_shape)].view(part_shape)
 
     def _look_up(self, chunk: slice) -> Tensor:
-        """phi of some columns: batch, rank, first axis, columns."""
+        """The intensity factor of some columns: batch, rank, first axis, columns."""
         index = self._index[:, :, chunk]
         looked_up = self._table.index_select(1, index.reshape(-1)).view(len(self._table), *index.shape)
         return looked_up.movedim(0, 1).contiguous()
