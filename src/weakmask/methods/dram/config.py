@@ -102,7 +102,19 @@ class CrfSettings(Settings):
         default=0.06, description="sigma of intensity, as a part of the window (0.06 of 1500 HU: 90 HU)"
     )
     appearance_weight: Annotated[float, Field(ge=0)] = Field(default=4.0, description="its weight")
-    iterations: Annotated[int, Field(ge=1)] = Field(default=5, description="of mean field")
+    iterations: Annotated[int, Field(ge=0)] = Field(default=5, description="of mean field; 0: no CRF")
+
+
+class AnchorSettings(Settings):
+    """A first target without chance: the image itself, narrow bright things opened away, cut by the scores."""
+
+    until: Fraction = Field(
+        default=0.0,
+        description="part of the training whose target is cut from the opened image instead of the map (O); 0: none",
+    )
+    opening_voxels: Annotated[int, Field(ge=1)] = Field(
+        default=7, description="of a crop, odd: brighter things that are narrower, vessels above all, are opened away"
+    )
 
 
 class RefinementSettings(Settings):
@@ -121,7 +133,14 @@ class RefinementSettings(Settings):
     start: Fraction = Field(
         default=0.2, description="part of the training before the target is trusted (O): first maps are noise"
     )
+    keep_to_scores: bool = Field(
+        default=False, description="cut the target where each region's fraction falls into its score's interval (O)"
+    )
+    dice: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="weight of soft Dice beside the bootstrapping loss, within `weight` (O)"
+    )
     crf: CrfSettings = CrfSettings()
+    anchor: AnchorSettings = AnchorSettings()
 
 
 class RegressionSettings(Settings):

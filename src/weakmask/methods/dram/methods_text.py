@@ -66,8 +66,20 @@ def _refinement(config: DramSettings) -> str:
         f"a bootstrapping cross-entropy (beta {settings.beta:g}, weight {settings.weight:g}) of {branch} against the "
         f"map{without} after a dense CRF (smoothness {crf.smoothness_mm:g} mm, weight {crf.smoothness_weight:g}; "
         f"appearance {crf.appearance_mm:g} mm and {crf.appearance_window:g} of the window, weight "
-        f"{crf.appearance_weight:g}; {crf.iterations} iterations)"
+        f"{crf.appearance_weight:g}; {crf.iterations} iterations){_anchor(config)}"
     )
+
+
+def _anchor(config: DramSettings) -> str:
+    settings, text = config.refinement, ""
+    if settings.keep_to_scores:
+        text += ", cut where the fraction of each region falls into the interval of its score"
+    if settings.anchor.until:
+        text += (
+            f"; for the first {100 * settings.anchor.until:.0f} % of the steps the target was cut so from the image "
+            f"itself after a grey opening of {settings.anchor.opening_voxels} voxels"
+        )
+    return text + (f", with soft Dice beside it (weight {settings.dice:g})" if settings.dice else "")
 
 
 def _inference(config: DramSettings) -> str:

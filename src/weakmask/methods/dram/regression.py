@@ -12,6 +12,7 @@ from weakmask.datasets.augment import apply_move, draw_move
 from weakmask.errors import UserError
 from weakmask.losses import (
     bootstrapping,
+    dice,
     entropy,
     equivariance,
     interval_regression,
@@ -21,8 +22,8 @@ from weakmask.losses import (
 from weakmask.methods.dram.config import DramSettings, LossSettings
 from weakmask.methods.dram.crops import CropSet, augmented, load_crops
 from weakmask.methods.dram.model import network_of
-from weakmask.methods.dram.prepare import SPACING_COLUMNS
-from weakmask.methods.dram.refinement import crf_of, refinement_target
+from weakmask.methods.dram.prepare import SPACING_COLUMNS, read_usable
+from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
 from weakmask.methods.dram.vessels import FOLDER as VESSELS
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
@@ -63,7 +64,19 @@ def regression(work: Work) -> None:
     )
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, config) if len(validation) else None
-    fit(network, optimiser, BatchMaker(training, config), Objective(config), validate, work.out, plan)
+    objective = Objective(config, _anchor_threshold(training, work))
+    fit(network, optimiser, BatchMaker(training, config), objective, validate, work.out, plan)
+
+
+def _anchor_threshold(training: CropSet, work: Work) -> float:
+    """Of the opened images; nothing depends on it without an anchor."""
+    settings = work.config.refinement.anchor
+    if not settings.until:
+        return 0.5
+    score_map = read_usable(work.config.data.cohort, work).score_map
+    chosen = opened_threshold(training, settings.opening_voxels, score_map)
+    work.note(f"threshold of the opened images chosen on the training scores: {chosen:.3f} of the window")
+    return chosen
 
 
 class BatchMaker:
@@ -116,11 +129,13 @@ def score_weights(scores: list[int], clamp: tuple[float, float]) -> Tensor:
 class Objective:
     """network, batch, step -> the weighted losses (1), (2), (3), (4) and their total."""
 
-    def __init__(self, config: DramSettings) -> None:
-        """Hold the settings."""
+    def __init__(self, config: DramSettings, anchor_threshold: float = 0.5) -> None:
+        """Hold the settings, and the threshold of the opened images where the training begins with them."""
         self.losses, self.refinement, self.seed = config.losses, config.refinement, config.seed
         self.crf = crf_of(config.refinement.crf)
         self.refined_from = config.refinement.start * config.regression.steps
+        self.anchored_until = config.refinement.anchor.until * config.regression.steps
+        self.anchor_threshold = anchor_threshold
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
         """All losses but the refinement's speak of the raw map, which the refinement starts from."""
@@ -142,18 +157,31 @@ class Objective:
             found["equivariance"] = equivariance(of_moved, moved_map, moved_region).mean()
         if settings.entropy:
             found["entropy"] = entropy(logits, region).mean()
-        if self.refinement.weight and step >= self.refined_from:
-            found["refinement"] = self._refinement(refined, activation, batch)
+        anchored = step < self.anchored_until
+        if self.refinement.weight and (anchored or step >= self.refined_from):
+            target = self._anchored(batch) if anchored else self._refined(activation, batch)
+            found["refinement"] = self._refinement(refined, target, region)
         weights = {**settings.model_dump(), "refinement": self.refinement.weight}
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
         return {**found, "total": total}
 
-    def _refinement(self, refined: Tensor, activation: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+    def _refinement(self, refined: Tensor, target: Tensor, region: Tensor) -> Tensor:
+        loss = bootstrapping(refined, target, region, self.refinement.beta).mean()
+        if self.refinement.dice:
+            loss = loss + self.refinement.dice * dice(refined, target, region).mean()
+        return loss
+
+    def _anchored(self, batch: Mapping[str, Tensor]) -> Tensor:
+        image = batch["image"] * (1 - batch["vessels"]) if "vessels" in batch else batch["image"]
+        bounds, voxels = (batch["low"], batch["high"]), self.refinement.anchor.opening_voxels
+        return anchored_target(image, batch["region"], batch["healthy"], bounds, voxels, self.anchor_threshold)
+
+    def _refined(self, activation: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         cues = activation * (1 - batch["vessels"]) if "vessels" in batch else activation
-        target = refinement_target(
-            cues.detach(), batch["image"], batch["region"], batch["healthy"], batch["spacing"], self.crf
+        bounds = (batch["low"], batch["high"]) if self.refinement.keep_to_scores else None
+        return refinement_target(
+            cues.detach(), batch["image"], batch["region"], batch["healthy"], batch["spacing"], self.crf, bounds
         )
-        return bootstrapping(refined, target, batch["region"], self.refinement.beta).mean()
 
     def _regression(self, activation: Tensor, region: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         compared = (region_mean(activation, region), batch["low"], batch["high"])
