@@ -2,11 +2,14 @@
 
 from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map
+from weakmask.refinement.frangi import vesselness
 from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
+from weakmask.refinement.vessels import LUNG_VESSELS_MM, vessel_mask
 
 __all__ = [
     "CRF",
+    "LUNG_VESSELS_MM",
     "PRESETS",
     "dense_crf",
     "drop_small",
@@ -17,4 +20,6 @@ __all__ = [
     "lesion_candidates",
     "otsu_threshold",
     "refine_map",
+    "vessel_mask",
+    "vesselness",
 ]
