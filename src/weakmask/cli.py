@@ -198,6 +198,28 @@ def evaluate(
 
 
 @app.command()
+def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
+    cohort: Annotated[Path, typer.Argument(help="The cohort to train on, with lesions/ as truth.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="The folder that nnU-Net knows as nnUNet_raw.")],
+    dataset_id: Annotated[int, typer.Option(help="1 to 999; nnU-Net's own examples have 1 to 10.")],
+    name: Annotated[str, typer.Option(help="The dataset's name.")] = "Lesions",
+    test: Annotated[Path | None, typer.Option(help="A cohort whose images are to be predicted.")] = None,
+    channel: Annotated[str, typer.Option(help="CT normalises as for CT, anything else by z-score.")] = "CT",
+    subtypes: Annotated[bool, typer.Option("--subtypes", help="Learn ground-glass, consolidation and mixed.")] = False,
+    folds: Annotated[int, typer.Option(help="Of the cross-validation; no patient is in two.")] = 5,
+    seed: Seed = 0,
+) -> None:
+    """Write a cohort in nnU-Net's format; `weakmask evaluate` takes the masks that nnU-Net predicts."""
+    from weakmask.datasets.nnunet import NnunetDataset, export_nnunet
+
+    written = export_nnunet(cohort, folder, NnunetDataset(dataset_id, name, channel, subtypes, folds, seed), test)
+    for note in written.notes:
+        err.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+    text = f"{len(written.training)} training and {len(written.test)} test cases in {written.folder}"
+    out.print(f"{text}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run folder that `weakmask train` left.")]) -> None:
     """Write a run's report.html again."""
     from weakmask.config import parse, read_yaml
