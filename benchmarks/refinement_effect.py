@@ -2,8 +2,8 @@
 
 Takes a finished run and a cohort with lesions/ (the demo's by default), makes each scan's map once, and judges the mask
 cut from it: as it is, without vessels, after the dense CRF, after both, inside the lesion candidates, and cleaned of
-small components. Printed are the mean IoU over scans with lesions, the pooled IoU and the difference of the mean from the
-plain mask with a 95 % bootstrap interval over scans; `ratio` = mean IoU with / without. There is no peer: the plain mask is.
+small components. Printed are the mean IoU over scans with lesions, the pooled IoU and the difference of the mean from
+the plain mask with a 95 % bootstrap interval over scans; `ratio` = mean IoU with / without. The plain mask is the peer.
 
 Usage: refinement_effect.py [--json] [--run DIR] [--cohort DIR] [--crf S,W,A,I,W] [--pictures DIR]
 """
