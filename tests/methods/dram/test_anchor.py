@@ -19,6 +19,7 @@ from weakmask.methods.dram.config import (
     VesselSettings,
 )
 from weakmask.methods.dram.crops import CropSet
+from weakmask.methods.dram.judging import method_name
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.prepare import SPACING_COLUMNS
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
@@ -111,3 +112,31 @@ def test_dice_comes_on_top() -> None:
         for config in (settings(anchor=anchor), settings(anchor=anchor, dice=0.5))
     )
     assert 0.0 < float(beside - without) <= 0.5
+
+
+def test_patients_are_drawn_alike_however_many_slices_they_have() -> None:
+    found = slices()
+    many = CropSet(
+        found.image[[0] * 8 + [1]], found.region[[0] * 8 + [1]], found.table.iloc[[0] * 8 + [1]].reset_index(drop=True)
+    )
+    many.table["patient"] = ["one"] * 8 + ["other"]
+    config = settings().model_copy(
+        update={"regression": RegressionSettings(batch=6, sampling="patients", augment=False)}
+    )
+    healthy = [bool(one) for step in range(10) for one in BatchMaker(many, config)(step)["healthy"]]
+    assert sum(healthy) == len(healthy) // 2
+
+
+@pytest.mark.parametrize(
+    ("refinement", "vessels", "name"),
+    [
+        ({"weight": 0.0}, False, "dRAM + regularizer"),
+        ({}, False, "dRAM + refine"),
+        ({"attention": True}, False, "dRAM + attention"),
+        ({"attention": True}, True, "dRAM + vessel suppression"),
+        ({"anchor": AnchorSettings(until=0.5)}, False, "dRAM anchored"),
+    ],
+)
+def test_a_row_is_named_after_what_is_switched_on(refinement: dict, vessels: bool, name: str) -> None:
+    config = settings(**refinement).model_copy(update={"vessels": VesselSettings(suppress=vessels)})
+    assert method_name(config) == name

@@ -158,8 +158,8 @@ class RegressionSettings(Settings):
     schedule: Literal["constant", "cosine", "poly"] = Field(
         default="cosine", description="learning rate over the run (O)"
     )
-    sampling: Literal["balanced", "uniform"] = Field(
-        default="balanced", description="draw crops uniformly over scores (C) or not"
+    sampling: Literal["balanced", "uniform", "patients"] = Field(
+        default="balanced", description="draw crops uniformly over scores (C), over crops, or over patients (O)"
     )
     augment: bool = Field(default=True, description="random flips, resizing and contrast stretching (P)")
     contrast: Fraction = Field(

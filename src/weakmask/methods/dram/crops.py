@@ -77,7 +77,7 @@ class CropSet:
     Attributes:
         image: Windowed, half precision: a cohort of 1,610 crops of 80^3 takes 1.6 GB.
         region: True inside.
-        table: One row per crop: scan, region, name, score, low, high, split, file, spacing.
+        table: One row per crop: scan, patient, region, name, score, low, high, split, file, spacing.
         vessels: True in vessels; None where nobody asked for them.
     """
 
@@ -98,7 +98,7 @@ class CropSet:
 
 def load_crops(folder: Path, split: str, settings: PrepareSettings, vessel_masks: Path | None = None) -> CropSet:
     """Read the crops of one split that the prepare stage left in `folder`, with their vessels if a folder has them."""
-    table = pd.read_csv(folder / "index.csv", dtype={"scan": str, "name": str})
+    table = pd.read_csv(folder / "index.csv", dtype={"scan": str, "patient": str, "name": str})
     table = table.query(f"split == {split!r}").reset_index(drop=True)
     images = torch.zeros((len(table), *settings.crop_shape), dtype=torch.float16)
     regions = torch.zeros(images.shape, dtype=torch.bool)

@@ -68,7 +68,14 @@ def judge(work: Work) -> None:
 
 
 def method_name(config: DramSettings) -> str:
-    """The row of the paper's ablation that the settings are."""
+    """The row of the paper's ablation that the settings are, or what is ours."""
+    refinement = config.refinement
+    if refinement.weight and refinement.anchor.until:
+        return "dRAM anchored"
+    if refinement.weight and config.vessels.suppress:
+        return "dRAM + vessel suppression"
+    if refinement.weight:
+        return "dRAM + attention" if refinement.attention else "dRAM + refine"
     regularised = config.losses.equivariance > 0 or config.losses.entropy > 0
     return "dRAM + regularizer" if regularised else "dRAM raw"
 

@@ -47,11 +47,11 @@ def _training(config: DramSettings) -> str:
         terms.append(f"binary entropy (weight {losses.entropy:g})")
     if config.refinement.weight:
         terms.append(_refinement(config))
-    drawing = "uniformly over the scores" if settings.sampling == "balanced" else "uniformly over the regions"
+    drawn_over = {"balanced": "scores", "uniform": "regions", "patients": "patients"}[settings.sampling]
     return (
         f"A {dimensions}-D U-Net with {config.network.width} channels at its first level was trained on the scores "
         f"alone with {', '.join(terms)}; regions were weighted by the inverse frequency of their "
-        f"score, drawn {drawing}, and "
+        f"score, drawn uniformly over the {drawn_over}, and "
         f"{'augmented' if settings.augment else 'not augmented'}. It took {settings.steps} steps of {settings.batch} "
         f"crops with {settings.optimiser} at a learning rate of {settings.learning_rate:g} ({settings.schedule}), "
         f"seed {config.seed}"

@@ -116,6 +116,7 @@ def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, obje
         rows.append(
             {
                 "scan": case.name,
+                "patient": case.group,
                 "region": label,
                 "name": cohort.region_names.get(label, str(label)),
                 "score": case.scores[label],

@@ -86,6 +86,8 @@ class BatchMaker:
         """Hold the crops and weigh their scores."""
         self.crops, self.config = crops, config
         self.scores: list[int] = crops.table["score"].tolist()
+        if config.regression.sampling == "patients":
+            self.patients: list[int] = pd.factorize(crops.table["patient"])[0].tolist()
         self.intervals = intervals(crops.table, config.losses)
         self.weights = score_weights(self.scores, config.losses.frequency_clamp)
         if config.refinement.weight:
@@ -98,6 +100,8 @@ class BatchMaker:
         settings, seed = self.config.regression, self.config.seed
         if settings.sampling == "balanced":
             rows = balanced_batch(self.scores, settings.batch, seed, step)
+        elif settings.sampling == "patients":
+            rows = balanced_batch(self.patients, settings.batch, seed, step)
         else:
             rows = uniform_batch(len(self.scores), settings.batch, seed, step)
         image, masks = self.crops.image[rows].float(), (self.crops.region[rows].float(),)
