@@ -1,16 +1,28 @@
 """Every shipped config is complete, read by the method it names, and what its documentation says it is."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
-from weakmask.config import parse, read_yaml, to_yaml
+from weakmask.config import Settings, parse, read_yaml, to_yaml
+from weakmask.methods import METHODS
 from weakmask.methods.demo import demo_settings
 from weakmask.methods.dram import DramSettings
-from weakmask.methods.dram.config import DataSettings
 
-CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))}
+SAME = ("steps", "batch", "optimiser", "learning_rate", "schedule", "augment", "contrast", "average_decay", "keep")
+
+
+def settings_class(values: dict) -> type[Settings]:
+    card = METHODS[values["method"]]
+    return getattr(import_module(card.module), card.settings)
+
+
+def settings_of(name: str) -> Settings:
+    values = read_yaml(CONFIGS[name])
+    return parse(settings_class(values), values, name)
 
 
 def keys(values: dict, prefix: str = "") -> set[str]:
@@ -20,22 +32,32 @@ def keys(values: dict, prefix: str = "") -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_is_read_and_leaves_nothing_to_defaults(path: Path) -> None:
-    values = read_yaml(path)
-    settings = parse(DramSettings, values, str(path))
-    assert keys(values) == keys(yaml.safe_load(to_yaml(settings)))
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_is_read_and_leaves_nothing_to_defaults(name: str) -> None:
+    assert keys(read_yaml(CONFIGS[name])) == keys(yaml.safe_load(to_yaml(settings_of(name))))
 
 
 def test_there_are_configs() -> None:
-    assert {path.stem for path in CONFIGS} >= {"dram_ct", "dram_phantom"}
+    assert CONFIGS.keys() >= {f"{method}_{data}" for method in METHODS for data in ("ct", "phantom")}
 
 
-def test_the_ct_config_holds_the_defaults_which_are_the_papers() -> None:
-    path = next(path for path in CONFIGS if path.stem == "dram_ct")
-    assert parse(DramSettings, read_yaml(path), "x") == DramSettings(data=DataSettings(cohort=Path("cohort")))
+@pytest.mark.parametrize("method", METHODS)
+def test_the_ct_config_holds_the_defaults_which_are_the_papers(method: str) -> None:
+    settings = settings_of(f"{method}_ct")
+    assert settings == type(settings).model_validate({"data": {"cohort": "cohort"}})
 
 
 def test_the_phantom_config_is_what_the_demo_trains() -> None:
-    path = next(path for path in CONFIGS if path.stem == "dram_phantom")
-    assert parse(DramSettings, read_yaml(path), "x") == demo_settings(Path("runs/demo-phantoms"), 0)
+    assert settings_of("dram_phantom") == demo_settings(Path("runs/demo-phantoms"), 0)
+
+
+@pytest.mark.parametrize(("method", "training"), [("cam", "classification"), ("supervised", "segmentation")])
+@pytest.mark.parametrize("data", ["ct", "phantom"])
+def test_baselines_are_trained_as_dram_is(method: str, training: str, data: str) -> None:
+    ours, drams = settings_of(f"{method}_{data}"), settings_of(f"dram_{data}")
+    assert isinstance(drams, DramSettings)
+    for section in ("data", "prepare"):
+        assert getattr(ours, section) == getattr(drams, section)
+    assert ours.network.width == drams.network.width  # pyright: ignore[reportAttributeAccessIssue]
+    for field in SAME:
+        assert getattr(getattr(ours, training), field) == getattr(drams.regression, field), field

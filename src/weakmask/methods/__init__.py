@@ -30,4 +30,18 @@ METHODS = {
         module="weakmask.methods.dram",
         settings="DramSettings",
     ),
+    "cam": MethodCard(
+        title="lesion masks from a yes or no per region, the baseline that dRAM is compared with",
+        paper="Zhou et al. 2016; Xie et al. 2021, arXiv 2105.11748, section IV-C-2",
+        labels="whether a region has lesions (a score above 0)",
+        module="weakmask.methods.cam_baseline",
+        settings="CamSettings",
+    ),
+    "supervised": MethodCard(
+        title="lesion masks from true masks, the bound that weak labels are measured against",
+        paper="the U-Net of Xie et al. 2021, arXiv 2105.11748",
+        labels="true masks (lesions/)",
+        module="weakmask.methods.supervised",
+        settings="SupervisedSettings",
+    ),
 }

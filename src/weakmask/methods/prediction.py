@@ -10,13 +10,14 @@ from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file, unwritable
 from weakmask.errors import UserError
-from weakmask.methods.dram.maps import MODEL, device_of, score_rows
-from weakmask.methods.dram.model import DramModel, load_model
-from weakmask.methods.dram.predict import Prediction, predict_scan
+from weakmask.methods.dram.maps import MODEL, score_rows
+from weakmask.methods.dram.predict import Prediction
 from weakmask.methods.dram.prepare import in_hounsfield, read_regions
-from weakmask.methods.dram.telling import prediction_page, shown_scores
+from weakmask.methods.dram.telling import shown_scores
+from weakmask.methods.predictors import Trained, load_trained
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
+from weakmask.training.devices import device_of
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.lung_field import lung_field
 from weakmask.volume.regions import NUMBERINGS
@@ -57,7 +58,7 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
     Raises:
         UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
     """
-    model = load_model(model_file(model_path), device_of(device))
+    trained = load_trained(model_file(model_path), device_of(device))
     found = [path for scan in scans for path in find_scans(scan)]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")
@@ -67,7 +68,7 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
     failures: list[str] = []
     for path in track(found, "scans", len(found)):
         try:
-            new_rows, view = _segment(model, path, out, regions, alone=len(found) == 1)
+            new_rows, view = _segment(trained, path, out, regions, alone=len(found) == 1)
         except UserError as error:
             line = str(error) if str(path) in str(error) else f"{path}: {error}"
             failures.append(line)
@@ -84,7 +85,7 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
     with atomic_file(out / "scores.csv") as temporary:
         scores.to_csv(temporary, index=False)
     severest_first = [view for _, view in sorted(views, key=lambda pair: -pair[0])]
-    write_report(out / "report.html", prediction_page(model, model_path, rows, severest_first, failures))
+    write_report(out / "report.html", trained.page(model_path, rows, severest_first, failures))
     return failures
 
 
@@ -98,10 +99,10 @@ def model_file(path: Path) -> Path:
         raise UserError(f"{path}: no such model; expected a run folder or a .safetensors file")
     if path.is_file():
         return path
-    inside = path / "04-model" / MODEL
-    if not inside.exists():
-        raise UserError(f"{path}: holds no {inside.relative_to(path)}; expected a run whose training is complete")
-    return inside
+    inside = sorted(path.glob(f"*-model/{MODEL}"))  # the stage's number is the method's own
+    if not inside:
+        raise UserError(f"{path}: holds no NN-model/{MODEL}; expected a run whose training is complete")
+    return inside[-1]
 
 
 def find_scans(path: Path) -> list[Path]:
@@ -150,10 +151,10 @@ def _open_output(out: Path) -> bool:
 
 
 def _segment(
-    model: DramModel, path: Path, out: Path, source: RegionSource, *, alone: bool
+    trained: Trained, path: Path, out: Path, source: RegionSource, *, alone: bool
 ) -> tuple[list[dict[str, object]], Callable[[], ScanView]]:
     """Segment one scan and write its files; gives its score rows and the way to show it in the report."""
-    image, found, rows = _segmented(model, path, source)
+    image, found, rows = _segmented(trained, path, source)
     name = scan_name(path)
     if path.suffix.lower() in PICTURES:
         write_volume(found.mask, out / f"{name}.png")
@@ -163,33 +164,34 @@ def _segment(
         write_volume(found.activation, folder / "activation.nii.gz")
         write_volume(found.regions, folder / "regions.nii.gz")
     if alone:
-        return rows, lambda: _view(model, name, image, found, rows)
+        return rows, lambda: _view(trained, name, image, found, rows)
     # of many scans only one is in memory at a time: those that the report shows are segmented once more
-    return rows, lambda: _view(model, name, *_segmented(model, path, source))
+    return rows, lambda: _view(trained, name, *_segmented(trained, path, source))
 
 
 def _segmented(
-    model: DramModel, path: Path, source: RegionSource
+    trained: Trained, path: Path, source: RegionSource
 ) -> tuple[Volume, Prediction, list[dict[str, object]]]:
     image = read_volume(path)
     refuse_nonfinite(image, path)
-    regions, names = _regions(model, image, path, source)
+    regions, names = _regions(trained, image, path, source)
     present = {names.get(int(label), str(label)) for label in np.unique(regions.voxels) if label > 0}
     if not present:
         raise UserError(f"{path}: its region mask is empty; expected at least one labelled region")
-    image = in_hounsfield(image, regions, model.prepare)
-    found = predict_scan(model, image, regions, trained_regions=present <= set(model.region_names.values()))
+    image = in_hounsfield(image, regions, trained.model.prepare)
+    known = present <= set(trained.model.region_names.values())
+    found = trained.segment(image, regions, trained_regions=known)
     return image, found, score_rows(scan_name(path), found, names)
 
 
-def _regions(model: DramModel, image: Volume, path: Path, source: RegionSource) -> tuple[Volume, dict[int, str]]:
+def _regions(trained: Trained, image: Volume, path: Path, source: RegionSource) -> tuple[Volume, dict[int, str]]:
     """A scan's regions and the names of their labels."""
     if source.path is None:
         if path.suffix.lower() in PICTURES:
             raise UserError(f"{path}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
         return lung_field(image), _names("lungs")
     file = source.path if source.path.is_file() else _mask_of(scan_name(path), source.path)
-    names = model.region_names if source.numbering is None else _names(source.numbering)
+    names = trained.model.region_names if source.numbering is None else _names(source.numbering)
     return read_regions(file, image), names
 
 
@@ -207,12 +209,12 @@ def _mask_of(name: str, folder: Path) -> Path:
     raise UserError(f"{folder}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
 
 
-def _view(model: DramModel, name: str, image: Volume, found: Prediction, rows: list[dict[str, object]]) -> ScanView:
+def _view(trained: Trained, name: str, image: Volume, found: Prediction, rows: list[dict[str, object]]) -> ScanView:
     total = sum(found.scores.values())
     return ScanView(
         name=name,
         image=image,
-        window_hu=model.prepare.window,
+        window_hu=trained.model.prepare.window,
         mask=found.mask,
         activation=found.activation,
         regions=found.regions,

@@ -1,0 +1,27 @@
+"""Stages 3 to 5: the model file; maps, masks and scores of the scans that are judged; their tables."""
+
+from weakmask.methods.by_region.judging import judge_masks
+from weakmask.methods.by_region.maps import MAPS_STAGE, write_maps
+from weakmask.methods.by_region.model import MODEL, MODEL_STAGE, write_model
+from weakmask.methods.supervised.predict import load_model, predict_scan
+from weakmask.methods.supervised.segmentation import STAGE
+from weakmask.pipeline import Work
+from weakmask.training.devices import device_of
+
+ROW = "supervised U-Net"
+
+
+def model(work: Work) -> None:
+    """Stage 3: write model.safetensors."""
+    write_model(work, work.run / STAGE / f"{work.config.segmentation.keep}.safetensors")
+
+
+def maps(work: Work) -> None:
+    """Stage 4: activation/, masks/ and scores.csv."""
+    trained = load_model(work.run / MODEL_STAGE / MODEL, device_of(work.config.device))
+    write_maps(work, trained, predict_scan)
+
+
+def judge(work: Work) -> None:
+    """Stage 5: the tables."""
+    judge_masks(work, {ROW: work.run / MAPS_STAGE / "masks"})

@@ -1,0 +1,70 @@
+"""Stage 1: cohort -> dRAM's crops, and on the grid of each crop the true lesions."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from weakmask.datasets.case import Case
+from weakmask.errors import UserError
+from weakmask.methods.dram.crops import CropSet, as_batch
+from weakmask.methods.dram.prepare import checked, read_regions, read_usable
+from weakmask.methods.dram.prepare import prepare as prepare_crops
+from weakmask.methods.supervised.config import SupervisedSettings
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.resample import resample_onto
+from weakmask.volume.volume import Volume
+
+TRUTH = "lesions"
+
+
+def prepare(work: Work) -> None:
+    """Write crops/*.nii, lesions/*.nii and index.csv; a scan without usable truth is left out and noted.
+
+    Raises:
+        UserError: No scan has a truth.
+    """
+    config: SupervisedSettings = work.config
+    prepare_crops(work)
+    index = pd.read_csv(work.out / "index.csv", dtype={"scan": str, "patient": str, "name": str})
+    cohort = read_usable(config.data.cohort, work)
+    (work.out / TRUTH).mkdir()
+    learnable: list[str] = []
+    cases = [case for case in cohort.cases if case.name in set(index["scan"])]
+    for case in track(cases, "true masks", len(cases)):
+        usable = checked(case, cohort, work)
+        if usable is None or usable.lesions is None:
+            work.note(f"left out {case.name}: no usable lesions/ to learn from")
+            continue
+        work.hash_input(usable.lesions)
+        lesions = _lesions(usable)
+        for file in index.loc[index["scan"] == case.name, "file"]:
+            crop = read_volume(work.out / file)
+            write_volume(resample_onto(lesions, crop.geometry), work.out / TRUTH / Path(file).name)
+        learnable.append(case.name)
+    if not learnable:
+        raise UserError(
+            f"{config.data.cohort}: no scan has lesions/NAME.nii.gz; the supervised method learns from them"
+        )
+    index[index["scan"].isin(learnable)].to_csv(work.out / "index.csv", index=False)
+
+
+def load_truth(folder: Path, crops: CropSet) -> Bool[Tensor, "crops 1 *space"]:
+    """The lesions of crops that were read from `folder`, in their order; True in lesions."""
+    masks = [read_volume(folder / TRUTH / Path(file).name, "label").voxels > 0 for file in crops.table["file"]]
+    if not masks:
+        return torch.zeros_like(crops.region)
+    return as_batch(torch.from_numpy(np.stack(masks)))
+
+
+def _lesions(case: Case) -> Volume:
+    """The true mask of a case on the image's grid, 1 in lesions of any kind."""
+    if case.lesions is None:
+        raise ValueError(f"{case.name} has no lesions")
+    truth = read_regions(case.lesions, read_volume(case.image))
+    return truth.with_voxels((truth.voxels > 0).astype(np.uint8), "label")
