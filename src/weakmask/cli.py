@@ -220,6 +220,27 @@ def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
 
 @app.command()
+def reproduce(
+    table: Annotated[str, typer.Argument(help="covid-semiseg.")],
+    data: Annotated[Path, typer.Option(help="The data set's folder.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Where runs, tables and the report go.")],
+    rows: Annotated[str, typer.Option(help="Rows by name, with commas: raw,complete,supervised.")] = "all",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
+    final: Annotated[bool, typer.Option("--final", help="Train the model to use, on all scores, instead.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Reproduce a table by cross-validation; after any interruption the same command goes on where it stopped."""
+    from weakmask.methods.reproduce.covid_semiseg import final_model
+    from weakmask.methods.reproduce.covid_semiseg import reproduce as covid_semiseg
+
+    if table != "covid-semiseg":
+        raise UserError(f"unknown table {table!r}; expected covid-semiseg")
+    names = None if rows == "all" else rows.split(",")
+    _print_summary(final_model(data, folder, seed) if final else covid_semiseg(data, folder, names, seeds))
+    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run folder that `weakmask train` left.")]) -> None:
     """Write a run's report.html again."""
     from weakmask.config import parse, read_yaml

@@ -1,0 +1,119 @@
+"""COVID-SemiSeg by cross-validation over the 50 expert slices; after any stop the same command goes on.
+
+OUT/
+  splits.csv                     which slices each fold judges on
+  cohorts/fold-K/                both/ expert/ simulated/ (scores alone), masks/ (for the bound), test/
+  rows/ROW/seed-S/fold-K/        a run folder each
+  per_slice.csv  table.csv  report.html
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weakmask.config import Settings
+from weakmask.datasets.case import Case
+from weakmask.datasets.covid_semiseg import CovidSemiSeg, read_covid_semiseg, write_cohort
+from weakmask.datasets.splits import Split, k_fold, write_splits
+from weakmask.errors import UserError
+from weakmask.methods import METHODS
+from weakmask.methods.reproduce.covid_rows import ROWS, Row, Source
+from weakmask.methods.reproduce.covid_tables import write_results
+from weakmask.pipeline import Stage, run_stages
+from weakmask.progress import console
+
+FOLDS = 5
+SPLIT_SEED = 0  # one split for all rows and seeds, so that they are compared on the same terms
+FINAL = "complete"
+
+
+def reproduce(
+    data: Path, out: Path, rows: Sequence[str] | None, seeds: int, folds: Sequence[int] = range(FOLDS)
+) -> pd.DataFrame:
+    """Train and judge what is not there yet, then write the tables and the report of all that is.
+
+    Args:
+        data: The COVID-SemiSeg folder.
+        out: Where everything goes.
+        rows: Names in `ROWS`; None: all.
+        seeds: How many seeds, from 0.
+        folds: The folds to train; all are needed for the claim.
+
+    Returns:
+        The table.
+
+    Raises:
+        UserError: An unknown row, data that is not there, or a folder that cannot be written.
+    """
+    rows = list(ROWS) if rows is None else rows
+    unknown = [row for row in rows if row not in ROWS]
+    if unknown:
+        raise UserError(f"unknown row {unknown[0]!r}; expected one of {', '.join(ROWS)}")
+    slices = read_covid_semiseg(data)
+    splits = k_fold(slices.expert, FOLDS, SPLIT_SEED)
+    write_splits(splits, out / "splits.csv")
+    for seed in range(seeds):
+        for name in rows:
+            for fold in folds:
+                console.print(f"[bold]{ROWS[name].title}[/], seed {seed}, fold {fold}", highlight=False)
+                cohorts = out / "cohorts" / f"fold-{fold}"
+                train = _cohort(slices, splits[fold], ROWS[name].source, cohorts)
+                test = _cohort(slices, splits[fold], "test", cohorts)
+                run = out / "rows" / name / f"seed-{seed}" / f"fold-{fold}"
+                _train(ROWS[name], ROWS[name].settings(train, test, seed), run, cohorts)
+    return write_results(out)
+
+
+def final_model(data: Path, run: Path, seed: int) -> Any:
+    """The model to use: the complete row, trained on all scores of both tables; returns the summary.
+
+    Its cohorts lie beside the run. There is no truth among them, so that it is judged by its scores alone.
+    """
+    slices = read_covid_semiseg(data)
+    beside = run.with_name(f"{run.name}-cohorts")
+    write_cohort((*slices.expert, *slices.weak), beside / "all", truth=False)
+    write_cohort(slices.expert, beside / "expert", truth=False)
+    settings = ROWS[FINAL].settings(beside / "all", beside / "expert", seed)
+    module = import_module(METHODS[ROWS[FINAL].method].module)
+    run_stages(module.STAGES, run, settings)
+    return module.conclude(run, settings)
+
+
+def _cohort(slices: CovidSemiSeg, split: Split, source: Source | str, cohorts: Path) -> Path:
+    """The cohort folder of a fold; masks are in those alone that need them."""
+    trained = [case for case in slices.expert if case.name in set(split.train)]
+    judged = [case for case in slices.expert if case.name in set(split.test)]
+    cases: dict[str, Sequence[Case]] = {
+        "both": (*trained, *slices.weak),
+        "expert": trained,
+        "simulated": slices.weak,
+        "masks": trained,
+        "test": judged,
+    }
+    write_cohort(cases[source], cohorts / source, truth=source in {"masks", "test"})
+    return cohorts / source
+
+
+def _train(row: Row, settings: Settings, run: Path, cohorts: Path) -> None:
+    """One run, unless it is complete; the crops are made once for all rows and seeds that learn from one cohort."""
+    if (run / "report.html").exists():
+        return
+    module = import_module(METHODS[row.method].module)
+    first: Stage = module.STAGES[0]
+    shared = cohorts / f"{row.source}-{row.method}-crops"
+    if not (shared / first.name).exists():
+        shutil.rmtree(shared, ignore_errors=True)
+        run_stages([first], shared, settings)
+    run_stages([], run, settings)
+    if not (run / first.name).exists():
+        partial = run / f".{first.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(shared / first.name, partial, copy_function=os.link)
+        partial.rename(run / first.name)
+    run_stages(module.STAGES, run, settings)
+    module.conclude(run, settings)

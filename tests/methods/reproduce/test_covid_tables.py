@@ -1,0 +1,81 @@
+"""The tables and the claims of the COVID-SemiSeg reproduction, from numbers worked out by hand."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from weakmask.config import parse, read_yaml
+from weakmask.methods.dram import DramSettings
+from weakmask.methods.reproduce.covid_rows import ROWS
+from weakmask.methods.reproduce.covid_tables import checked_claims, explained, tabulate
+
+
+def line(row: str, seed: int, scan: str, dice: float, counts: tuple[int, int, int] = (1, 1, 1)) -> dict[str, object]:
+    tp, fp, fn = counts
+    return {
+        "row": row,
+        "method": row.title(),
+        "seed": seed,
+        "scan": scan,
+        "dice": dice,
+        "sensitivity": 0.5,
+        "ppv": 0.5,
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+    }
+
+
+def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
+    lines = [
+        line("complete", 0, "a", 0.6, (3, 1, 0)),
+        line("complete", 0, "b", 0.8, (1, 0, 5)),
+        line("complete", 1, "a", 0.7),
+        line("complete", 1, "b", math.nan),
+        line("raw", 0, "a", 0.4),
+    ]
+    table = tabulate(pd.DataFrame(lines)).set_index("row")
+    assert table.loc["complete", "dice_mean"] == pytest.approx(0.7)
+    assert table.loc["complete", "dice_sd"] == pytest.approx(0.0)
+    assert table.loc["complete", "dice_of_seeds"] == "0.700 0.700"
+    assert table.loc["complete", "iou_pooled"] == pytest.approx((4 / 10 + 2 / 6) / 2)
+    assert table.loc["complete", "scans"] == 2
+    assert math.isnan(table.loc["raw", "dice_sd"])  # pyright: ignore[reportArgumentType]
+
+
+def test_claims_are_checked_against_the_rows_that_are_there() -> None:
+    table = pd.DataFrame(
+        {
+            "row": ["fixed threshold", "raw", "complete", "supervised"],
+            "method": ["fixed threshold", "dRAM raw", "dRAM complete", "supervised U-Net"],
+            "dice_mean": [0.50, 0.62, 0.66, 0.72],
+            "dice_sd": [math.nan, 0.08, 0.02, 0.01],
+        }
+    )
+    claims = checked_claims(table)
+    assert claims[0].startswith("dRAM from scores alone reaches a Dice of 0.660")
+    assert [text.split(":")[0] for text in claims[1:]] == ["holds", "holds", "does not hold", "holds"]
+    assert checked_claims(table.query("row == 'raw'")) == []
+
+
+def test_a_bad_slice_is_explained_by_its_counts() -> None:
+    counts = {"tp": 1, "fn": 9, "fp": 0, "tn": 90}
+    assert explained(counts) == "lesions fill 10.0 % of the lungs, most of it missed"
+    assert "3.0 times as much marked" in explained({"tp": 10, "fn": 0, "fp": 20, "tn": 70})
+    assert "elsewhere" in explained({"tp": 5, "fn": 5, "fp": 5, "tn": 85})
+
+
+def test_rows_differ_in_labels_and_losses_alone(tmp_path: Path) -> None:
+    settings = {name: row.settings(tmp_path / "train", None, 3) for name, row in ROWS.items()}
+    assert {type(one).__name__ for one in settings.values()} == {"CamSettings", "DramSettings", "SupervisedSettings"}
+    assert all(one.seed == 3 and one.prepare == settings["raw"].prepare for one in settings.values())  # pyright: ignore[reportAttributeAccessIssue]
+    assert [name for name, row in ROWS.items() if row.source == "masks"] == ["supervised"]
+
+
+def test_the_shipped_config_is_the_final_model() -> None:
+    path = Path(__file__).parents[3] / "configs" / "dram_covid_semiseg.yaml"
+    beside = Path("runs/covid-semiseg-best-cohorts")
+    expected = ROWS["complete"].settings(beside / "all", beside / "expert", 0)
+    assert parse(DramSettings, read_yaml(path), str(path)) == expected
