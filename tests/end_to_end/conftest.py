@@ -8,7 +8,7 @@ import pytest
 
 from weakmask.cli import main
 from weakmask.methods.dram.config import DataSettings, DramSettings, NetworkSettings, PrepareSettings
-from weakmask.methods.dram.model import network_arguments, save_model
+from weakmask.methods.dram.model import network_of, save_model
 from weakmask.networks import build_network
 from weakmask.scoring.severity import CT_SEVERITY
 
@@ -39,6 +39,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     names = {str(k): v for k, v in enumerate(("LUL", "LLL", "RUL", "RML", "RLL"), start=1)}
     trained_on = {"region_names": names, "crop_spacing_mm": [3.0, 3.0, 3.0]}
-    network = build_network("unet", network_arguments(config))
+    network = build_network(*network_of(config))
     save_model(path, network, config, threshold=0.5, score_map=CT_SEVERITY, trained_on=trained_on)
     return path
