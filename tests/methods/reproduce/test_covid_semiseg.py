@@ -10,6 +10,7 @@ from PIL import Image
 from weakmask.errors import UserError
 from weakmask.methods.prediction import RegionSource, predict
 from weakmask.methods.reproduce import covid_rows
+from weakmask.methods.reproduce.covid_floors import FIXED, OPENED
 from weakmask.methods.reproduce.covid_semiseg import final_model, reproduce
 from weakmask.scoring.severity import CT_SEVERITY
 
@@ -56,7 +57,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     table = reproduce(data, out, ["raw", "complete"], seeds=1, folds=(0, 1))
-    assert set(table["row"]) == {"raw", "complete", "Otsu in the region", "fixed threshold"}
+    assert set(table["row"]) == {"raw", "complete", "Otsu in the region", "fixed threshold", FIXED, OPENED}
     slices = pd.read_csv(out / "per_slice.csv", dtype={"scan": str})
     judged = set(pd.read_csv(out / "splits.csv", dtype=str).query("part == 'test' and fold in ['0', '1']")["scan"])
     assert set(slices["scan"]) == judged

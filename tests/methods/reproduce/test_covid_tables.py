@@ -8,6 +8,7 @@ import pytest
 
 from weakmask.config import parse, read_yaml
 from weakmask.methods.dram import DramSettings
+from weakmask.methods.reproduce.covid_floors import FIXED
 from weakmask.methods.reproduce.covid_rows import ROWS
 from weakmask.methods.reproduce.covid_tables import checked_claims, explained, tabulate
 
@@ -48,7 +49,7 @@ def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
 def test_claims_are_checked_against_the_rows_that_are_there() -> None:
     table = pd.DataFrame(
         {
-            "row": ["fixed threshold", "raw", "complete", "supervised"],
+            "row": [FIXED, "raw", "complete", "supervised"],
             "method": ["fixed threshold", "dRAM raw", "dRAM complete", "supervised U-Net"],
             "dice_mean": [0.50, 0.62, 0.66, 0.72],
             "dice_sd": [math.nan, 0.08, 0.02, 0.01],

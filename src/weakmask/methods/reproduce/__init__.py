@@ -1,5 +1,7 @@
 """A paper's tables once more, by one resumable command each.
 
 covid_rows      the rows of the COVID-SemiSeg table: which method with which settings
-covid_semiseg   cross-validation of the rows, the tables and the report; the final model
+covid_floors    what needs no training: thresholds chosen on the scores
+covid_semiseg   cross-validation of the rows, the final model
+covid_tables    a line per slice, a line per row, the claims and the report
 """

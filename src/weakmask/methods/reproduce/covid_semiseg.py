@@ -22,7 +22,9 @@ from weakmask.datasets.covid_semiseg import CovidSemiSeg, read_covid_semiseg, wr
 from weakmask.datasets.splits import Split, k_fold, write_splits
 from weakmask.errors import UserError
 from weakmask.methods import METHODS
-from weakmask.methods.reproduce.covid_rows import ROWS, Row, Source
+from weakmask.methods.reproduce import covid_rows
+from weakmask.methods.reproduce.covid_floors import judge_floors
+from weakmask.methods.reproduce.covid_rows import OPENING_VOXELS, ROWS, Row, Source
 from weakmask.methods.reproduce.covid_tables import write_results
 from weakmask.pipeline import Stage, run_stages
 from weakmask.progress import console
@@ -66,6 +68,11 @@ def reproduce(
                 test = _cohort(slices, splits[fold], "test", cohorts)
                 run = out / "rows" / name / f"seed-{seed}" / f"fold-{fold}"
                 _train(ROWS[name], ROWS[name].settings(train, test, seed), run, cohorts)
+    for fold in folds:
+        cohorts = out / "cohorts" / f"fold-{fold}"
+        crops = cohorts / "both-dram-crops" / "01-prepare"
+        if crops.exists():
+            judge_floors(crops, cohorts / "test", covid_rows.PREPARE, OPENING_VOXELS, out / "floors" / f"fold-{fold}")
     return write_results(out)
 
 

@@ -12,17 +12,18 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.methods.dram.prepare import in_hounsfield
+from weakmask.methods.reproduce.covid_floors import FIXED
 from weakmask.methods.reproduce.covid_rows import PREPARE, ROWS
 from weakmask.pipeline import provenance
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
 
-FLOORS = {"Otsu in the region": "Otsu", "fixed threshold": "fixed threshold chosen on the scores"}
+FLOORS = {"Otsu in the region": "Otsu", "fixed threshold": "fixed threshold, regions weigh alike"}
 SHOWN = "complete"
 WORST = 8
 COLUMNS = ("scan", "dice", "iou", "sensitivity", "ppv", "tp", "fp", "fn", "tn")
 CLAIMS = (  # row, how far the complete dRAM must be above it
-    ("fixed threshold", 0.08),
+    (FIXED, 0.08),
     ("raw", 0.05),
 )
 PART_OF_BOUND, LARGEST_SPREAD = 0.90, 0.03
@@ -131,6 +132,9 @@ def _runs(out: Path) -> Iterator[Path]:
 
 def _judged(out: Path) -> Iterator[dict[str, Any]]:
     """The slices of every complete run; the floors need no seed and are taken from the first runs that have them."""
+    for results in sorted((out / "floors").glob("fold-*/results.csv")):
+        for line in pd.read_csv(results, dtype={"scan": str}).to_dict("records"):
+            yield _line(line, str(line["method"]), str(line["method"]), 0, results.parent.name)
     floors: set[str] = set()
     for run in _runs(out):
         row, seed, fold = run.parts[-3], int(run.parts[-2].split("-")[1]), run.parts[-1]
@@ -140,14 +144,15 @@ def _judged(out: Path) -> Iterator[dict[str, Any]]:
             method = line["method"]
             if line["subset"] != "all" or method == "nothing" or (method in FLOORS and not with_floors):
                 continue
-            floor = method in FLOORS
-            yield {
-                "row": method if floor else row,
-                "method": FLOORS[method] if floor else ROWS[row].title,
-                "seed": 0 if floor else seed,
-                "fold": int(fold.split("-")[1]),
-                **{name: line[name] for name in COLUMNS},
-            }
+            if method in FLOORS:
+                yield _line(line, method, FLOORS[method], 0, fold)
+            else:
+                yield _line(line, row, ROWS[row].title, seed, fold)
+
+
+def _line(results: Mapping[Any, Any], row: str, title: str, seed: int, fold: str) -> dict[str, Any]:
+    found = {name: results[name] for name in COLUMNS}
+    return {"row": row, "method": title, "seed": seed, "fold": int(fold.split("-")[1]), **found}
 
 
 def _worst(out: Path, slices: pd.DataFrame) -> list[Callable[[], ScanView]]:

@@ -1,0 +1,103 @@
+"""What needs no training: one threshold for all slices, chosen on the scores, on the picture as it is and opened.
+
+Both are chosen on the crops that dRAM learns from, all scores weighing alike. In the floor that a run judges itself
+beside, all regions weigh alike; where most regions are healthy, as among the simulated scores, its threshold comes out
+far too high, so that it is no floor to be proud of. The opened picture is what the anchored training starts from: what
+the network adds is the difference.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from weakmask.atomic_write import atomic_file
+from weakmask.datasets.cohort import read_cohort
+from weakmask.evaluation.table import result_rows, results_table
+from weakmask.losses import inverse_frequency_weights
+from weakmask.methods.dram.config import PrepareSettings
+from weakmask.methods.dram.crops import OUTSIDE, load_crops
+from weakmask.methods.dram.judging import overlaps_of
+from weakmask.methods.dram.model import DramModel
+from weakmask.methods.dram.predict import predict_scan
+from weakmask.methods.dram.prepare import in_hounsfield, read_regions
+from weakmask.methods.dram.refinement import opened_threshold
+from weakmask.methods.thresholds import choose_fixed_threshold, fixed_threshold_mask, value_histogram
+from weakmask.refinement.opening import opened
+from weakmask.scoring.severity import CT_SEVERITY
+from weakmask.volume.files import read_volume
+
+FIXED, OPENED = "fixed threshold, scores weigh alike", "opened picture, threshold chosen on the scores"
+BINS = 300  # of the window
+STEEP = 200.0  # of the sigmoid that stands for a threshold
+
+
+class OpenedPicture(nn.Module):
+    """A network that is none: the sign of its logits is a threshold on the opened picture."""
+
+    def __init__(self, voxels: int, threshold: float) -> None:
+        """Hold the window and the threshold."""
+        super().__init__()
+        self.voxels = voxels
+        self.threshold = nn.Parameter(torch.tensor(threshold), requires_grad=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits of windowed crops."""
+        return STEEP * (opened(image, self.voxels) - self.threshold)
+
+
+def judge_floors(prepared: Path, test: Path, settings: PrepareSettings, voxels: int, out: Path) -> None:
+    """Choose both thresholds on the training crops and judge them on a cohort, into results.csv.
+
+    Args:
+        prepared: The folder that dRAM's prepare stage left.
+        test: The cohort to judge on.
+        settings: How the crops were made.
+        voxels: Window of the opening.
+        out: Where results.csv goes; nothing is done if it is there.
+    """
+    if (out / "results.csv").exists():
+        return
+    crops = load_crops(prepared, "training", settings)
+    threshold = _fixed(prepared, crops.table, settings)
+    model = DramModel(
+        network=OpenedPicture(voxels, opened_threshold(crops, voxels, CT_SEVERITY)).eval(),
+        prepare=settings,
+        scales=(1.0,),
+        threshold=0.5,
+        score_map=CT_SEVERITY,
+        region_names={},
+        crop_spacing_mm=(1.0, 1.0, 1.0),
+        header={},
+    )
+    rows: list[Mapping[str, object]] = []
+    for case in read_cohort(test).cases:
+        if case.regions is None or case.lesions is None:
+            continue
+        picture = read_volume(case.image)
+        regions = read_regions(case.regions, picture)
+        image, truth = in_hounsfield(picture, regions, settings), read_regions(case.lesions, picture)
+        masks = {
+            FIXED: fixed_threshold_mask(image.voxels, regions.voxels, [1, 2], threshold),
+            OPENED: predict_scan(model, image, regions).mask.voxels,
+        }
+        for method, mask in masks.items():
+            rows += result_rows(method, case.name, overlaps_of(mask, truth.voxels, regions.voxels > 0))
+    table = results_table(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_file(out / "results.csv") as temporary:
+        table[table["subset"] == "all"].to_csv(temporary, index=False)
+
+
+def _fixed(prepared: Path, table: pd.DataFrame, settings: PrepareSettings) -> float:
+    """In Hounsfield units."""
+    edges = np.linspace(*settings.window, BINS + 1)
+    histograms = []
+    for file in table["file"]:
+        voxels = read_volume(prepared / file).voxels
+        histograms.append(value_histogram(voxels[voxels != OUTSIDE], edges))
+    scores = table["score"].tolist()
+    return choose_fixed_threshold(np.stack(histograms), edges, scores, CT_SEVERITY, inverse_frequency_weights(scores))
