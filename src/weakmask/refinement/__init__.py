@@ -5,6 +5,8 @@ from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabi
 from weakmask.refinement.frangi import vesselness
 from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
+from weakmask.refinement.pair_affinity import edge_affinity, intensity_affinity, pair_offsets
+from weakmask.refinement.random_walk import random_walk, walk_within_edges
 from weakmask.refinement.vessels import LUNG_VESSELS_MM, vessel_mask
 
 __all__ = [
@@ -13,13 +15,18 @@ __all__ = [
     "PRESETS",
     "dense_crf",
     "drop_small",
+    "edge_affinity",
     "fill_holes",
     "fill_holes_in_slices",
+    "intensity_affinity",
     "keep_largest",
     "label_probabilities",
     "lesion_candidates",
     "otsu_threshold",
+    "pair_offsets",
+    "random_walk",
     "refine_map",
     "vessel_mask",
     "vesselness",
+    "walk_within_edges",
 ]
