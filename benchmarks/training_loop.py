@@ -135,7 +135,8 @@ def main() -> None:
     torch.set_num_threads(1)
     found = {name: measured(setting, arguments.rounds) for name, setting in SETTINGS.items()}
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        cases = [{"case": name, **row} for name, row in found.items()]
+        print(json.dumps({"benchmark": "training_loop", "cases": cases}))
     else:
         for name, row in found.items():
             times = f"bare {row['bare']:.4f} s, ours {row['ours']:.4f} s"
