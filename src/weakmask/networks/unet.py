@@ -78,7 +78,7 @@ class UNet(nn.Module):
         if dimensions not in CONVOLUTION or padding not in {"same", "valid"}:
             raise ValueError(f"dimensions must be 2 or 3 and padding same or valid, not {dimensions} and {padding!r}")
         self.dimensions = dimensions
-        self.padding = padding
+        self.padding: Literal["same", "valid"] = padding
         pad, w = (1 if padding == "same" else 0), width
         self.encoder = nn.ModuleList(
             convolution_pair(dimensions, channels, widths, pad)
