@@ -33,7 +33,7 @@ class Case:
         name: The scan's name, as in scores.csv.
         image: An image file, or a folder of DICOM files.
         regions: Integer region labels on the image's grid; None if the cohort has none.
-        lesions: The truth, only ever read by evaluation; None if there is none.
+        lesions: The truth, read by evaluation and by supervised methods alone; None if there is none.
         scores: Region label (as in `regions`) -> score, the usable ones.
         patient: Whose scan it is; empty means that the scan stands for its own patient.
     """

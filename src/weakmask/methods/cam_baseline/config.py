@@ -66,9 +66,10 @@ class MapSettings(Settings):
     proposal_window: tuple[float, float] = Field(
         default=WINDOW_HU, description="HU that the proposal's threshold sees (C)"
     )
+    exclude_vessels: bool = Field(default=True, description="take vessels out of the proposal (P)")
     vessel_sigmas_mm: tuple[Positive, ...] = Field(
         default=LUNG_VESSELS_MM,
-        description="scales of the vessel filter whose Otsu mask is cut out of the proposal (O; P: a network)",
+        description="scales of the filter whose Otsu mask are the vessels (O; P: a vessel network)",
     )
 
 

@@ -70,7 +70,8 @@ def otsu_mask(activation: Float[np.ndarray, "z y x"], inside: Bool[np.ndarray, "
 
 
 def proposal(image: Volume, inside: Bool[np.ndarray, "z y x"], settings: MapSettings) -> Bool[np.ndarray, "z y x"]:
-    """Where lesions may be: high attenuation by one Otsu threshold over all regions, vessels excluded."""
-    vessels = vessel_mask(image, inside, settings.vessel_sigmas_mm).voxels > 0
+    """Where lesions may be: high attenuation by one Otsu threshold over all regions, vessels excluded if wanted."""
+    wanted = settings.exclude_vessels
+    vessels = vessel_mask(image, inside, settings.vessel_sigmas_mm).voxels > 0 if wanted else None
     found = lesion_candidates(image, inside, vessels, settings.proposal_factor, settings.proposal_window)
     return found.voxels > 0

@@ -50,12 +50,11 @@ def _story(config: CamSettings) -> telling.Story:
 def _methods_text(config: CamSettings) -> str:
     settings = config.classification
     scales = ", ".join(f"{scale:g}" for scale in config.maps.scales)
-    refined = (
-        " and kept inside the lesion proposal: high attenuation by Otsu's threshold inside the regions, without the "
-        "vessels that a Frangi filter and Otsu's threshold mark"
-        if config.maps.refine
-        else ""
-    )
+    refined = ""
+    if config.maps.refine:
+        refined = " and kept inside the lesion proposal: high attenuation by Otsu's threshold inside the regions"
+        if config.maps.exclude_vessels:
+            refined += ", without the vessels that a Frangi filter and Otsu's threshold mark"
     dimensions, width = dimensions_of(config.prepare), config.network.width
     training = (
         f"A {dimensions}-D classifier (the down-sampling path of a U-Net with {width} "
