@@ -74,7 +74,7 @@ def test_equals_the_plain_formula_over_several_runs_of_rows(monkeypatch, space: 
 @pytest.mark.parametrize("space", [(4, 3), (3, 2, 4)], ids=str)
 @every_option
 def test_gradients_are_those_of_finite_differences(space: tuple[int, ...], options: dict):
-    leaves = [tensor.requires_grad_() for tensor in tensors(space, dtype=torch.float64)[:3]]
+    leaves = [tensor.requires_grad_() for tensor in tensors(space, embedding=2, channels=1, dtype=torch.float64)[:3]]
     assert torch.autograd.gradcheck(lambda *inputs: local_attention(*inputs, **options), leaves)
 
 
@@ -104,6 +104,22 @@ def test_half_precision_goes_in_and_comes_out(dtype: torch.dtype):
     expected = averages_and_gradients(plain, [tensor.double() for tensor in inputs])
     for got, want in zip(ours, expected, strict=True):
         torch.testing.assert_close(got.double(), want, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+@pytest.mark.parametrize("space", [(70, 90), (33, 29, 31)], ids=str)
+def test_on_a_graphics_card(space: tuple[int, ...]):
+    inputs = tensors(space)
+    ours = averages_and_gradients(local_attention, [tensor.cuda() for tensor in inputs])
+    expected = averages_and_gradients(plain, inputs)
+    torch.testing.assert_close([tensor.cpu() for tensor in ours], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_answers_the_same_without_gradients():
+    queries, keys, values, _ = tensors((6, 7))
+    with torch.inference_mode():
+        alone = local_attention(queries, keys, values)
+    assert torch.equal(alone, local_attention(queries, keys, values.requires_grad_()).detach())
 
 
 def test_large_logits_and_memory_of_any_order():

@@ -137,6 +137,14 @@ def test_half_precision_goes_in_and_comes_out(dtype: torch.dtype):
     )
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics card")
+@every_grid
+def test_on_a_graphics_card(space: tuple[int, ...], radius: int):
+    seeds, edge = random_maps(space, 2), random_maps(space, 1, seed=1)
+    spread = walk_within_edges(seeds.cuda(), edge.cuda(), radius=radius)
+    torch.testing.assert_close(spread.cpu(), walk_within_edges(seeds, edge, radius=radius), atol=1e-5, rtol=0)
+
+
 def test_inputs_stay_as_they_were():
     seeds, affinity = random_maps((6, 6), 1), random_maps((6, 6), 2)
     copies = seeds.clone(), affinity.clone()
