@@ -154,8 +154,9 @@ def test_stopped_in_the_training_it_goes_on_to_the_same_end(
 def test_slices_train_the_two_dimensional_networks(cohort: Path, tmp_path: Path) -> None:
     for method in TRAINING:
         config = settings(method, cohort, steps=2)
-        flat = config.model_copy(update={"prepare": config.prepare.model_copy(update={"crop_shape": (1, 24, 24)})})
-        assert len(train(method, tmp_path / method, flat)) >= 4
+        changes = {"prepare": {"crop_shape": (1, 24, 24)}, "data": {"test": None}}  # judged on the validation scans
+        sections = {name: getattr(config, name).model_copy(update=change) for name, change in changes.items()}
+        assert set(train(method, tmp_path / method, config.model_copy(update=sections))["scans"]) == {2}
         state = load_file(tmp_path / method / "03-model" / "model.safetensors")
         assert state["encoder.0.0.weight"].ndim == 4
 

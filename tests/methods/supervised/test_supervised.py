@@ -101,12 +101,12 @@ def test_only_the_region_counts() -> None:
 def test_validation_is_the_pooled_dice() -> None:
     held, truth = crops([0, 1, 2, 4, 5])
     assert Validation(held, truth, 2)(Threshold(), 1)["score"] == pytest.approx(1.0)
-    everywhere = Validation(held, truth, 2)(Threshold(-1e-3), 1)
-    share = float(truth.sum() / held.region.sum())
-    dark = (0.2 * torch.ones(1) < 0.5).item()  # a falling logit marks what is dark, here all that is no lesion
-    assert dark
-    assert everywhere["score"] == pytest.approx(0.0)
-    assert 0.1 < share < 0.5
+    undecided = Validation(held, truth, 2)(Threshold(0.0), 1)  # a probability of one half is no mark
+    assert undecided["score"] == 0.0
+    darkest = Threshold()
+    darkest.forward = lambda image: 40.0 * (image - 0.1)  # everything inside the regions
+    marked, true = int(held.region.sum()), int(truth.sum())
+    assert Validation(held, truth, 2)(darkest, 1)["dice_at_half"] == pytest.approx(2 * true / (marked + true))
 
 
 def test_true_masks_lie_on_the_crops_grids(tmp_path: Path) -> None:
