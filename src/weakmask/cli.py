@@ -2,7 +2,6 @@
 
 import json
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -135,8 +134,9 @@ def show(
 ) -> None:
     """Print a config resolved and complete, every setting with what it means."""
     from weakmask.config import to_yaml
+    from weakmask.methods import load_config
 
-    _, settings = _load(config, overrides)
+    _, settings = load_config(config, overrides)
     out.print(to_yaml(settings), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -147,9 +147,10 @@ def train(
     overrides: Overrides = None,
 ) -> None:
     """Train a method stage by stage; after any interruption the same command goes on where it stopped."""
+    from weakmask.methods import load_config
     from weakmask.pipeline import run_stages
 
-    module, settings = _load(config, overrides)
+    module, settings = load_config(config, overrides)
     run_stages(module.STAGES, folder, settings)
     _print_summary(module.conclude(folder, settings))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
@@ -220,6 +221,17 @@ def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
 
 @app.command()
+def subtypes_table(
+    cohort: Annotated[Path, typer.Argument(help="A cohort whose lesions/ tell 1, 2 and 3 apart.")],
+    file: Annotated[Path, typer.Option("--out", "-o", help="The CSV file.")],
+) -> None:
+    """Describe labelled lesions by volume and HU: the reference that tells ground-glass from consolidation."""
+    from weakmask.methods.subtype_table import build_subtype_table
+
+    _print_summary(build_subtype_table(cohort, file))
+
+
+@app.command()
 def reproduce(
     table: Annotated[str, typer.Argument(help="covid-semiseg.")],
     data: Annotated[Path, typer.Option(help="The data set's folder.")],
@@ -243,34 +255,13 @@ def reproduce(
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="A run folder that `weakmask train` left.")]) -> None:
     """Write a run's report.html again."""
-    from weakmask.config import parse, read_yaml
+    from weakmask.methods import load_config
     from weakmask.pipeline import read_manifest
 
     read_manifest(run)
-    values = read_yaml(run / "config.yaml")
-    module, settings_class = _method(values, str(run / "config.yaml"))
-    module.conclude(run, parse(settings_class, values, str(run / "config.yaml")))
+    module, settings = load_config(run / "config.yaml")
+    module.conclude(run, settings)
     out.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-def _load(config: Path, overrides: list[str] | None) -> tuple:
-    """The method's module and the typed settings of a config file."""
-    from weakmask.config import parse, read_yaml, with_overrides
-
-    values = with_overrides(read_yaml(config), overrides or [])
-    module, settings_class = _method(values, str(config))
-    return module, parse(settings_class, values, str(config))
-
-
-def _method(values: dict, source: str) -> tuple:
-    from weakmask.methods import METHODS
-
-    name = values.get("method")
-    if name not in METHODS:
-        raise UserError(f"{source}: method is {name!r}; expected one of {', '.join(METHODS)}")
-    card = METHODS[name]
-    module = import_module(card.module)
-    return module, getattr(module, card.settings)
 
 
 def _print_faults(faults) -> None:  # noqa: ANN001 (the cohort's classes are imported where they are used)

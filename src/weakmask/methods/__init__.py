@@ -1,6 +1,13 @@
 """A folder is a paper; its files are its stages. This table is what the command line, docs and tests read."""
 
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from weakmask.config import parse, read_yaml, with_overrides
+from weakmask.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -45,3 +52,21 @@ METHODS = {
         settings="SupervisedSettings",
     ),
 }
+
+
+def load_config(path: Path, overrides: list[str] | None = None) -> tuple[ModuleType, Any]:
+    """The method's module and the typed settings of a config file.
+
+    Args:
+        path: A YAML file with a key `method`.
+        overrides: "a.b=c", each instead of what the file says.
+
+    Raises:
+        UserError: The file cannot be read, names no method of `METHODS`, or has settings that the method refuses.
+    """
+    values = with_overrides(read_yaml(path), overrides or [])
+    name = values.get("method")
+    if name not in METHODS:
+        raise UserError(f"{path}: method is {name!r}; expected one of {', '.join(METHODS)}")
+    module = import_module(METHODS[name].module)
+    return module, parse(getattr(module, METHODS[name].settings), values, str(path))
