@@ -35,6 +35,7 @@ def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
         line("complete", 0, "b", 0.8, (1, 0, 5)),
         line("complete", 1, "a", 0.7),
         line("complete", 1, "b", math.nan),
+        line("complete", 2, "a", 0.1),  # has not judged "b" yet
         line("raw", 0, "a", 0.4),
     ]
     table = tabulate(pd.DataFrame(lines)).set_index("row")

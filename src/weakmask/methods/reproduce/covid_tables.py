@@ -74,6 +74,8 @@ def tabulate(slices: pd.DataFrame) -> pd.DataFrame:
 def _tabulated(mine: list[dict[Any, Any]]) -> dict[str, object]:
     seeds = sorted({line["seed"] for line in mine})
     of_seeds = [[line for line in mine if line["seed"] == seed] for seed in seeds]
+    most = max(len(one) for one in of_seeds)
+    of_seeds = [one for one in of_seeds if len(one) == most]  # seeds that have not judged all folds yet cannot compare
     dice = [_mean([line["dice"] for line in one]) for one in of_seeds]
     iou = [
         sum(line["tp"] for line in one) / sum(line[n] for line in one for n in ("tp", "fp", "fn")) for one in of_seeds
@@ -81,8 +83,8 @@ def _tabulated(mine: list[dict[Any, Any]]) -> dict[str, object]:
     return {
         "row": mine[0]["row"],
         "method": mine[0]["method"],
-        "scans": min(len(one) for one in of_seeds),
-        "seeds": len(seeds),
+        "scans": most,
+        "seeds": len(of_seeds),
         "dice_mean": float(np.mean(dice)),
         "dice_sd": float(np.std(dice, ddof=1)) if len(dice) > 1 else math.nan,
         "dice_of_seeds": " ".join(f"{value:.3f}" for value in dice),
