@@ -54,12 +54,15 @@ def test_claims_are_checked_against_the_rows_that_are_there() -> None:
             "method": ["fixed threshold", "dRAM raw", "dRAM complete", "supervised U-Net"],
             "dice_mean": [0.50, 0.62, 0.66, 0.72],
             "dice_sd": [math.nan, 0.08, 0.02, 0.01],
+            "scans": 50,
         }
     )
     claims = checked_claims(table)
     assert claims[0].startswith("dRAM from scores alone reaches a Dice of 0.660")
     assert [text.split(":")[0] for text in claims[1:]] == ["holds", "holds", "does not hold", "holds"]
     assert checked_claims(table.query("row == 'raw'")) == []
+    table.loc[3, "scans"] = 20
+    assert not any("bound" in text for text in checked_claims(table))
 
 
 def test_a_bad_slice_is_explained_by_its_counts() -> None:

@@ -105,6 +105,8 @@ def checked_claims(table: pd.DataFrame) -> list[str]:
     found: dict[str, dict[str, Any]] = {str(line["row"]): dict(line) for line in table.to_dict("records")}
     if SHOWN not in found:
         return []
+    same = found[SHOWN]["scans"]  # rows that have not judged all slices yet cannot be compared
+    found = {row: line for row, line in found.items() if line["scans"] == same}
     ours, spread = float(found[SHOWN]["dice_mean"]), float(found[SHOWN]["dice_sd"])
     lines = [f"dRAM from scores alone reaches a Dice of {ours:.3f}, {spread:.3f} standard deviation over seeds."]
     if "supervised" in found:
