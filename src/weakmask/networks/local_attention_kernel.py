@@ -8,7 +8,9 @@ are taken to the base 2, several times faster than to the base e on processors.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from weakmask.networks.neighbour_grid import NeighbourGrid
+from weakmask.networks.one_thread import one_thread
 
 # Voxels at a time: on a processor the run's weights stay in its caches, a graphics card has enough to do.
 _RUN_ON_CPU = 2**16
@@ -66,9 +69,10 @@ class _Runs:
     """The runs of a sample, and memory for two numbers per voxel and neighbour of one run."""
 
     def __init__(self, grid: NeighbourGrid, like: Tensor) -> None:
-        self.runs = list(grid.runs(_RUN_ON_CPU if like.device.type == "cpu" else _RUN_ELSEWHERE))
+        self.grid = grid
+        self.bounds = list(grid.runs(_RUN_ON_CPU if like.device.type == "cpu" else _RUN_ELSEWHERE))
         self.neighbours = len(grid.distances)
-        self.memory = like.new_empty(2, self.neighbours * max(stop - start for start, stop in self.runs))
+        self.memory = like.new_empty(2, self.neighbours * max(stop - start for start, stop in self.bounds))
 
     def scratch(self, voxels: int) -> tuple[Tensor, Tensor]:
         """Two tensors (neighbour, run), never cleared."""
@@ -77,33 +81,72 @@ class _Runs:
         return one, other
 
 
+def _average(runs: _Runs, affinity: Affinity, given: Sequence[Tensor], averages: Tensor, log_sums: Tensor) -> None:
+    """Fill the averages (channel, voxel) and the binary logarithms of the sums of affinities (voxel) of a sample."""
+    grid = runs.grid
+    q, k, v = given
+    for start, stop in runs.bounds:
+        weights, products = runs.scratch(stop - start)
+        query = q[:, start:stop] * (affinity.scale * _LOG2_E)
+        affinity.logits(grid, query, grid.slab(k, start, stop), start, weights)
+        largest = weights.amax(0)
+        total = weights.sub_(largest).exp2_().sum(0)
+        torch.add(largest, total.log2(), out=log_sums[start:stop])
+        windows = grid.windows(grid.slab(v, start, stop))
+        for channel, average in enumerate(averages[:, start:stop]):
+            for part, weight, window in zip(grid.split(products), grid.split(weights), windows, strict=True):
+                torch.mul(weight, window[channel], out=part)
+            torch.sum(products, 0, out=average).div_(total)
+
+
+def _differentiate(
+    runs: _Runs, affinity: Affinity, given: Sequence[Tensor], log_sums: Tensor, gradients: Sequence[Tensor]
+) -> None:
+    """Add to a sample's gradients by queries, keys and values, the last two `reach` longer at both ends.
+
+    `given` are queries, keys, values, averages and the gradient by the averages. The gradient by the queries still
+    lacks the factor scale * log2(e).
+    """
+    grid = runs.grid
+    q, k, v, averages, slope_of_averages = given
+    by_q, by_k, by_v = gradients
+    for start, stop in runs.bounds:
+        weights, slopes = runs.scratch(stop - start)
+        query = q[:, start:stop] * (affinity.scale * _LOG2_E)
+        key = grid.slab(k, start, stop)
+        affinity.logits(grid, query, key, start, weights)
+        rectified = (weights > 0) if affinity.rectify else None
+        weights.sub_(log_sums[start:stop]).exp2_()
+        # d logit_j = weight_j (v_j - average) . d average; to the base 2, as the logits are
+        slope = slope_of_averages[:, start:stop]
+        slope_2 = slope * math.log(2)
+        _products(grid, slope_2, grid.slab(v, start, stop), slopes)
+        slopes.sub_((slope_2 * averages[:, start:stop]).sum(0)).mul_(weights)
+        if rectified is not None:
+            slopes.mul_(rectified)
+        for distance, neighbour_slope, neighbour_weight in zip(grid.distances, slopes, weights, strict=True):
+            in_slab = slice(grid.reach + distance, grid.reach + distance + stop - start)
+            in_grid = slice(in_slab.start + start, in_slab.stop + start)
+            by_q[:, start:stop].addcmul_(key[:, in_slab], neighbour_slope)
+            by_k[:, in_grid].addcmul_(query, neighbour_slope)
+            by_v[:, in_grid].addcmul_(slope, neighbour_weight)
+
+
 class LocalAttentionFunction(torch.autograd.Function):
     """sum_j a_ij v_j / sum_j a_ij over the neighbours j of i; tensors are (batch, channel, *space)."""
 
     @staticmethod
     def forward(ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, affinity: Affinity) -> Tensor:
         """Average the values; see `local_attention`."""
-        q, k, v = _flat(queries, keys, values)
-        grid = NeighbourGrid.of(queries.shape[2:])
-        averages = v.new_empty(values.shape)
-        flat_averages, log_sums = averages.flatten(2), q.new_empty(len(q), q.shape[2])
-        runs = _Runs(grid, q)
-        for sample in range(len(q)):
-            for start, stop in runs.runs:
-                weights, products = runs.scratch(stop - start)
-                query = q[sample, :, start:stop] * (affinity.scale * _LOG2_E)
-                affinity.logits(grid, query, grid.slab(k[sample], start, stop), start, weights)
-                largest = weights.amax(0)
-                total = weights.sub_(largest).exp2_().sum(0)
-                torch.add(largest, total.log2(), out=log_sums[sample, start:stop])
-                windows = grid.windows(grid.slab(v[sample], start, stop))
-                for channel, average in enumerate(flat_averages[sample, :, start:stop]):
-                    for part, weight, window in zip(grid.split(products), grid.split(weights), windows, strict=True):
-                        torch.mul(weight, window[channel], out=part)
-                    torch.sum(products, 0, out=average).div_(total)
+        with one_thread(queries.device):
+            q, k, v = _flat(queries, keys, values)
+            averages, log_sums = torch.empty_like(v), torch.empty_like(q[:, 0])
+            runs = _Runs(NeighbourGrid.of(queries.shape[2:]), q)
+            for sample in range(len(q)):
+                _average(runs, affinity, (q[sample], k[sample], v[sample]), averages[sample], log_sums[sample])
         ctx.save_for_backward(queries, keys, values, averages, log_sums)
         ctx.affinity = affinity
-        return averages.to(values.dtype)
+        return averages.unflatten(2, values.shape[2:]).to(values.dtype)
 
     @staticmethod
     @once_differentiable
@@ -111,44 +154,26 @@ class LocalAttentionFunction(torch.autograd.Function):
         ctx: Any, *grad_outputs: Tensor
     ) -> tuple[Tensor | None, ...]:
         """Gradients by queries, keys and values."""
-        queries, keys, values, averages, log_sums = ctx.saved_tensors
+        *inputs, averages, log_sums = ctx.saved_tensors
         affinity: Affinity = ctx.affinity
-        q, k, v, o, slope_o = _flat(queries, keys, values, averages, *grad_outputs)
-        grid = NeighbourGrid.of(queries.shape[2:])
-        runs = _Runs(grid, q)
-        dq = torch.zeros_like(q)
-        # what falls beyond the ends of a grid is zero, but needs a place
-        dk, dv = (t.new_zeros(*t.shape[:2], t.shape[2] + 2 * grid.reach) for t in (k, v))
-        for sample in range(len(q)):
-            for start, stop in runs.runs:
-                weights, slopes = runs.scratch(stop - start)
-                query = q[sample, :, start:stop] * (affinity.scale * _LOG2_E)
-                key = grid.slab(k[sample], start, stop)
-                affinity.logits(grid, query, key, start, weights)
-                rectified = (weights > 0) if affinity.rectify else None
-                weights.sub_(log_sums[sample, start:stop]).exp2_()
-                slope = slope_o[sample, :, start:stop]
-                # d logit_s = weight_s (v_s - o) . d o, to the base 2 as the logits are
-                slope_2 = slope * math.log(2)
-                _products(grid, slope_2, grid.slab(v[sample], start, stop), slopes)
-                slopes.sub_((slope_2 * o[sample, :, start:stop]).sum(0)).mul_(weights)
-                if rectified is not None:
-                    slopes.mul_(rectified)
-                for s, distance in enumerate(grid.distances):
-                    here, there = grid.reach + distance, start + grid.reach + distance
-                    run = stop - start
-                    dq[sample, :, start:stop].addcmul_(key[:, here : here + run], slopes[s])
-                    dk[sample, :, there : there + run].addcmul_(query, slopes[s])
-                    dv[sample, :, there : there + run].addcmul_(slope, weights[s])
-        dq.mul_(affinity.scale * _LOG2_E)
-        inner = slice(grid.reach, -grid.reach)
-        gradients = zip((queries, keys, values), (dq, dk[..., inner], dv[..., inner]), strict=True)
-        return *(gradient.unflatten(2, given.shape[2:]).to(given.dtype) for given, gradient in gradients), None
+        grid = NeighbourGrid.of(inputs[0].shape[2:])
+        with one_thread(averages.device):
+            given = _flat(*inputs, averages, *grad_outputs)
+            runs = _Runs(grid, given[0])
+            # what falls beyond the ends of a grid is zero, but needs a place
+            ends = (0, 2 * grid.reach, 2 * grid.reach)
+            gradients = [t.new_zeros(*t.shape[:2], t.shape[2] + more) for t, more in zip(given, ends, strict=False)]
+            for sample in range(len(averages)):
+                _differentiate(
+                    runs, affinity, [t[sample] for t in given], log_sums[sample], [t[sample] for t in gradients]
+                )
+            gradients[0].mul_(affinity.scale * _LOG2_E)
+        gradients[1:] = (gradient[..., grid.reach : -grid.reach] for gradient in gradients[1:])
+        shaped = (t.unflatten(2, given.shape[2:]).to(given.dtype) for t, given in zip(gradients, inputs, strict=True))
+        return *shaped, None
 
 
-def _flat(*tensors: Tensor) -> tuple[Float[Tensor, "batch channel voxel"], ...]:
+def _flat(*tensors: Tensor) -> list[Float[Tensor, "batch channel voxel"]]:
     """Flattened, contiguous and at least in single precision, all in one type."""
-    exact = torch.float32
-    for tensor in tensors:
-        exact = torch.promote_types(exact, tensor.dtype)
-    return tuple(tensor.flatten(2).to(exact).contiguous() for tensor in tensors)
+    exact = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)
+    return [tensor.flatten(2).to(exact).contiguous() for tensor in tensors]
