@@ -78,11 +78,11 @@ def cases_for(network: UNet, scan: np.ndarray) -> tuple[dict[str, Callable[[], n
     """The peers by name, and what runs against which."""
     tile = torch.rand(1, 1, TILE, TILE, TILE)
 
-    def by_network() -> np.ndarray:
+    def on_one_tile(whichever: torch.nn.Module) -> np.ndarray:
         with torch.inference_mode():
-            return torch.softmax(network(tile), dim=1)[0].numpy()
+            return torch.softmax(whichever(tile), dim=1)[0].numpy()
 
-    peers = {"MONAI, 132 -> 44": lambda: by_monai(network, scan), "the network": by_network}
+    peers = {"MONAI, 132 -> 44": partial(by_monai, network, scan), "the network": partial(on_one_tile, network)}
     first, second = peers
     cases = [
         Case(f"float32, {gb:g} GB", first, partial(class_probabilities, network, scan, Workspace(gb)))
@@ -90,8 +90,7 @@ def cases_for(network: UNet, scan: np.ndarray) -> tuple[dict[str, Callable[[], n
     ]
     rough = Workspace(MEMORY_GB[0], dtype=torch.bfloat16)
     cases.append(Case("bfloat16, 4 GB", first, partial(class_probabilities, network, scan, rough)))
-    lean = LeanUNet(network)
-    cases.append(Case(f"one tile of {TILE}", second, lambda: torch.softmax(lean(tile), dim=1)[0].numpy()))
+    cases.append(Case(f"one tile of {TILE}", second, partial(on_one_tile, LeanUNet(network))))
     return peers, cases
 
 
