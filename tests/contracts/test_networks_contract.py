@@ -22,6 +22,7 @@ class Case:
     output_shape: tuple[int, ...]
 
 
+DENSE = {"kernels": 4, "layers": (2, 2, 2), "dropout": 0.0}
 CASES = [
     Case("unet", {"dimensions": 2, "width": 4}, (2, 1, 24, 32), (2, 1, 24, 32)),
     Case("unet", {"dimensions": 3, "width": 2}, (2, 1, 16, 24, 16), (2, 1, 16, 24, 16)),
@@ -31,6 +32,9 @@ CASES = [
     Case("refined_unet", {"dimensions": 2, "width": 4, "residual": False}, (2, 1, 24, 30), (2, 2, 24, 30)),
     Case("refined_unet", {"dimensions": 3, "width": 2}, (2, 1, 16, 18, 16), (2, 2, 16, 18, 16)),
     Case("unet", {"dimensions": 3, "width": 2, "padding": "valid"}, (1, 1, 92, 100, 92), (1, 1, 4, 12, 4)),
+    Case("pdv_net", {**DENSE, "growth": (2, 2, 2)}, (2, 1, 16, 24, 18), (2, 6, 16, 24, 18)),
+    Case("dense_v_net", {**DENSE, "growth": (2, 2, 2), "prior": 3}, (2, 1, 16, 17, 24), (2, 6, 16, 17, 24)),
+    Case("v_net", {"width": 2, "dropout": 0.0}, (2, 1, 32, 20, 32), (2, 6, 32, 20, 32)),
     Case("encoder_classifier", {"dimensions": 2, "width": 4}, (2, 1, 24, 32), (2, 1)),
     Case("encoder_classifier", {"dimensions": 3, "width": 2, "in_channels": 2}, (2, 2, 17, 24, 20), (2, 1)),
     Case("encoder_classifier", {"dimensions": 3, "width": 2, "out_channels": 3}, (2, 1, 16, 24, 16), (2, 3)),

@@ -5,13 +5,19 @@ from collections.abc import Mapping
 from torch import nn
 
 from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.networks.dense_v_net import DenseVNet
+from weakmask.networks.pdv_net import PDVNet
 from weakmask.networks.refined_unet import RefinedUNet
 from weakmask.networks.unet import UNet
+from weakmask.networks.v_net import VNet
 
 NETWORKS: dict[str, type[nn.Module]] = {
+    "dense_v_net": DenseVNet,
     "encoder_classifier": EncoderClassifier,
+    "pdv_net": PDVNet,
     "refined_unet": RefinedUNet,
     "unet": UNet,
+    "v_net": VNet,
 }
 
 

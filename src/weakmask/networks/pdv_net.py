@@ -1,0 +1,87 @@
+"""PDV-Net: a dense V-Net whose output comes in stages, each refining the one before.
+
+Imran, Hatamizadeh, Ananth, Ding, Tajbakhsh, Terzopoulos 2019, "Fast and automatic segmentation of pulmonary lobes from
+chest CT using a progressive dense V-network", arXiv 1902.06362, section 2.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from weakmask.networks.blocks import Convolution3d
+from weakmask.networks.dense_blocks import DenseBlock, HalvingStem, convolution, grown_to, padded
+from weakmask.networks.unet import crop_far_end
+
+SCALES = 3  # a half, a quarter and an eighth of the image's size
+
+
+class PDVNet(nn.Module):
+    """Returns logits of the image's size; sides are filled up with zeros to multiples of 8 inside.
+
+    Three dense blocks work at a half, a quarter and an eighth of the size, a compression (3x3x3, stride 2, half the
+    channels) before each but the first, a skip convolution behind each. The first output is made of the coarsest
+    skip; each finer one adds to the output before it what its own skip and those below it say. Each is supervised.
+
+    The paper prints growth 4, 6, 8; public code has 4, 8, 16. It says neither how wide the skips are (here those of
+    dense V-Net: 12, 24, 24) nor how an output enters the next; here it is added, and read beside the features.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        out_channels: int = 6,
+        kernels: int = 24,
+        growth: Sequence[int] = (4, 6, 8),
+        layers: Sequence[int] = (5, 10, 10),
+        dropout: float = 0.2,
+    ) -> None:
+        """Build the network from torch's global random state.
+
+        Args:
+            in_channels: Channels of the image.
+            out_channels: Classes, background among them.
+            kernels: Of the first convolution; the skips have half as many, as many and as many.
+            growth: Three numbers: channels that a layer of each block adds.
+            layers: Three numbers: of each block.
+            dropout: Chance that a layer's channel is silent in training (the paper names no rate).
+        """
+        super().__init__()
+        self.stem = HalvingStem(in_channels, kernels)
+        widths = (max(kernels // 2, 1), kernels, kernels)
+        blocks, skips, compressions, heads = [], [], [], []
+        channels = self.stem.out_channels
+        for level in range(SCALES):
+            if level:
+                compressions.append(convolution(channels, channels // 2, stride=2))
+                channels //= 2
+            blocks.append(DenseBlock(channels, layers[level], growth[level], dropout))
+            channels = blocks[-1].out_channels
+            skips.append(convolution(channels, widths[level]))
+            coarser = out_channels if level + 1 < SCALES else 0  # the output that this level refines
+            heads.append(Convolution3d(sum(widths[level:]) + coarser, out_channels, 3, padding=1))
+        self.blocks, self.skips = nn.ModuleList(blocks), nn.ModuleList(skips)
+        self.compressions, self.heads = nn.ModuleList(compressions), nn.ModuleList(heads)
+
+    def forward(
+        self, image: Float[Tensor, "batch channel *space"], *, stages: bool = False
+    ) -> Float[Tensor, "batch class *space"] | Float[Tensor, "stage batch class *space"]:
+        """Logits of an image; with `stages` those of all three outputs, coarse to fine, the last being the answer."""
+        whole = padded(image)
+        maps, features = [], self.stem(whole)
+        for level, (block, skip) in enumerate(zip(self.blocks, self.skips, strict=True)):
+            features = block(self.compressions[level - 1](features) if level else features)
+            maps.append(skip(features))
+        outputs: list[Tensor] = []
+        for level in reversed(range(SCALES)):
+            here = maps[level].shape[2:]
+            seen = [grown_to(each, here) if coarser else each for coarser, each in enumerate(maps[level:])]
+            if outputs:
+                before = grown_to(outputs[-1], here)
+                outputs.append(before + self.heads[level](torch.cat([*seen, torch.softmax(before, dim=1)], dim=1)))
+            else:
+                outputs.append(self.heads[level](torch.cat(seen, dim=1)))
+        wanted = outputs if stages else outputs[-1:]
+        found = [crop_far_end(grown_to(each, whole.shape[2:]), tuple(image.shape[2:])) for each in wanted]
+        return torch.stack(found) if stages else found[0]
