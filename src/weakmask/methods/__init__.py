@@ -51,6 +51,13 @@ METHODS = {
         module="weakmask.methods.supervised",
         settings="SupervisedSettings",
     ),
+    "lobes": MethodCard(
+        title="the five lobes of the lungs, for methods that learn from scores per lobe",
+        paper="Imran et al. 2019, arXiv 1902.06362",
+        labels="lobe masks (regions/), or none: phantoms",
+        module="weakmask.methods.lobes",
+        settings="LobeSettings",
+    ),
 }
 
 

@@ -62,7 +62,7 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
     found = [path for scan in scans for path in find_scans(scan)]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")
-    created = _open_output(out)
+    created = open_output(out)
     rows: list[dict[str, object]] = []
     views: list[tuple[int, Callable[[], ScanView]]] = []
     failures: list[str] = []
@@ -137,7 +137,7 @@ def _holds_dicom(folder: Path) -> bool:
     return False
 
 
-def _open_output(out: Path) -> bool:
+def open_output(out: Path) -> bool:
     """Find out before the work whether the folder can be written; returns whether it was made now."""
     created = not out.exists()
     try:

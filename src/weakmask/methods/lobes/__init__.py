@@ -1,0 +1,32 @@
+"""Pulmonary lobes from chest CT: PDV-Net, and beside it dense V-Net, V-Net and a 2-D U-Net.
+
+Imran et al. 2019 (arXiv 1902.06362). dRAM learns from scores per lobe; these networks find the lobes of scans that
+bring none. The files are the stages, in this order:
+
+prepare       scans with lobes, or phantoms -> the network's grid (`frame`)
+segmentation  grids -> network, by soft Dice on every output (`augmentation`)
+model         network -> model file; also loads the one that comes with the package
+judging       model and scans -> lobes on each scan's grid (`predict`, `assignment`), Dice per lobe
+telling       the run for a person -> report.html
+"""
+
+from weakmask.methods.lobes.config import LobeSettings
+from weakmask.methods.lobes.judging import STAGE as MASKS
+from weakmask.methods.lobes.judging import judge
+from weakmask.methods.lobes.model import STAGE as MODEL
+from weakmask.methods.lobes.model import write_model
+from weakmask.methods.lobes.prepare import STAGE as PREPARED
+from weakmask.methods.lobes.prepare import prepare
+from weakmask.methods.lobes.segmentation import STAGE as TRAINED
+from weakmask.methods.lobes.segmentation import segmentation
+from weakmask.methods.lobes.telling import conclude
+from weakmask.pipeline import Stage
+
+STAGES = (
+    Stage(PREPARED, prepare),
+    Stage(TRAINED, segmentation, goes_on=True),
+    Stage(MODEL, write_model),
+    Stage(MASKS, judge),
+)
+
+__all__ = ["STAGES", "LobeSettings", "conclude"]

@@ -1,0 +1,60 @@
+"""A scan -> its lobes on its own grid, and what looks wrong with them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from weakmask.methods.lobes.assignment import assign_freely, assign_lobes
+from weakmask.methods.lobes.frame import frame_scan, network_input
+from weakmask.methods.lobes.model import LobeModel
+from weakmask.methods.lobes.segmentation import lobe_logits
+from weakmask.volume.lobe_faults import lobe_faults
+from weakmask.volume.lung_field import lung_field
+from weakmask.volume.volume import Volume
+
+
+@dataclass(frozen=True)
+class FoundLobes:
+    """What a model says of one scan.
+
+    Attributes:
+        lobes: In the house's numbering, on the scan's grid.
+        faults: Why no radiologist would believe them; empty if they are plausible.
+    """
+
+    lobes: Volume
+    faults: tuple[str, ...]
+
+
+def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> FoundLobes:
+    """Segment the lobes of one scan.
+
+    Args:
+        model: A trained model.
+        image: The scan, of any direction and spacing.
+        field: Its lungs (left 1, right 2) on the same grid, where somebody else knows them; None: by threshold where
+            the model needs them.
+
+    Raises:
+        UserError: The scan shows no lungs.
+    """
+    confined = model.config.masks.confine == "lungs"
+    if field is None and (confined or model.config.prepare.needs_field):
+        field = lung_field(image)
+    framed = frame_scan(image, field, model.config.prepare)
+    values = network_input(framed.image.voxels, framed.field.voxels, model.config.prepare)
+    shares = _shares(model, values)
+    if confined and field is not None:
+        lobes = assign_lobes(shares, framed.image, field)
+    else:
+        lobes = assign_freely(shares, framed.image, image)
+    return FoundLobes(lobes, tuple(lobe_faults(lobes)))
+
+
+@torch.inference_mode()
+def _shares(model: LobeModel, values: np.ndarray) -> np.ndarray:
+    """Probability of each class on the network's grid, (class, z, y, x)."""
+    device = next(model.network.parameters()).device
+    image = torch.from_numpy(values)[None, None].to(device)
+    return torch.softmax(lobe_logits(model.network, image).float(), dim=1)[0].cpu().numpy()

@@ -1,0 +1,66 @@
+"""Stage 1: scans with lobes -> the network's grid, split into training and validation."""
+
+from typing import Any
+
+import pandas as pd
+import torch
+from joblib import Parallel, delayed
+
+from weakmask.datasets.splits import write_splits
+from weakmask.errors import UserError
+from weakmask.methods.lobes.config import LobeSettings, PrepareSettings
+from weakmask.methods.lobes.frame import Framed, frame_scan
+from weakmask.methods.lobes.scans import LobeScan, learning_scans, split_scans
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.volume.files import write_volume
+from weakmask.volume.lobe_faults import lobe_faults
+from weakmask.volume.lung_field import lung_field
+from weakmask.volume.resample import resample_onto
+from weakmask.volume.volume import Volume
+
+STAGE = "01-prepare"
+PARTS = ("images", "lobes", "fields")
+
+
+def prepare(work: Work) -> None:
+    """Write images/, lobes/ and fields/ on the network's grid and index.csv; a faulty scan is left out and noted.
+
+    Raises:
+        UserError: No scan can be used.
+    """
+    config: LobeSettings = work.config
+    scans = learning_scans(config)
+    for part in PARTS:
+        (work.out / part).mkdir()
+    rows: list[dict[str, str]] = []
+    split = split_scans(scans, config)
+    watched = set(split.validation)
+    workers = min(len(scans), torch.get_num_threads())
+    made: Any = Parallel(n_jobs=workers, return_as="generator")(delayed(framed)(scan, config.prepare) for scan in scans)
+    for scan, found in zip(scans, track(made, "scans", len(scans)), strict=True):
+        if isinstance(found, str):
+            work.note(f"left out {scan.name}: {found}")
+            continue
+        for file in scan.files:
+            work.hash_input(file)
+        image, lobes, faults = found
+        for fault in faults:
+            work.note(f"{scan.name}: its lobes look wrong: {fault}")
+        for part, volume in zip(PARTS, (image.image, lobes, image.field), strict=True):
+            write_volume(volume, work.out / part / f"{scan.name}.nii")
+        rows.append({"scan": scan.name, "split": "validation" if scan.name in watched else "training"})
+    if not any(row["split"] == "training" for row in rows):
+        raise UserError("no scan could be prepared; the notes above say why")
+    write_splits([split], work.out / "splits.csv")
+    pd.DataFrame(rows).to_csv(work.out / "index.csv", index=False)
+
+
+def framed(scan: LobeScan, settings: PrepareSettings) -> tuple[Framed, Volume, list[str]] | str:
+    """A scan and its lobes on the network's grid and what is wrong with the lobes; or why it cannot be used."""
+    try:
+        image, lobes = scan.load()
+        found = frame_scan(image, lung_field(image) if settings.needs_field else None, settings)
+    except UserError as error:
+        return str(error)
+    return found, resample_onto(lobes, found.image.geometry), lobe_faults(lobes)

@@ -1,0 +1,104 @@
+"""The scans that lobe networks learn from and are judged on: a folder's, or phantoms made on the way."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from weakmask.datasets.case import Case
+from weakmask.datasets.phantom_ct import make_phantom
+from weakmask.datasets.splits import Split, hold_out
+from weakmask.errors import UserError
+from weakmask.methods.lobes.config import DataSettings, LobeSettings
+from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name
+from weakmask.volume.geometry import Float3, Index3
+from weakmask.volume.regions import renumber
+from weakmask.volume.volume import Volume
+
+PHANTOM_MM = (300.0, 260.0, 300.0)  # holds both lungs
+
+
+@dataclass(frozen=True)
+class LobeScan:
+    """One scan with known lobes.
+
+    Attributes:
+        name: Of the scan.
+        files: What it is read from; none for a phantom.
+        load: Gives the image and its lobes in the house's numbering, on one grid.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    load: Callable[[], tuple[Volume, Volume]]
+
+
+def learning_scans(config: LobeSettings) -> list[LobeScan]:
+    """The scans to learn from.
+
+    Raises:
+        UserError: The folder holds none.
+    """
+    data = config.data
+    return phantoms(data, config.seed) if data.cohort is None else folder_scans(data.cohort, data.numbering)
+
+
+def phantoms(data: DataSettings, seed: int) -> list[LobeScan]:
+    """Phantoms, the first of them healthy; scan k of a seed is the same however many there are."""
+    edge = data.phantom_spacing_mm
+    spacing_mm: Float3 = (edge, edge, edge)
+    z, y, x = (round(mm / edge) for mm in PHANTOM_MM)
+    healthy = round(data.healthy * data.phantoms)
+    scans = []
+    for k in range(data.phantoms):
+        own_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
+        load = partial(phantom_scan, own_seed, (z, y, x), spacing_mm, ill=k >= healthy)
+        scans.append(LobeScan(f"phantom_{k:04d}", (), load))
+    return scans
+
+
+def phantom_scan(seed: int, shape: Index3, spacing_mm: Float3, *, ill: bool = True) -> tuple[Volume, Volume]:
+    """Image and lobes of a phantom."""
+    phantom = make_phantom(seed, shape, spacing_mm, None if ill else {})
+    return phantom.image, phantom.lobes
+
+
+def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
+    """The scans of images/ that have a mask in regions/; scores are not needed.
+
+    Raises:
+        UserError: No such folders, or no scan with a mask.
+    """
+    for part in ("images", "regions"):
+        if not (folder / part).is_dir():
+            raise UserError(f"{folder}: no folder {part}/ in it; lobe networks learn from images/ and regions/")
+    masks = {scan_name(path): path for path in _files(folder / "regions")}
+    pairs = [(path, masks[scan_name(path)]) for path in _files(folder / "images") if scan_name(path) in masks]
+    if not pairs:
+        raise UserError(
+            f"{folder}: no scan of images/ has a mask of its name in regions/; expected NAME.nii.gz in both"
+        )
+    return [LobeScan(scan_name(image), (image, mask), partial(_read, image, mask, numbering)) for image, mask in pairs]
+
+
+def split_scans(scans: Sequence[LobeScan], config: LobeSettings) -> Split:
+    """Training and validation."""
+    nothing = Path()
+    cases = [Case(scan.name, nothing, None, None, {}) for scan in scans]
+    return hold_out(cases, config.seed, validation=config.data.validation, test=0.0)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    return [path for path in found if path.is_dir() or path.name.lower().endswith(IMAGE_SUFFIXES)]
+
+
+def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Volume]:
+    image = read_volume(image_file)
+    refuse_nonfinite(image, image_file)
+    mask = renumber(read_volume(mask_file, "label"), numbering)
+    if not mask.geometry.same_grid(image.geometry):
+        raise UserError(f"{mask_file}: its grid is not the image's; resample the mask onto {image_file.name}")
+    return image, Volume(mask.voxels, image.geometry, "label")

@@ -1,0 +1,180 @@
+"""Stage 2: scans and lobes on the network's grid -> the network, by soft Dice on every output it has."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.errors import UserError
+from weakmask.losses import dice_by_class
+from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
+from weakmask.methods.lobes.config import LobeSettings, NetworkSettings
+from weakmask.methods.lobes.frame import BLANK, network_input
+from weakmask.methods.lobes.prepare import STAGE as PREPARED
+from weakmask.networks import build_network
+from weakmask.pipeline import Work
+from weakmask.training.fit import fit
+from weakmask.training.optimisers import build_optimiser
+from weakmask.training.plan import Plan
+from weakmask.training.sampling import uniform_batch
+from weakmask.training.seeding import generator_for, seed_all
+from weakmask.volume.files import read_volume
+from weakmask.volume.numberings import NUMBERINGS
+
+STAGE = "02-segmentation"
+CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
+
+
+def segmentation(work: Work) -> None:
+    """Train; leaves best.safetensors, last.safetensors and curves.csv."""
+    config: LobeSettings = work.config
+    training, validation = (Grids(work.run / PREPARED, split, config) for split in ("training", "validation"))
+    seed_all(config.seed)
+    network = lobe_network(config.network)
+    settings = config.segmentation
+    header = {"network": config.network.name, "arguments": config.network.arguments(CLASSES)}
+    plan = Plan(
+        steps=settings.steps,
+        validate_every=settings.validate_every,
+        checkpoint_every=settings.checkpoint_every,
+        seed=config.seed,
+        schedule=settings.schedule,
+        average_decay=settings.average_decay,
+        device=config.device,
+        precision=settings.precision,
+        header=header,
+    )
+    optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate, settings.weight_decay)
+    validate = Validation(validation) if len(validation) else None
+    fit(network, optimiser, BatchMaker(training, config), Objective(config), validate, work.out, plan)
+
+
+def lobe_network(settings: NetworkSettings) -> nn.Module:
+    """The network of the settings, fresh.
+
+    Raises:
+        UserError: It is V-Net and MONAI is not installed.
+    """
+    try:
+        return build_network(settings.name, settings.arguments(CLASSES))
+    except ImportError as error:
+        raise UserError(str(error)) from error
+
+
+def lobe_logits(network: nn.Module, image: Float[Tensor, "batch 1 z y x"]) -> Float[Tensor, "batch class z y x"]:
+    """Logits of scans; a network of slices is given all slices as one batch."""
+    if getattr(network, "dimensions", 3) == 3:
+        return network(image)
+    scans, _, slices, rows, columns = image.shape
+    found = network(image.reshape(scans * slices, 1, rows, columns))
+    return found.reshape(scans, slices, -1, rows, columns).transpose(1, 2)
+
+
+class Grids:
+    """The scans of one split, in memory: int16 grey values, lobes and lungs."""
+
+    def __init__(self, folder: Path, split: str, config: LobeSettings) -> None:
+        """Read what `prepare` wrote."""
+        index = pd.read_csv(folder / "index.csv", dtype=str)
+        self.names: list[str] = index.loc[index["split"] == split, "scan"].tolist()
+        self.config = config
+        self._images = [read_volume(folder / "images" / f"{name}.nii").voxels for name in self.names]
+        self._lobes = [read_volume(folder / "lobes" / f"{name}.nii", "label").voxels for name in self.names]
+        self._fields = [read_volume(folder / "fields" / f"{name}.nii", "label").voxels for name in self.names]
+
+    def __len__(self) -> int:
+        """How many scans."""
+        return len(self.names)
+
+    def plain(self, row: int) -> tuple[Float[Tensor, "1 1 z y x"], Float[Tensor, "1 1 z y x"]]:
+        """What the network sees of a scan, and its lobes."""
+        values = network_input(self._images[row], self._fields[row], self.config.prepare)
+        return _batch_of(values), _batch_of(self._lobes[row])
+
+    def changed(
+        self, row: int, generator: torch.Generator
+    ) -> tuple[Float[Tensor, "1 1 z y x"], Float[Tensor, "1 1 z y x"]]:
+        """The same of a scan that was turned, bent and recoloured."""
+        settings = self.config.augmentation
+        kept = self.config.prepare.model_copy(update={"outside": "keep"})
+        image = _batch_of(network_input(self._images[row], self._fields[row], kept))
+        labels = torch.cat([_batch_of(self._lobes[row]), _batch_of(self._fields[row])], dim=1)
+        grid = draw_grid(generator, tuple(image.shape[2:]), settings)
+        labels = moved(labels, grid, labels=True)
+        image = recoloured(moved(image, grid), generator, settings)
+        if self.config.prepare.outside == "blank":
+            image[labels[:, 1:] == 0] = BLANK
+        return image, labels[:, :1]
+
+
+class BatchMaker:
+    """step -> batch, a pure function of the step, so that a resumed training sees the same batches."""
+
+    def __init__(self, grids: Grids, config: LobeSettings) -> None:
+        """Hold the scans."""
+        self.grids, self.config = grids, config
+
+    def __call__(self, step: int) -> dict[str, Tensor]:
+        """The scans of one step."""
+        seed, settings = self.config.seed, self.config.segmentation
+        generator = generator_for(seed, step, "augment")
+        rows = uniform_batch(len(self.grids), settings.batch, seed, step)
+        if settings.augment:
+            pairs = [self.grids.changed(row, generator) for row in rows]
+        else:
+            pairs = [self.grids.plain(row) for row in rows]
+        images, lobes = zip(*pairs, strict=True)
+        return {"image": torch.cat(images), "lobes": torch.cat(lobes).to(torch.uint8)}
+
+
+class Objective:
+    """network, batch, step -> soft Dice over all classes and outputs, and where asked for a cross-entropy."""
+
+    def __init__(self, config: LobeSettings) -> None:
+        """Hold the weights; a progressive network is supervised at each of its outputs."""
+        self.cross_entropy = config.segmentation.cross_entropy
+        self.progressive = config.network.name == "pdv_net"
+
+    def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG002 (the loop gives it)
+        """Means over outputs, scans and the six classes."""
+        image, lobes = batch["image"], batch["lobes"].long()
+        outputs = network(image, stages=True) if self.progressive else lobe_logits(network, image)[None]
+        everywhere = torch.ones_like(image)
+        overlap = torch.stack([dice_by_class(logits, lobes, everywhere).mean() for logits in outputs]).mean()
+        total, found = overlap, {"dice": overlap}
+        if self.cross_entropy:
+            found["cross_entropy"] = torch.stack(
+                [F.cross_entropy(logits.float(), lobes[:, 0]) for logits in outputs]
+            ).mean()
+            total = total + self.cross_entropy * found["cross_entropy"]
+        return {**found, "total": total}
+
+
+class Validation:
+    """network, step -> Dice of the five lobes on the network's grid, pooled over the held-out scans."""
+
+    def __init__(self, grids: Grids) -> None:
+        """Hold the scans."""
+        self.grids = grids
+
+    def __call__(self, network: nn.Module, step: int) -> dict[str, float]:  # noqa: ARG002 (the loop gives it)
+        """The score is the mean over the lobes; before any cleaning."""
+        device = next(network.parameters()).device
+        both, either = np.zeros(CLASSES), np.zeros(CLASSES)
+        for row in range(len(self.grids)):
+            image, lobes = self.grids.plain(row)
+            found = lobe_logits(network, image.to(device)).argmax(dim=1).cpu().flatten()
+            truth = lobes.long().flatten()
+            both += np.bincount(truth[found == truth].numpy(), minlength=CLASSES)
+            either += np.bincount(found.numpy(), minlength=CLASSES) + np.bincount(truth.numpy(), minlength=CLASSES)
+        score = float((2 * both[1:] / np.maximum(either[1:], 1)).mean())
+        return {"score": score, "lobe_dice": score}
+
+
+def _batch_of(voxels: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(voxels)).float()[None, None]

@@ -1,0 +1,173 @@
+"""The lobe networks side by side on phantoms they have not seen; after any stop the same command goes on.
+
+OUT/
+  test-PRESET/           the test scans with their lobes and lungs, the same for all rows and seeds
+  seed-S/scans/          the scans that all rows of a seed learn from, on their grid
+  rows/ROW/seed-S/       a run folder each; results.csv when the row is judged
+  lobes.csv  report.html
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from weakmask.atomic_write import atomic_file, atomic_folder
+from weakmask.datasets.phantom_scores import draw_scores
+from weakmask.errors import UserError
+from weakmask.methods.lobes import STAGES, LobeSettings
+from weakmask.methods.lobes.judging import LOBES, lobe_dice
+from weakmask.methods.lobes.model import LobeModel, load_lobe_model
+from weakmask.methods.lobes.predict import find_lobes
+from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
+from weakmask.methods.reproduce.lobe_rows import SUBSETS, TEST_SEED, TITLES, Preset, preset_of
+from weakmask.pipeline import run_stages
+from weakmask.progress import console, track
+from weakmask.report.page import Page, write_report
+from weakmask.training.devices import device_of
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.lung_field import lung_field
+from weakmask.volume.volume import Volume
+
+LEAST_SCORE = 5  # in all, of a test scan with lesions
+TIMED = 3  # scans that the seconds are the median of
+PARTS = ("image", "lobes", "field")
+
+
+def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) -> pd.DataFrame:
+    """Train and judge what is not there yet, then write the table and the report of all that is.
+
+    Args:
+        out: Where everything goes.
+        preset: quick or paper.
+        rows: Names in `lobe_rows.TITLES`; None: all.
+        seeds: How many seeds, from 0.
+
+    Returns:
+        The table: a line per row, seed and subset of the test scans.
+
+    Raises:
+        UserError: An unknown preset or row, or a folder that cannot be written.
+    """
+    chosen = preset_of(preset)
+    rows = list(TITLES) if rows is None else rows
+    unknown = [row for row in rows if row not in TITLES]
+    if unknown:
+        raise UserError(f"unknown row {unknown[0]!r}; expected one of {', '.join(TITLES)}")
+    test = out / f"test-{preset}"
+    if not test.exists():
+        _write_test_scans(test, chosen)
+    for seed in range(seeds):
+        for row in rows:
+            run = out / "rows" / row / f"seed-{seed}"
+            if (run / "results.csv").exists():
+                continue
+            console.print(f"[bold]{TITLES[row]}[/], seed {seed}", highlight=False)
+            _train(chosen.settings(row, seed), out / f"seed-{seed}" / "scans", run)
+            _judge(run, test)
+    return _write_table(out, preset)
+
+
+def _write_test_scans(folder: Path, preset: Preset) -> None:
+    """NAME_image, NAME_lobes and NAME_field of every test scan, NAME beginning with its subset."""
+    edge = preset.data.phantom_spacing_mm
+    z, y, x = (round(mm / edge) for mm in PHANTOM_MM)
+    candidates = range(TEST_SEED, TEST_SEED + 100 * preset.test_scans)
+    ill = [seed for seed in candidates if sum(draw_scores(seed).values()) >= LEAST_SCORE]
+    jobs = [
+        (subset, number, seed)
+        for subset, (lesions, _) in SUBSETS.items()
+        for number, seed in enumerate((ill if lesions else list(candidates))[: preset.test_scans])
+    ]
+    with atomic_folder(folder) as temporary:
+        for subset, number, seed in track(jobs, "test scans", len(jobs)):
+            lesions, harden = SUBSETS[subset]
+            image, lobes = harden(*phantom_scan(seed, (z, y, x), (edge, edge, edge), ill=lesions), seed)
+            for part, volume in zip(PARTS, (image, lobes, lung_field(image)), strict=True):
+                write_volume(volume, temporary / f"{subset.replace(' ', '-')}_{number:02d}_{part}.nii.gz")
+
+
+def _train(settings: LobeSettings, shared: Path, run: Path) -> None:
+    """One run up to its model; its scans are made once for all rows of a seed."""
+    first, *later = STAGES[:3]
+    if not (shared / first.name).exists():
+        run_stages([first], shared, settings)
+    run_stages([], run, settings)
+    if not (run / first.name).exists():
+        partial = run / f".{first.name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(shared / first.name, partial, copy_function=os.link)
+        partial.rename(run / first.name)
+    run_stages(later, run, settings)
+
+
+def _judge(run: Path, test: Path) -> None:
+    """Write the run's results.csv: a line per test scan."""
+    model = load_lobe_model(run, device_of("auto"))
+    names = sorted(path.name.removesuffix("_image.nii.gz") for path in test.glob("*_image.nii.gz"))
+    once = {
+        "seconds_per_scan": _seconds(model, test, names),
+        "parameters": sum(weight.numel() for weight in model.network.parameters()),
+    }
+    rows = []
+    for name in track(names, "judging", len(names)):
+        image, lobes, field = (_read(test, name, part) for part in PARTS)
+        found = find_lobes(model, image, field)
+        subset = name.rsplit("_", 1)[0].replace("-", " ")
+        dice, implausible = lobe_dice(found.lobes, lobes), int(bool(found.faults))
+        rows.append({"subset": subset, "scan": name, **dice, "implausible": implausible, **once})
+    with atomic_file(run / "results.csv") as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+
+
+def _seconds(model: LobeModel, test: Path, names: Sequence[str]) -> float:
+    """Median wall time of one whole prediction, lungs by threshold included."""
+    taken = []
+    for name in names[:TIMED]:
+        image = _read(test, name, "image")
+        start = perf_counter()
+        find_lobes(model, image)
+        taken.append(perf_counter() - start)
+    return float(np.median(taken))
+
+
+def _read(test: Path, name: str, part: str) -> Volume:
+    return read_volume(test / f"{name}_{part}.nii.gz", "image" if part == "image" else "label")
+
+
+def _write_table(out: Path, preset: str) -> pd.DataFrame:
+    """lobes.csv and the report, of all rows that are judged."""
+    numbers = [*LOBES, "mean", "implausible", "seconds_per_scan", "parameters"]
+    lines: list[pd.DataFrame] = []
+    for row, title in TITLES.items():
+        for file in sorted((out / "rows" / row).glob("seed-*/results.csv")):
+            results = pd.read_csv(file)
+            both: Any = pd.concat([results, results.assign(subset="all")])
+            means = both.groupby("subset", sort=False)[numbers].mean().reset_index()
+            means.insert(0, "seed", int(file.parent.name.removeprefix("seed-")))
+            means.insert(0, "row", title)
+            lines.append(means)
+    table = pd.concat(lines, ignore_index=True).astype({"parameters": int})
+    with atomic_file(out / "lobes.csv") as temporary:
+        table.to_csv(temporary, index=False, float_format="%.5g")
+    whole = [line for line in table.to_dict("records") if line["subset"] == "all"]
+    titles = list(dict.fromkeys(str(line["row"]) for line in whole))
+    overall = {t: float(np.mean([line["mean"] for line in whole if line["row"] == t])) for t in titles}
+    told = ", ".join(f"{title} {dice:.3f}" for title, dice in overall.items())
+    seeds = table["seed"].nunique()
+    write_report(
+        out / "report.html",
+        Page(
+            title=f"Lobe networks on phantoms ({preset})",
+            summary=f"Mean Dice of the five lobes over all test scans, {seeds} seeds: {told}.",
+            tiles=tuple((title, f"{dice:.3f}") for title, dice in overall.items()),
+            table=table.rename(columns={"row": "method"}),
+            table_caption="Dice per lobe on each scan's own grid, after cleaning; `implausible` is a share of scans.",
+        ),
+    )
+    return table

@@ -1,0 +1,50 @@
+"""Which command makes which table: what `weakmask reproduce` does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from weakmask.errors import UserError
+from weakmask.methods.reproduce import covid_semiseg, lobes
+
+TABLES = ("covid-semiseg", "lobes")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of a table.
+
+    Attributes:
+        data: The data set's folder, where the table has one.
+        rows: By name, with commas; "all".
+        seeds: How many, from 0.
+        preset: quick or paper, where the table has presets.
+        final: Train the model to use instead, where the table has one.
+        seed: Of that model.
+    """
+
+    data: Path | None
+    rows: str = "all"
+    seeds: int = 3
+    preset: str = "quick"
+    final: bool = False
+    seed: int = 0
+
+
+def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
+    """Make a table, or go on with it.
+
+    Raises:
+        UserError: An unknown table or row, or data that is not there.
+    """
+    names = None if request.rows == "all" else request.rows.split(",")
+    if table == "lobes":
+        return lobes.reproduce(out, request.preset, names, request.seeds)
+    if table != "covid-semiseg":
+        raise UserError(f"unknown table {table!r}; expected one of {', '.join(TABLES)}")
+    if request.data is None:
+        raise UserError("covid-semiseg needs its data set: give --data FOLDER")
+    if request.final:
+        return covid_semiseg.final_model(request.data, out, request.seed)
+    return covid_semiseg.reproduce(request.data, out, names, request.seeds)

@@ -1,0 +1,162 @@
+"""The method from scans to a model, and from the model to lobe maps, as small as it goes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from weakmask.cli import app
+from weakmask.errors import UserError
+from weakmask.methods import load_config
+from weakmask.methods.lobe_maps import write_lobe_maps
+from weakmask.methods.lobes import STAGES, LobeSettings, conclude
+from weakmask.methods.lobes.config import DataSettings, NetworkSettings, PrepareSettings, SegmentationSettings
+from weakmask.methods.lobes.judging import LOBES, lobe_dice
+from weakmask.methods.lobes.model import load_lobe_model
+from weakmask.methods.lobes.scans import folder_scans, phantom_scan, phantoms
+from weakmask.pipeline import run_stages
+from weakmask.training.devices import device_of
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.numberings import NUMBERINGS
+from weakmask.volume.volume import Volume
+
+PHANTOM = ((48, 44, 52), (6.0, 6.0, 6.0))
+
+
+def settings(cohort: Path | None = None, **parts: object) -> LobeSettings:
+    values = {
+        "device": "cpu",
+        "data": DataSettings(cohort=cohort, phantoms=3, phantom_spacing_mm=6.0, validation=0.34),
+        "prepare": PrepareSettings(shape=(16, 16, 24), frame="lungs", outside="blank"),
+        "network": NetworkSettings(kernels=4, growth=(2, 2, 2), layers=(1, 1, 1), width=2, dropout=0.0),
+        "segmentation": SegmentationSettings(steps=2, batch=2, validate_every=1, cross_entropy=0.5),
+    }
+    return LobeSettings.model_validate({**values, **parts})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three phantoms with lobes in another tool's numbering, and one scan that is none."""
+    cohort = tmp_path_factory.mktemp("cohort")
+    theirs = NUMBERINGS["rtsu"]
+    for seed in range(3):
+        image, lobes = phantom_scan(seed, *PHANTOM, ill=seed > 0)
+        numbered = np.zeros_like(lobes.voxels)
+        for name, label in LOBES.items():
+            numbered[lobes.voxels == label] = theirs[name]
+        write_volume(image, cohort / "images" / f"scan{seed}.nii.gz")
+        write_volume(lobes.with_voxels(numbered), cohort / "regions" / f"scan{seed}.nii.gz")
+    air = Volume(np.full((8, 8, 8), -1000, np.int16), Geometry((8, 8, 8), (6.0,) * 3))
+    write_volume(air, cohort / "images" / "air.nii.gz")
+    write_volume(air.with_voxels(np.ones((8, 8, 8), np.uint8), "label"), cohort / "regions" / "air.nii.gz")
+    return cohort
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run")
+    data = DataSettings(cohort=folder, numbering="rtsu", validation=0.25)
+    config = settings(data=data)
+    run_stages(STAGES, run, config)
+    conclude(run, config)
+    return run
+
+
+def test_a_run_leaves_a_model_masks_tables_and_a_report(run: Path) -> None:
+    results = pd.read_csv(run / "results.csv")
+    assert list(results.columns) == ["scan", *LOBES, "mean", "faults"]
+    assert results["mean"].between(0, 1).all()
+    assert (run / "report.html").read_text().count("PDV-Net") > 1
+    assert "left out air" in (run / "manifest.json").read_text()
+    for name in results["scan"]:
+        mask = read_volume(run / "04-masks" / "masks" / f"{name}.nii.gz", "label")
+        assert mask.geometry.shape == PHANTOM[0]
+        assert set(np.unique(mask.voxels)) <= {0, *LOBES.values()}
+
+
+def test_masks_of_another_tool_are_learnt_by_name(folder: Path) -> None:
+    (scan,) = (scan for scan in folder_scans(folder, "rtsu") if scan.name == "scan1")
+    _, truth = phantom_scan(1, *PHANTOM)
+    assert np.array_equal(scan.load()[1].voxels, truth.voxels)
+
+
+@pytest.mark.parametrize("network", ["dense_v_net", "v_net", "unet"])
+def test_the_other_networks_train_on_the_same_grids(network: str, run: Path, tmp_path: Path) -> None:
+    config = settings(network=NetworkSettings.model_validate({**settings().network.model_dump(), "name": network}))
+    run_stages([], tmp_path / "fresh", config)
+    shutil.copytree(run / "01-prepare", tmp_path / "fresh" / "01-prepare")
+    run_stages(STAGES[:3], tmp_path / "fresh", config)
+    model = load_lobe_model(tmp_path / "fresh", device_of("cpu"))
+    assert model.header["network"] == network
+    assert np.isfinite(pd.read_csv(tmp_path / "fresh" / "02-segmentation" / "curves.csv")["dice"]).all()
+
+
+def test_lobe_maps_lie_on_the_scans_own_grids_and_bad_scans_cost_nothing_else(
+    run: Path, folder: Path, tmp_path: Path
+) -> None:
+    table, failures = write_lobe_maps([folder / "images"], tmp_path / "regions", run, "cpu")
+    assert sorted(table["scan"]) == ["scan0", "scan1", "scan2"]
+    assert len(failures) == 1
+    assert "air.nii.gz" in failures[0]
+    for name in table["scan"]:
+        image = read_volume(folder / "images" / f"{name}.nii.gz")
+        lobes = read_volume(tmp_path / "regions" / f"{name}.nii.gz", "label")
+        assert lobes.geometry.same_grid(image.geometry)
+        assert lobes.voxels.dtype == np.uint8
+    shares = table[list(LOBES)].sum(axis=1)
+    assert ((shares == 0) | (shares - 1).abs().lt(1e-6)).all()
+
+
+def test_the_verb_warns_of_lobes_that_nobody_has(run: Path, folder: Path, tmp_path: Path) -> None:
+    words = ["lobes", str(folder / "images" / "scan0.nii.gz"), "-o", str(tmp_path / "regions"), "--model", str(run)]
+    result = CliRunner().invoke(app, [*words, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "regions" / "scan0.nii.gz").exists()
+    assert "no" in result.output  # two steps of training make no lobes
+
+
+def test_one_bad_scan_alone_is_an_error_and_leaves_nothing(run: Path, folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"air\.nii\.gz"):
+        write_lobe_maps([folder / "images" / "air.nii.gz"], tmp_path / "out", run, "cpu")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="expected a run whose training is complete"):
+        write_lobe_maps([folder / "images"], tmp_path / "out", folder, "cpu")
+
+
+def test_scans_that_cannot_be_learnt_from_are_told(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(UserError, match="no folder images/"):
+        folder_scans(tmp_path, "weakmask")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "regions").mkdir()
+    with pytest.raises(UserError, match="has a mask of its name"):
+        folder_scans(tmp_path, "weakmask")
+    with pytest.raises(UserError, match="unknown numbering"):
+        folder_scans(folder, "nobodys")[0].load()
+
+
+def test_phantoms_come_from_the_seed_and_the_first_are_healthy() -> None:
+    data = DataSettings(phantoms=4, healthy=0.5, phantom_spacing_mm=10.0)
+    first, more = phantoms(data, 3), phantoms(data.model_copy(update={"phantoms": 6}), 3)
+    assert np.array_equal(first[3].load()[0].voxels, more[3].load()[0].voxels)
+    assert not np.array_equal(first[2].load()[0].voxels, first[3].load()[0].voxels)
+
+
+def test_dice_per_lobe_is_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    geometry = Geometry((4, 5, 6))
+    found, truth = (Volume(rng.integers(0, 6, geometry.shape).astype(np.uint8), geometry, "label") for _ in range(2))
+    dice = lobe_dice(found, truth)
+    for name, label in LOBES.items():
+        a, b = found.voxels == label, truth.voxels == label
+        assert dice[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
+    assert dice["mean"] == pytest.approx(np.mean([dice[name] for name in LOBES]))
+
+
+def test_the_phantom_config_is_read(tmp_path: Path) -> None:
+    _, config = load_config(Path(__file__).parents[3] / "configs" / "lobes_phantom.yaml")
+    assert config.data.cohort is None
+    assert config.prepare.needs_field
