@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from weakmask.config import to_yaml
 from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.methods.dram.config import (
+    ContextSettings,
     DataSettings,
     DramSettings,
     MapSettings,
@@ -39,6 +40,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
             steps=60, batch=4, validate_every=10, checkpoint_every=1, average_decay=0.9, precision="32-true"
         ),
         maps=MapSettings(scales=(1.0,)),
+        context=ContextSettings(spacing_mm=None, window_voxels=4, width=2, steps=8, batch=1, from_regression=True),
     )
     path = folder / "config.yaml"
     path.write_text(to_yaml(settings))

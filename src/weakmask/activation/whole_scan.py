@@ -21,6 +21,7 @@ from weakmask.activation.tile_plan import plan_tiles
 from weakmask.networks.lean_unet import CHANNELS_LAST, LeanUNet
 from weakmask.networks.unet import UNet
 from weakmask.progress import track
+from weakmask.volume.geometry import Box, Index3
 from weakmask.volume.tiles import Border, Tile, cut, put_back
 
 SLAB_SHARE = 0.1  # of the memory for what is worked on, the rest for what must be kept
@@ -47,8 +48,9 @@ def class_probabilities(
     scan: Shaped[np.ndarray, "z y x"],
     workspace: Workspace = Workspace(),
     border: Border = "constant",
-    out: Float[np.ndarray, "class z y x"] | None = None,
-) -> Float[np.ndarray, "class z y x"]:
+    out: Float[np.ndarray, "class out_z out_y out_x"] | None = None,
+    part: Box | None = None,
+) -> Float[np.ndarray, "class out_z out_y out_x"]:
     """The network's probabilities for every voxel of a scan.
 
     Args:
@@ -59,15 +61,19 @@ def class_probabilities(
         border: Outside the scan a valid network sees 0, the window's lower end (air), or the scan mirrored. One with
             zero padding sees its zeros.
         out: Where to write, of any floating type: float16 or a memory-mapped file for large scans. Default: float32.
+        part: The voxels wanted, of a network with valid convolutions; what lies around them is read all the same. None:
+            the whole scan.
 
     Returns:
-        `out`: the softmax of the logits, or the sigmoid of a single channel.
+        `out`: the softmax of the logits, or the sigmoid of a single channel; of the size of the part.
 
     Raises:
         UserError: The memory does not hold the network's smallest tile.
+        ValueError: A part is wanted of a network with zero padding.
     """
-    whole = np.empty((network.head.out_channels, *scan.shape), dtype=np.float32) if out is None else out
-    for tile, logits in _answers(network, scan, workspace, border):
+    wanted = Box((0, 0, 0), _shape(scan)) if part is None else part
+    whole = np.empty((network.head.out_channels, *wanted.shape), dtype=np.float32) if out is None else out
+    for tile, logits in _answers(network, scan, workspace, border, wanted):
         found = torch.sigmoid(logits) if logits.shape[0] == 1 else torch.softmax(logits, dim=0)
         put_back(whole, tile, found.cpu().numpy())
     return whole
@@ -81,22 +87,37 @@ def class_labels(
     Takes one byte per voxel, whatever the number of classes. Arguments and errors as `class_probabilities`.
     """
     out = np.empty(scan.shape, dtype=np.uint8)
-    for tile, logits in _answers(network, scan, workspace, border):
+    for tile, logits in _answers(network, scan, workspace, border, Box((0, 0, 0), _shape(scan))):
         found = logits[0] > 0 if logits.shape[0] == 1 else logits.argmax(dim=0)
         put_back(out, tile, found.to(torch.uint8).cpu().numpy())
     return out
 
 
-def _answers(network: UNet, scan: np.ndarray, workspace: Workspace, border: Border) -> Iterator[tuple[Tile, Tensor]]:
-    """Each tile with its logits (class, z, y, x), float32."""
+def _answers(
+    network: UNet, scan: np.ndarray, workspace: Workspace, border: Border, wanted: Box
+) -> Iterator[tuple[Tile, Tensor]]:
+    """Each tile, in voxels of what is wanted, with its logits (class, z, y, x), float32."""
+    if network.padding == "same" and wanted.shape != scan.shape:
+        raise ValueError("a network with zero padding answers for the whole scan: its zeros belong at the scan's faces")
     runner, precision = _inference_form(network, workspace)
-    tiles = plan_tiles(runner, network.padding, scan.shape, workspace.memory_gb)
+    tiles = plan_tiles(runner, network.padding, wanted.shape, workspace.memory_gb)
     for tile in track(tiles, "segment", len(tiles)):
-        part = torch.from_numpy(cut(scan, tile.read, border)).to(workspace.device, torch.float32)
-        batch = part[:, None] if network.dimensions == 2 else part[None, None]
+        read = Box(_sum(tile.read.start, wanted.start), _sum(tile.read.stop, wanted.start))
+        voxels = torch.from_numpy(cut(scan, read, border)).to(workspace.device, torch.float32)
+        batch = voxels[:, None] if network.dimensions == 2 else voxels[None, None]
         with torch.inference_mode(), precision:
             logits = runner(batch)
         yield tile, (logits.movedim(1, 0) if network.dimensions == 2 else logits[0]).float()
+
+
+def _shape(scan: np.ndarray) -> Index3:
+    z, y, x = scan.shape
+    return z, y, x
+
+
+def _sum(one: Index3, other: Index3) -> Index3:
+    z, y, x = (a + b for a, b in zip(one, other, strict=True))
+    return z, y, x
 
 
 def _inference_form(network: UNet, workspace: Workspace) -> tuple[nn.Module, AbstractContextManager[Any]]:

@@ -7,6 +7,7 @@ import pandas as pd
 from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.methods.dram import STAGES, DramSettings, conclude
 from weakmask.methods.dram.config import (
+    ContextSettings,
     DataSettings,
     LossSettings,
     MapSettings,
@@ -42,6 +43,7 @@ def demo_settings(phantoms: Path, seed: int) -> DramSettings:
             steps=900, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=100
         ),
         maps=MapSettings(scales=(1.5, 2.0)),
+        context=ContextSettings(train=False),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from weakmask.methods.dram.config import (
     AnchorSettings,
+    ContextSettings,
     CrfSettings,
     DataSettings,
     DramSettings,
@@ -138,5 +139,7 @@ def test_patients_are_drawn_alike_however_many_slices_they_have() -> None:
     ],
 )
 def test_a_row_is_named_after_what_is_switched_on(refinement: dict, vessels: bool, name: str) -> None:
-    config = settings(**refinement).model_copy(update={"vessels": VesselSettings(suppress=vessels)})
+    switched = {"vessels": VesselSettings(suppress=vessels), "context": ContextSettings(train=False)}
+    config = settings(**refinement).model_copy(update=switched)
     assert method_name(config) == name
+    assert method_name(config.model_copy(update={"context": ContextSettings()})) == "dRAM + context"

@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from weakmask.config import Settings
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
@@ -14,6 +14,14 @@ from weakmask.refinement.vessels import LUNG_VESSELS_MM
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=1)]
+
+
+def _window(voxels: int) -> int:
+    if voxels < 4 or (voxels - 4) % 8:
+        raise ValueError(
+            f"{voxels} voxels; expected 4, 12, 20, ..., 44, ...: what a network with valid convolutions has"
+        )
+    return voxels
 
 
 class DataSettings(Settings):
@@ -188,6 +196,33 @@ class MapSettings(Settings):
     )
 
 
+class ContextSettings(Settings):
+    """The context network: trained on whole scans with what the regression found in them, it answers on its own."""
+
+    train: bool = Field(default=True, description="the last stage (P); false: the regression's maps are the answer")
+    spacing_mm: Positive | None = Field(
+        default=1.5, description="isotropic spacing it works at (P); null: the scan's own grid"
+    )
+    window_voxels: Annotated[int, AfterValidator(_window)] = Field(
+        default=44, description="side of what it answers for in a step, 4 + 8k; it reads 88 more (P: 132 -> 44)"
+    )
+    width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (P)")
+    from_regression: bool = Field(
+        default=False, description="start from the regression's weights where the widths are equal (O), or afresh (P)"
+    )
+    crf: bool = Field(default=True, description="sharpen the maps on the scan by `refinement.crf` first (O)")
+    keep_to_scores: bool = Field(
+        default=True, description="cut a map where its region's fraction falls into the score's interval (O)"
+    )
+    beta: Fraction = Field(default=0.8, description="trust in the pseudo-labels, of the bootstrapping loss (4) (P)")
+    on_lesions: Fraction = Field(
+        default=0.5, description="part of the windows drawn around a lesion, the rest anywhere in the regions (O)"
+    )
+    steps: Annotated[int, Field(ge=1)] = Field(default=20_000, description="optimiser steps (O)")
+    batch: Annotated[int, Field(ge=1)] = Field(default=2, description="windows per step (P)")
+    learning_rate: Positive = Field(default=1e-4, description="adam (O)")
+
+
 class DramSettings(Settings):
     """Everything that changes a number in a dRAM run."""
 
@@ -202,3 +237,4 @@ class DramSettings(Settings):
     refinement: RefinementSettings = RefinementSettings()
     regression: RegressionSettings = RegressionSettings()
     maps: MapSettings = MapSettings()
+    context: ContextSettings = ContextSettings()

@@ -39,7 +39,7 @@ def judge(work: Work) -> None:
     scores: list[dict[str, object]] = []
     cohort, cases = judged_cases(work)
     for case in track(cases, "judging", len(cases)):
-        predicted = work.run / "05-maps" / "masks" / f"{case.name}.nii.gz"
+        predicted = work.run / "07-maps" / "masks" / f"{case.name}.nii.gz"
         if not predicted.exists():
             continue  # left out by the maps stage, which noted it
         image, regions = read_case(case, work)
@@ -70,6 +70,8 @@ def judge(work: Work) -> None:
 def method_name(config: DramSettings) -> str:
     """The row of the paper's ablation that the settings are, or what is ours."""
     refinement = config.refinement
+    if config.context.train:
+        return "dRAM + context"
     if refinement.weight and refinement.anchor.until:
         return "dRAM anchored"
     if refinement.weight and config.vessels.suppress:

@@ -1,6 +1,7 @@
-"""Stages 3 and 4: the model file with its threshold; maps, masks and scores of the scans that are judged."""
+"""Stages 4 and 7: the model file with its threshold; maps, masks and scores of the scans that are judged."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from weakmask.datasets.case import Case, Cohort
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.crops import OUTSIDE
-from weakmask.methods.dram.model import DramModel, load_model, save_model
+from weakmask.methods.dram.model import MODEL, DramModel, load_model, save_model
 from weakmask.methods.dram.predict import Prediction, crop_map, predict_scan
 from weakmask.methods.dram.prepare import SPACING_COLUMNS, checked, read_case, read_usable
 from weakmask.methods.thresholds import choose_fixed_threshold, value_histogram
@@ -21,34 +22,39 @@ from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
 
-MODEL = "model.safetensors"
-
 
 def model(work: Work) -> None:
-    """Stage 3: write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
+    """Stage 4: write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
     config: DramSettings = work.config
     state, header = load_weights(work.run / "03-regression" / f"{config.regression.keep}.safetensors")
     network = build_network(header["network"], header["arguments"])
     network.load_state_dict(state)
     index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
     cohort = read_usable(config.data.cohort, work)
-    spacing = [float(v) for v in index[list(SPACING_COLUMNS)].median()]
-    names = {str(k): v for k, v in index.groupby("region")["name"].first().items()}
-    trained_on = {"region_names": names, "crop_spacing_mm": spacing, "scans": len(set(index["scan"]))}
+    cohort_facts = trained_on(work)
     threshold = config.maps.threshold
     path = work.out / MODEL
     first = 0.5 if threshold == "scores" else threshold
-    save_model(path, network, config, threshold=first, score_map=cohort.score_map, trained_on=trained_on)
+    save_model(path, network, config, threshold=first, score_map=cohort.score_map, trained_on=cohort_facts)
     if threshold == "scores":
         chosen = _threshold_from_scores(work, load_model(path, device_of(config.device)), index, cohort.score_map)
         work.note(f"threshold of the map chosen on the training scores: {chosen:.3f}")
-        save_model(path, network, config, threshold=chosen, score_map=cohort.score_map, trained_on=trained_on)
+        save_model(path, network, config, threshold=chosen, score_map=cohort.score_map, trained_on=cohort_facts)
+
+
+def trained_on(work: Work) -> dict[str, Any]:
+    """What a model file says of the cohort: names of the regions, median voxel of the crops, number of scans."""
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
+    spacing = [float(v) for v in index[list(SPACING_COLUMNS)].median()]
+    names = {str(k): v for k, v in index.groupby("region")["name"].first().items()}
+    return {"region_names": names, "crop_spacing_mm": spacing, "scans": len(set(index["scan"]))}
 
 
 def maps(work: Work) -> None:
-    """Stage 4: activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
+    """Stage 7: activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
     config: DramSettings = work.config
-    trained = load_model(work.run / "04-model" / MODEL, device_of(config.device))
+    stage = "06-context-model" if config.context.train else "04-model"
+    trained = load_model(work.run / stage / MODEL, device_of(config.device))
     rows: list[dict[str, object]] = []
     cohort, cases = judged_cases(work)
     names = cohort.region_names

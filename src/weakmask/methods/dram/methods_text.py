@@ -87,6 +87,22 @@ def _inference(config: DramSettings) -> str:
     chosen = config.maps.threshold
     cut = "at the threshold that fits the training scores best" if chosen == "scores" else f"at {chosen:g}"
     return (
-        f"Activation maps were averaged over the scales {scales}, put back onto the scan's own grid and cut {cut}. The "
-        "share of marked voxels in a region gave its severity score."
+        f"Activation maps were averaged over the scales {scales}, put back onto the scan's own grid and cut {cut}. "
+        f"{_context(config)}The share of marked voxels in a region gave its severity score."
+    )
+
+
+def _context(config: DramSettings) -> str:
+    settings = config.context
+    if not settings.train:
+        return ""
+    grid = f"{settings.spacing_mm:g} mm" if settings.spacing_mm else "the scans' own grid"
+    made = ", sharpened by the dense CRF" if settings.crf else ""
+    made += " and kept to each region's score" if settings.keep_to_scores else ""
+    return (
+        f"The masks of the training scans{made} were the pseudo-labels (background, vessel, lesion) of a second U-Net "
+        f"with valid convolutions and {settings.width} channels at its first level, which saw whole scans at {grid} in "
+        f"windows of {settings.window_voxels + 88} voxels ({settings.window_voxels} answered for); {settings.steps} "
+        f"steps of {settings.batch}, bootstrapping cross-entropy (beta {settings.beta:g}). Its most probable class is "
+        "the answer. "
     )

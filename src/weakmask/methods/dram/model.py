@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from weakmask.errors import UserError
-from weakmask.methods.dram.config import DramSettings, PrepareSettings
+from weakmask.methods.dram.config import ContextSettings, DramSettings, PrepareSettings
 from weakmask.networks import build_network
 from weakmask.pipeline import provenance
 from weakmask.scoring.severity import ScoreMap
@@ -16,6 +16,7 @@ from weakmask.training.checkpoints import load_weights, save_weights
 from weakmask.volume.geometry import Float3
 
 METHOD = "dram"
+MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class DramModel:
         region_names: Names of the region labels it was trained on.
         crop_spacing_mm: Median voxel of the training crops; regions of another kind are cropped at this size.
         header: The whole JSON header, for the report.
+        context: The network is a context network: it has its own grid and segments whole scans.
+        memory_gb: What a context network's feature maps may take.
     """
 
     network: nn.Module
@@ -41,6 +44,8 @@ class DramModel:
     region_names: dict[int, str]
     crop_spacing_mm: Float3
     header: dict[str, Any]
+    context: ContextSettings | None = None
+    memory_gb: float = 4.0
 
 
 def network_arguments(config: DramSettings) -> dict[str, Any]:
@@ -73,6 +78,7 @@ def save_model(
     threshold: float,
     score_map: ScoreMap,
     trained_on: dict[str, Any],
+    described_as: tuple[str, dict[str, Any]] | None = None,
 ) -> None:
     """Write the weights with their header.
 
@@ -83,8 +89,9 @@ def save_model(
         threshold: Chosen or given threshold of the averaged map.
         score_map: The cohort's.
         trained_on: `region_names`, `crop_spacing_mm`, and what the reader should know of the cohort.
+        described_as: Name and arguments of a context network. None: the regression's.
     """
-    name, arguments = network_of(config)
+    name, arguments = described_as or network_of(config)
     header = {
         "method": METHOD,
         "network": name,
@@ -94,6 +101,7 @@ def save_model(
         "threshold": threshold,
         "score_map": {"name": score_map.name, "intervals": {str(k): list(v) for k, v in score_map.intervals.items()}},
         "trained_on": trained_on,
+        "context": None if described_as is None else config.context.model_dump(mode="json"),
         "config": config.model_dump(mode="json"),
         "provenance": provenance(),
     }
@@ -114,7 +122,7 @@ def load_model(path: Path, device: torch.device) -> DramModel:
         network.load_state_dict(state)
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error
-    score_map = header["score_map"]
+    score_map, context = header["score_map"], header.get("context")
     trained_on = header["trained_on"]
     return DramModel(
         network=network.eval().to(device),
@@ -125,4 +133,5 @@ def load_model(path: Path, device: torch.device) -> DramModel:
         region_names={int(k): v for k, v in trained_on["region_names"].items()},
         crop_spacing_mm=tuple(trained_on["crop_spacing_mm"]),
         header=header,
+        context=None if context is None else ContextSettings(**context),
     )

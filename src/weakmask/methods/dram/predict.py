@@ -7,6 +7,7 @@ import torch
 
 from weakmask.activation.dram import dense_regression_map
 from weakmask.activation.multi_scale import average_over_scales
+from weakmask.methods.dram.context import segment_in_context
 from weakmask.methods.dram.crops import as_batch, region_crops, windowed
 from weakmask.methods.dram.model import DramModel
 from weakmask.scoring.severity import region_fractions
@@ -48,6 +49,24 @@ def predict_scan(model: DramModel, image: Volume, regions: Volume, *, trained_re
         trained_regions: Whether the regions are of the kind the model was trained on. If not (lungs for a model of
             lobes), a crop takes as many voxels as keep their size in mm, so that lesions look as in training.
     """
+    if model.context is not None:
+        activation, mask = segment_in_context(model, image, regions)
+    else:
+        activation = map_of_scan(model, image, regions, trained_regions=trained_regions).voxels
+        mask = (activation >= model.threshold) & (regions.voxels > 0)
+    labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
+    fractions = region_fractions(mask, regions.voxels, labels)
+    return Prediction(
+        activation=image.with_voxels(activation, "image"),
+        mask=image.with_voxels(mask, "label"),
+        regions=regions,
+        fractions=fractions,
+        scores={label: model.score_map.score_of(fraction) for label, fraction in fractions.items()},
+    )
+
+
+def map_of_scan(model: DramModel, image: Volume, regions: Volume, *, trained_regions: bool = True) -> Volume:
+    """The regression's map on the scan's grid, zero outside the regions; arguments as `predict_scan`."""
     labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
     boxes = region_boxes(regions, model.prepare.margin_mm)
     shapes = None
@@ -60,15 +79,7 @@ def predict_scan(model: DramModel, image: Volume, regions: Volume, *, trained_re
         inside = regions.voxels[box.slices] == label
         found = _onto(crop_map(model, crop), crop, image.geometry.cropped(box))
         activation[box.slices][inside] = found[inside]
-    mask = (activation >= model.threshold) & (regions.voxels > 0)
-    fractions = region_fractions(mask, regions.voxels, labels)
-    return Prediction(
-        activation=image.with_voxels(activation, "image"),
-        mask=image.with_voxels(mask, "label"),
-        regions=regions,
-        fractions=fractions,
-        scores={label: model.score_map.score_of(fraction) for label, fraction in fractions.items()},
-    )
+    return image.with_voxels(activation, "image")
 
 
 @torch.inference_mode()

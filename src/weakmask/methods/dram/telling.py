@@ -28,7 +28,7 @@ NO_LESIONS = 2.0  # their place among the scans, behind every IoU
 
 def conclude(run: Path, config: DramSettings) -> pd.DataFrame:
     """Copy the tables to the run's root, write report.html and return the summary."""
-    judged = run / "06-judging"
+    judged = run / "08-judging"
     for table in ("results.csv", "summary.csv", "summary_detail.csv", "severity.csv"):
         with atomic_file(run / table) as temporary:
             shutil.copyfile(judged / table, temporary)
@@ -107,7 +107,7 @@ def _worst_first(run: Path, config: DramSettings) -> list[Callable[[], ScanView]
     work = Work(run, run, config)
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
     for case in judged_cases(work)[1]:
-        if not (run / "05-maps" / "masks" / f"{case.name}.nii.gz").exists():
+        if not (run / "07-maps" / "masks" / f"{case.name}.nii.gz").exists():
             continue
         row = ours.get(case.name)
         positive = row is not None and row["tp"] + row["fn"] > 0
@@ -119,7 +119,7 @@ def _worst_first(run: Path, config: DramSettings) -> list[Callable[[], ScanView]
 
 def _view(work: Work, case: Case, scores: Rows, iou: float) -> ScanView:
     image, regions = read_case(case, work)
-    folder = work.run / "05-maps"
+    folder = work.run / "07-maps"
     return ScanView(
         name=case.name,
         image=image,

@@ -15,6 +15,7 @@ from weakmask.methods.cam_baseline.config import MapSettings as CamMapSettings
 from weakmask.methods.cam_baseline.config import NetworkSettings as CamNetworkSettings
 from weakmask.methods.dram.config import (
     AnchorSettings,
+    ContextSettings,
     CrfSettings,
     DataSettings,
     DramSettings,
@@ -88,7 +89,7 @@ def dram(seed: int, data: DataSettings, parts: Mapping[str, Any]) -> DramSetting
         prepare=PREPARE,
         network=NetworkSettings(width=8),
         regression=RegressionSettings(**LOOP, **EVERY, sampling="patients"),
-        **{"maps": MapSettings(scales=(1.0,)), **parts},
+        **{"maps": MapSettings(scales=(1.0,)), "context": ContextSettings(train=False), **parts},
     )
 
 

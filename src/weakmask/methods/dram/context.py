@@ -1,0 +1,44 @@
+"""A scan -> lesions, by the context network: over the whole scan at once, with all that lies around a region."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from weakmask.activation.whole_scan import Workspace, class_probabilities
+from weakmask.methods.dram.context_grid import LESION, context_grid
+from weakmask.methods.dram.model import DramModel
+from weakmask.networks import UNet
+from weakmask.volume.intensity import window
+from weakmask.volume.resample import resample_onto
+from weakmask.volume.volume import Volume
+
+
+def segment_in_context(
+    model: DramModel, image: Volume, regions: Volume
+) -> tuple[Float[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
+    """Probability of lesion and the mask, both on the scan's grid and empty outside the regions.
+
+    Lesion is where its channel is the largest (section III-A-5): that is settled on the scan's own grid, for which the
+    lead of the lesion's channel over the others is interpolated, not the classes.
+
+    Args:
+        model: With a context network.
+        image: The scan in Hounsfield units.
+        regions: Region labels on the same grid.
+    """
+    if model.context is None or not isinstance(model.network, UNet):
+        raise ValueError("the model has no context network")
+    inside = regions.voxels > 0
+    if not inside.any():
+        return np.zeros(inside.shape, np.float32), inside
+    grid = context_grid(image, regions, model.context.spacing_mm)
+    low, high = model.prepare.window
+    grey = window(resample_onto(image, grid.whole, fill=low).voxels, low, high)
+    device = next(model.network.parameters()).device
+    workspace = Workspace(model.memory_gb, str(device), torch.bfloat16 if device.type == "cuda" else torch.float32)
+    found = class_probabilities(model.network, grey, workspace, part=grid.answered)
+    answered = grid.whole.cropped(grid.answered)
+    lead = found[LESION] - np.delete(found, LESION, axis=0).max(axis=0)
+    lesion = resample_onto(Volume(found[LESION], answered), image.geometry).voxels
+    ahead = resample_onto(Volume(lead, answered), image.geometry, fill=-1.0).voxels
+    return np.where(inside, lesion, 0).astype(np.float32), (ahead > 0) & inside

@@ -1,0 +1,54 @@
+"""How the context network sees a scan, its own spacing, the regions and what lies around them, and what it answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from weakmask.networks.unet import VALID_LOSS
+from weakmask.volume.geometry import Box, Geometry, Index3
+from weakmask.volume.regions import region_boxes
+from weakmask.volume.volume import Volume
+
+BACKGROUND, VESSEL, LESION = range(3)  # the classes of its answer, section III-A-5
+MARGIN = VALID_LOSS // 2  # voxels that a window reads beyond what it answers for
+
+
+@dataclass(frozen=True)
+class ContextGrid:
+    """Where a scan is seen, and where it is answered for.
+
+    Attributes:
+        whole: The regions and the margin around them, as far as the scan reaches.
+        answered: The regions' box, in voxels of `whole`.
+    """
+
+    whole: Geometry
+    answered: Box
+
+
+def context_grid(image: Volume, regions: Volume, spacing_mm: float | None) -> ContextGrid:
+    """The grid for one scan; a single slice keeps its thickness and has no margin along z.
+
+    Args:
+        image: The scan.
+        regions: On the same grid; at least one voxel is not 0.
+        spacing_mm: Isotropic; None: the scan's own.
+    """
+    geometry = image.geometry
+    flat = geometry.shape[0] == 1
+    if spacing_mm is not None:
+        z = geometry.spacing_mm[0] if flat else spacing_mm
+        geometry = geometry.with_spacing((z, spacing_mm, spacing_mm))
+    boxes = list(region_boxes(regions, 0.0).values())
+    ratio = np.array(image.geometry.spacing_mm) / geometry.spacing_mm
+    start = np.floor(np.min([box.start for box in boxes], axis=0) * ratio)
+    stop = np.ceil(np.max([box.stop for box in boxes], axis=0) * ratio)
+    box = Box(_index(start), _index(stop)).clipped(geometry.shape)
+    whole = box.grown((0 if flat else MARGIN, MARGIN, MARGIN)).clipped(geometry.shape)
+    inner = Box(_index(np.subtract(box.start, whole.start)), _index(np.subtract(box.stop, whole.start)))
+    return ContextGrid(geometry.cropped(whole), inner)
+
+
+def _index(values: np.ndarray) -> Index3:
+    z, y, x = (int(value) for value in values)
+    return z, y, x

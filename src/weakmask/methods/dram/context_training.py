@@ -1,0 +1,184 @@
+"""Stage 6: scans and their pseudo-labels -> the context network, which segments whole scans (section III-A-5)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from weakmask.datasets.augment import apply_intensity, draw_intensity
+from weakmask.losses import bootstrapping
+from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.context_grid import LESION, MARGIN
+from weakmask.methods.dram.maps import trained_on
+from weakmask.methods.dram.model import MODEL, load_model, network_arguments, save_model
+from weakmask.methods.dram.pseudo_labels import FOLDER
+from weakmask.networks import build_network
+from weakmask.pipeline import Work
+from weakmask.training.checkpoints import load_weights
+from weakmask.training.fit import fit
+from weakmask.training.optimisers import build_optimiser
+from weakmask.training.plan import Plan
+from weakmask.training.sampling import uniform_batch
+from weakmask.training.seeding import generator_for, seed_all
+from weakmask.volume.files import read_volume
+from weakmask.volume.geometry import Box, Index3
+from weakmask.volume.intensity import window
+from weakmask.volume.tiles import cut
+
+PLACES = 4_000  # lesion voxels remembered per scan, to draw windows around
+
+
+def context_network(work: Work) -> None:
+    """Train on the pseudo-labels and write the run's model file; nothing without a context network."""
+    config: DramSettings = work.config
+    if not config.context.train:
+        return
+    settings, arguments = config.context, context_arguments(config)
+    seed_all(config.seed)
+    network = build_network("unet", arguments)
+    regression = work.run / "04-model" / MODEL
+    if settings.from_regression:
+        _start_from(network, regression, work)
+    plan = Plan(
+        steps=settings.steps,
+        validate_every=settings.steps,
+        checkpoint_every=config.regression.checkpoint_every,
+        seed=config.seed,
+        schedule=config.regression.schedule,
+        average_decay=config.regression.average_decay,
+        device=config.device,
+        precision=config.regression.precision,
+        header={"network": "unet", "arguments": arguments},
+    )
+    optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
+    windows = Windows(work.run / FOLDER, config)
+    fit(network, optimiser, windows, ContextObjective(settings.beta), None, work.out, plan)
+    state, _ = load_weights(work.out / "last.safetensors")
+    network.load_state_dict(state)
+    before = load_model(regression, torch.device("cpu"))
+    save_model(
+        work.out / MODEL,
+        network,
+        config,
+        threshold=before.threshold,
+        score_map=before.score_map,
+        trained_on=trained_on(work),
+        described_as=("unet", arguments),
+    )
+
+
+def context_arguments(config: DramSettings) -> dict[str, object]:
+    """Arguments of the U-Net with valid convolutions."""
+    return {
+        "dimensions": network_arguments(config)["dimensions"],
+        "in_channels": 1,
+        "out_channels": 3,  # background, vessel, lesion
+        "width": config.context.width,
+        "padding": "valid",
+    }
+
+
+class ContextObjective:
+    """network, batch, step -> the bootstrapping loss (4) over three classes, of all voxels of a window."""
+
+    def __init__(self, beta: float) -> None:
+        """Trust the labels by `beta`."""
+        self.beta = beta
+
+    def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """The loss, averaged over the batch."""
+        logits = network(batch["image"]).float()
+        everywhere = torch.ones_like(logits[:, :1])
+        return {"total": bootstrapping(logits, batch["labels"], everywhere, self.beta).mean()}
+
+
+class Windows:
+    """step -> windows of the scans with their labels, a pure function of the step.
+
+    Images stay on the disk, of which a window reads its part; labels are held in memory, a byte per voxel.
+    """
+
+    def __init__(self, folder: Path, config: DramSettings) -> None:
+        """Open the scans that the pseudo-label stage left in `folder`."""
+        files = sorted((folder / "labels").glob("*.nii.gz"))
+        self.config = config
+        self.flat = config.prepare.crop_shape[0] == 1
+        self.images = [np.load(folder / "images" / f"{file.name[:-7]}.npy", mmap_mode="r") for file in files]
+        self.labels = [read_volume(file, "label").voxels.astype(np.uint8) for file in files]
+        self.lesions = [_some_places(labels == LESION, number) for number, labels in enumerate(self.labels)]
+
+    def __call__(self, step: int) -> dict[str, Tensor]:
+        """The windows of one step: flipped, and with other contrast."""
+        settings, seed = self.config.context, self.config.seed
+        rows = uniform_batch(len(self.images), settings.batch, seed, step)
+        draw = generator_for(seed, step, "windows")
+        pairs = [self._window(row, draw) for row in rows]
+        image = torch.stack([pair[0] for pair in pairs])
+        labels = torch.stack([pair[1] for pair in pairs])
+        if self.config.regression.augment:
+            contrast = self.config.regression.contrast
+            around_one = (1.0 - contrast, 1.0 + contrast)
+            change = draw_intensity(draw, len(image), around_one, around_one, contrast / 2, contrast / 5)
+            image = apply_intensity(image, change)
+        return {"image": image, "labels": labels}
+
+    def _window(self, row: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """One window of one scan: the image that is read and the labels of what is answered, (1, *space) each."""
+        shape = self.labels[row].shape
+        answered = self._answered(row, shape, draw)
+        read = answered.grown((0 if self.flat else MARGIN, MARGIN, MARGIN))
+        low, high = self.config.prepare.window
+        image = torch.from_numpy(window(cut(self.images[row], read, fill=low), low, high)).float()
+        labels = torch.from_numpy(cut(self.labels[row], answered)).long()
+        if self.flat:
+            image, labels = image[0], labels[0]
+        if self.config.regression.augment:
+            flips = [axis for axis in range(image.ndim) if torch.rand((), generator=draw) < 0.5]
+            image, labels = image.flip(flips), labels.flip(flips)
+        return image[None], labels[None]
+
+    def _answered(self, row: int, shape: tuple[int, ...], draw: torch.Generator) -> Box:
+        """What a window answers for: around a lesion voxel, or anywhere in the regions and their surroundings."""
+        side = self.config.context.window_voxels
+        sides = (1 if self.flat else side, side, side)
+        on_lesion = bool(torch.rand((), generator=draw) < self.config.context.on_lesions)
+        places = self.lesions[row]
+        u = torch.rand(4, generator=draw, dtype=torch.float64)
+        if on_lesion and len(places):
+            near = places[int(u[3] * len(places))] + (u[:3].numpy() - 0.5) * sides
+        else:
+            outer = np.array([0 if self.flat else MARGIN, MARGIN, MARGIN])  # about the box of the regions
+            span = np.maximum(np.array(shape) - 2 * outer, 1)
+            near = np.minimum(outer, np.array(shape) // 2) + u[:3].numpy() * span
+        start = np.floor(near - np.array(sides) / 2).astype(int)
+        if self.flat:
+            start[0] = 0
+        return Box(_index(start), _index(start + sides))
+
+
+def _some_places(mask: np.ndarray, seed: int) -> np.ndarray:
+    """At most `PLACES` voxels of a mask, as (n, 3)."""
+    places = np.argwhere(mask)
+    if len(places) <= PLACES:
+        return places
+    return places[np.random.default_rng(seed).choice(len(places), PLACES, replace=False)]
+
+
+def _start_from(network: nn.Module, model_file: Path, work: Work) -> None:
+    """Copy the regression's weights where names and shapes agree: all but the head's."""
+    state, header = load_weights(model_file)
+    own = network.state_dict()
+    prefix = "unet." if header["network"] == "refined_unet" else ""
+    same = {name: state[prefix + name] for name in own if f"{prefix}{name}" in state}
+    same = {name: value for name, value in same.items() if value.shape == own[name].shape}
+    if not any(name.startswith("encoder") for name in same):
+        work.note("context.from_regression: the widths differ, so the context network starts afresh")
+        return
+    network.load_state_dict(own | same)
+
+
+def _index(values: np.ndarray) -> Index3:
+    z, y, x = (int(value) for value in values)
+    return z, y, x

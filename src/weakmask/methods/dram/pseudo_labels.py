@@ -1,0 +1,140 @@
+"""Stage 5: what the regression found in the training scans, as voxel labels for the context network (III-A-5).
+
+The regions' maps are put back into their scan, sharpened there by the dense CRF and cut. The paper cuts at 0.5; ours
+also holds each region to the score that the reader gave it, which the network that learns from the labels never sees.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from weakmask.errors import UserError
+from weakmask.methods.dram.config import DramSettings
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, VESSEL, context_grid
+from weakmask.methods.dram.model import MODEL, load_model
+from weakmask.methods.dram.predict import map_of_scan
+from weakmask.methods.dram.prepare import read_case, read_usable
+from weakmask.methods.dram.refinement import crf_of
+from weakmask.methods.dram.vessels import FOLDER as VESSELS
+from weakmask.methods.dram.vessels import asks_for_vessels
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.refinement import refine_map
+from weakmask.refinement.score_consistent import score_consistent
+from weakmask.scoring.severity import ScoreMap
+from weakmask.training.devices import device_of
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.intensity import window
+from weakmask.volume.resample import resample_onto
+from weakmask.volume.volume import Volume
+
+FOLDER = "05-pseudo-labels"
+
+
+def pseudo_labels(work: Work) -> None:
+    """Write images/*.npy and labels/*.nii.gz, one pair per training scan; nothing without a context network."""
+    config: DramSettings = work.config
+    if not config.context.train:
+        return
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
+    training = set(index.loc[index["split"] == "training", "scan"])
+    cohort = read_usable(config.data.cohort, work)
+    trained = load_model(work.run / "04-model" / MODEL, device_of(config.device))
+    (work.out / "images").mkdir()
+    cases = [case for case in cohort.cases if case.name in training]
+    for case in track(cases, "pseudo-labels", len(cases)):
+        try:
+            image, regions = read_case(case, work)
+        except UserError as error:
+            work.note(f"left out {case.name}: {error}")
+            continue
+        found = map_of_scan(trained, image, regions)
+        crops = index.loc[index["scan"] == case.name, "file"]
+        vessels = _vessels_of(work.run, crops.tolist(), image) if asks_for_vessels(config) else None
+        scan = FoundScan(image, regions, found, vessels, case.scores)
+        image, labels = labelled(scan, config, trained.threshold, cohort.score_map)
+        np.save(work.out / "images" / f"{case.name}.npy", image.voxels)
+        write_volume(labels, work.out / "labels" / f"{case.name}.nii.gz")
+
+
+@dataclass(frozen=True)
+class FoundScan:
+    """A training scan and what is known of it; all volumes on the scan's grid.
+
+    Attributes:
+        image: In Hounsfield units.
+        regions: Region labels.
+        activation: The regression's map, zero outside the regions.
+        vessels: Where vessels are: neither lesion nor background. None: not looked for.
+        scores: Per region.
+    """
+
+    image: Volume
+    regions: Volume
+    activation: Volume
+    vessels: Volume | None
+    scores: Mapping[int, int]
+
+
+def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map: ScoreMap) -> tuple[Volume, Volume]:
+    """A scan and its labels on the context network's grid.
+
+    Args:
+        scan: What was found.
+        config: Settings of the run.
+        threshold: Of the map.
+        score_map: What fractions the scores mean.
+
+    Returns:
+        The scan as int16 with enough around the regions for windows to read, and labels 0, 1 and 2 of the same shape.
+    """
+    grid = context_grid(scan.image, scan.regions, config.context.spacing_mm).whole
+    image, regions = resample_onto(scan.image, grid, fill=config.prepare.window[0]), resample_onto(scan.regions, grid)
+    rank = resample_onto(scan.activation, grid).voxels
+    vessel = np.zeros(rank.shape, bool) if scan.vessels is None else resample_onto(scan.vessels, grid).voxels > 0
+    inside = regions.voxels > 0
+    rank = np.where(inside & ~vessel, rank, 0.0).astype(np.float32)
+    if config.context.crf:
+        sharp = _sharpened(rank / (2 * max(threshold, 1e-3)), image, inside, config)
+        # the CRF says 0 or 1 nearly everywhere; the map tells which voxels go first where the score wants fewer
+        rank, threshold = (sharp + rank) / 2, 0.5
+    lesion = np.zeros(rank.shape, bool)
+    for label, score in scan.scores.items():
+        region = regions.voxels == label
+        if not region.any() or score == 0:
+            continue
+        bounds = score_map.interval(score) if config.context.keep_to_scores else (0.0, 1.0)
+        low, high = (torch.tensor([bound], dtype=torch.float32) for bound in bounds)
+        chosen = score_consistent(_tensor(rank), _tensor(region), low, high, threshold)
+        lesion |= chosen[0, 0].numpy()
+    labels = np.where(lesion, LESION, np.where(vessel & inside, VESSEL, BACKGROUND)).astype(np.uint8)
+    return image.with_voxels(np.rint(image.voxels).astype(np.int16)), image.with_voxels(labels, "label")
+
+
+def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config: DramSettings) -> np.ndarray:
+    """The map after the dense CRF, which is told 0.5 where the map is cut."""
+    grey = window(image.voxels, *config.prepare.window)
+    spacing = image.geometry.spacing_mm
+    flat = grey.shape[0] == 1
+    tensors = [_tensor(np.minimum(activation, 1.0)), _tensor(grey), _tensor(inside)]
+    if flat:  # a slice has no neighbours above and below
+        tensors, spacing = [each[:, :, 0] for each in tensors], spacing[1:]
+    found = refine_map(tensors[0], tensors[1], crf_of(config.refinement.crf), spacing, tensors[2])
+    return found.numpy().reshape(grey.shape) * inside
+
+
+def _vessels_of(run: Path, files: list[str], image: Volume) -> Volume:
+    """The vessels of a scan's crops on the scan's grid."""
+    found = np.zeros(image.geometry.shape, dtype=np.uint8)
+    for file in files:
+        mask = read_volume(run / VESSELS / "masks" / Path(file).name, "label")
+        found |= resample_onto(mask, image.geometry).voxels.astype(np.uint8)
+    return image.with_voxels(found, "label")
+
+
+def _tensor(voxels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(voxels))[None, None]

@@ -1,0 +1,210 @@
+"""The context network's grid, its pseudo-labels, the windows it learns from, and its answer on the scan's own grid."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from weakmask.activation.whole_scan import class_probabilities
+from weakmask.methods.dram.config import (
+    ContextSettings,
+    DataSettings,
+    DramSettings,
+    NetworkSettings,
+    PrepareSettings,
+    RegressionSettings,
+)
+from weakmask.methods.dram.context import segment_in_context
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, VESSEL, context_grid
+from weakmask.methods.dram.context_training import ContextObjective, Windows, context_arguments
+from weakmask.methods.dram.model import DramModel
+from weakmask.methods.dram.pseudo_labels import FoundScan, labelled
+from weakmask.networks import UNet
+from weakmask.scoring.severity import CT_SEVERITY
+from weakmask.volume.files import write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.volume import Volume
+
+LUNG_HU, LESION_HU, VESSEL_HU = -850, -300, 50
+THRESHOLD = 0.4
+
+
+def settings(*, flat: bool = False, **context: object) -> DramSettings:
+    own: dict[str, object] = {"spacing_mm": None, "window_voxels": 12, "width": 2, "batch": 3, "on_lesions": 0.5}
+    return DramSettings(
+        device="cpu",
+        data=DataSettings(cohort=Path("none")),
+        prepare=PrepareSettings(crop_shape=(1 if flat else 16, 16, 16)),
+        network=NetworkSettings(width=2),
+        regression=RegressionSettings(contrast=0.0),
+        context=ContextSettings(**(own | context)),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def scan(score: int = 2, *, flat: bool = False) -> FoundScan:
+    """A box of lung with a box of lesion, a vessel through it, and a map that rises towards the lesion's middle."""
+    shape = (1 if flat else 30, 40, 50)
+    geometry = Geometry(shape, (2.0, 2.0, 2.0))
+    voxels = np.full(shape, LUNG_HU, dtype=np.int16)
+    regions, vessels = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    z = slice(None) if flat else slice(5, 25)
+    regions[z, 5:35, 5:45] = 3
+    lesion = (slice(None) if flat else slice(10, 20), slice(10, 25), slice(10, 25))
+    voxels[lesion] = LESION_HU
+    vessels[..., 17, 5:45] = regions[..., 17, 5:45] > 0
+    voxels[vessels > 0] = VESSEL_HU
+    distances = np.indices(shape) - np.array([0 if flat else 15, 17, 17]).reshape(3, 1, 1, 1)
+    ties = 1e-3 * np.random.default_rng(0).random(shape)
+    activation = (np.exp(-np.square(distances / 12).sum(0)) + ties) * (regions > 0)
+    image = Volume(voxels, geometry)
+    return FoundScan(
+        image=image,
+        regions=image.with_voxels(regions, "label"),
+        activation=image.with_voxels(activation.astype(np.float32)),
+        vessels=image.with_voxels(vessels, "label"),
+        scores={3: score},
+    )
+
+
+@pytest.mark.parametrize("spacing_mm", [None, 1.5, 3.0])
+def test_the_grid_holds_all_regions_and_what_windows_read(spacing_mm: float | None) -> None:
+    found = scan()
+    grid = context_grid(found.image, found.regions, spacing_mm)
+    step = spacing_mm or 2.0
+    assert grid.whole.spacing_mm == (step, step, step)
+    # in mm from the scan's outer corner: the box of regions, and 44 voxels more where the scan has them
+    corner = (np.array(grid.whole.origin_mm) - step / 2) - (np.array(found.image.geometry.origin_mm) - 1.0)
+    start = corner[::-1] + np.array(grid.answered.start) * step
+    stop = start + np.array(grid.answered.shape) * step
+    assert (start <= 10).all()
+    assert (start > 10 - step).all()
+    assert (stop >= [50, 70, 90]).all()
+    assert (stop < np.array([50, 70, 90]) + step).all()
+    before = np.array(grid.answered.start)
+    assert ((before == MARGIN) | (np.abs(corner[::-1]) < 1e-6)).all()
+
+
+def test_a_slice_keeps_its_thickness() -> None:
+    found = scan(flat=True)
+    grid = context_grid(found.image, found.regions, 1.0)
+    assert grid.whole.shape[0] == 1
+    assert grid.whole.spacing_mm == (2.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("crf", [False, True])
+@pytest.mark.parametrize("score", [1, 2, 3])
+def test_labels_keep_to_the_score_and_leave_vessels_out(score: int, *, crf: bool, flat: bool) -> None:
+    found = scan(score, flat=flat)
+    config = settings(flat=flat, crf=crf, keep_to_scores=True)
+    image, labels = labelled(found, config, THRESHOLD, CT_SEVERITY)
+    assert image.voxels.dtype == np.int16
+    region, vessels = found.regions.voxels > 0, found.vessels
+    assert vessels is not None
+    low, high = CT_SEVERITY.interval(score)
+    fraction = (labels.voxels == LESION).sum() / region.sum()
+    assert low - 1e-6 <= fraction <= high
+    assert np.array_equal(labels.voxels == VESSEL, vessels.voxels > 0)
+    assert not labels.voxels[~region].any()
+
+
+def test_without_scores_and_crf_the_map_is_cut_at_the_models_threshold() -> None:
+    found = scan(5)
+    _, labels = labelled(found, settings(crf=False, keep_to_scores=False), THRESHOLD, CT_SEVERITY)
+    assert found.vessels is not None
+    expected = (found.activation.voxels >= THRESHOLD) & (found.vessels.voxels == 0)
+    assert np.array_equal(labels.voxels == LESION, expected)
+
+
+def test_the_crf_puts_the_border_where_the_image_has_it() -> None:
+    found = scan(2)
+    truth = (found.image.voxels == LESION_HU) & (found.regions.voxels > 0)
+
+    def dice(*, crf: bool) -> float:
+        labels = labelled(found, settings(crf=crf, keep_to_scores=False), THRESHOLD, CT_SEVERITY)[1].voxels == LESION
+        return 2 * (labels & truth).sum() / (labels.sum() + truth.sum())
+
+    assert dice(crf=True) > dice(crf=False) + 0.1
+
+
+def test_a_region_without_disease_has_no_lesion() -> None:
+    _, labels = labelled(scan(0), settings(), THRESHOLD, CT_SEVERITY)
+    assert not (labels.voxels == LESION).any()
+
+
+@pytest.fixture(params=[False, True], ids=["volume", "slice"])
+def windows(request: pytest.FixtureRequest, tmp_path: Path) -> Windows:
+    """Of a scan whose grey values tell its labels."""
+    config = settings(flat=request.param)
+    _, labels = labelled(scan(flat=request.param), config, THRESHOLD, CT_SEVERITY)
+    telling = np.array([-1200, -450, 300])[labels.voxels].astype(np.int16)
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "one.npy", telling)
+    write_volume(labels, tmp_path / "labels" / "one.nii.gz")
+    return Windows(tmp_path, config)
+
+
+def test_windows_show_what_their_labels_say(windows: Windows) -> None:
+    axes = 2 if windows.flat else 3
+    for step in range(3):
+        batch = windows(step)
+        assert batch["image"].shape == (3, 1, *[100] * axes)
+        assert batch["labels"].shape == (3, 1, *[12] * axes)
+        middle = batch["image"][(..., *[slice(MARGIN, -MARGIN)] * axes)]
+        assert torch.equal((middle * 2).round().long(), batch["labels"])
+        assert all(torch.equal(batch[name], windows(step)[name]) for name in batch)
+
+
+def test_windows_visit_lesions_and_the_rest(windows: Windows) -> None:
+    classes = torch.cat([windows(step)["labels"].flatten() for step in range(8)]).unique().tolist()
+    assert classes == [BACKGROUND, VESSEL, LESION]
+
+
+def test_it_learns_its_labels(windows: Windows) -> None:
+    """On the smallest windows, for the network reads 88 voxels more."""
+    windows.config = windows.config.model_copy(
+        update={
+            "context": windows.config.context.model_copy(update={"window_voxels": 4, "on_lesions": 1.0, "batch": 1})
+        }
+    )
+    torch.manual_seed(0)
+    network = UNet(2 if windows.flat else 3, out_channels=3, width=2, padding="valid")
+    optimiser = torch.optim.Adam(network.parameters(), 3e-2)
+    objective, batch = ContextObjective(0.8), windows(3)
+    losses = []
+    for step in range(12):
+        loss = objective(network, batch, step)["total"]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_on_the_scans_grid_it_is_one_pass_of_the_network() -> None:
+    torch.manual_seed(0)
+    config, found = settings(), scan()
+    network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
+    names = {3: "RUL"}
+    model = DramModel(
+        network, config.prepare, (1.0,), 0.5, CT_SEVERITY, names, (2.0, 2.0, 2.0), {}, config.context, memory_gb=1.0
+    )
+    activation, mask = segment_in_context(model, found.image, found.regions)
+    grey = np.clip((found.image.voxels.astype(np.float32) + 1200) / 1500, 0, 1)
+    inside = found.regions.voxels > 0
+    box = tuple(slice(int(place.min()), int(place.max()) + 1) for place in np.nonzero(inside))
+    # one pass whose poolings begin at the regions' box, as the answer's do
+    shifted = class_probabilities(network, np.roll(np.pad(grey, 64), [-5] * 3, (0, 1, 2)))
+    z, y, x = (slice(64 + axis.start - 5, 64 + axis.stop - 5) for axis in box)
+    expected = shifted[:, z, y, x]
+    assert np.abs(activation[box] - expected[LESION] * inside[box]).max() < 1e-4
+    sure = np.abs(expected[LESION] - np.delete(expected, LESION, axis=0).max(0)) > 1e-3
+    assert np.array_equal(mask[box][sure], (expected.argmax(0) == LESION)[sure])
+    assert not mask[~inside].any()
+
+
+def test_an_impossible_window_is_refused() -> None:
+    with pytest.raises(ValidationError, match="expected 4, 12, 20"):
+        ContextSettings(window_voxels=40)
