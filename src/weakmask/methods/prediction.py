@@ -10,16 +10,17 @@ from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file, unwritable
 from weakmask.errors import UserError
-from weakmask.methods.dram.maps import MODEL, score_rows
+from weakmask.methods.dram.maps import score_rows
+from weakmask.methods.dram.model import MODEL
 from weakmask.methods.dram.predict import Prediction
 from weakmask.methods.dram.prepare import in_hounsfield, read_regions
 from weakmask.methods.dram.telling import shown_scores
+from weakmask.methods.lobes.regions import make_regions
 from weakmask.methods.predictors import Trained, load_trained
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
 from weakmask.training.devices import device_of
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
-from weakmask.volume.lung_field import lung_field
 from weakmask.volume.regions import NUMBERINGS
 from weakmask.volume.volume import Volume
 
@@ -31,12 +32,15 @@ class RegionSource:
     """Where the regions of a prediction come from.
 
     Attributes:
-        path: A mask for the one scan, or a folder of masks with the scans' names; None: the lungs by threshold.
+        path: A mask for the one scan, or a folder of masks with the scans' names; None: lobes by a network where the
+            model was trained on lobes, else the lungs by threshold.
         numbering: The tool whose lobe numbers the masks carry; None: those the model was trained on.
+        lobe_model: The lobe network; None: the one that comes with the package.
     """
 
     path: Path | None = None
     numbering: str | None = None
+    lobe_model: Path | None = None
 
 
 def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSource, device: str = "auto") -> list[str]:
@@ -189,7 +193,11 @@ def _regions(trained: Trained, image: Volume, path: Path, source: RegionSource) 
     if source.path is None:
         if path.suffix.lower() in PICTURES:
             raise UserError(f"{path}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
-        return lung_field(image), _names("lungs")
+        device = next(trained.model.network.parameters()).device.type
+        made = make_regions(image, trained.model.region_names.values(), source.lobe_model, device)
+        if made.numbering.keys() != set(trained.model.region_names.values()):
+            console.print(f"[yellow]note[/] {escape(f'{path}: {made.told}')}", highlight=False, soft_wrap=True)
+        return made.labels, {label: name for name, label in made.numbering.items()}
     file = source.path if source.path.is_file() else _mask_of(scan_name(path), source.path)
     names = trained.model.region_names if source.numbering is None else _names(source.numbering)
     return read_regions(file, image), names

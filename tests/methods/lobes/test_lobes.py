@@ -139,8 +139,8 @@ def test_scans_that_cannot_be_learnt_from_are_told(tmp_path: Path, folder: Path)
 
 
 def test_phantoms_come_from_the_seed_and_the_first_are_healthy() -> None:
-    data = DataSettings(phantoms=4, healthy=0.5, phantom_spacing_mm=10.0)
-    first, more = phantoms(data, 3), phantoms(data.model_copy(update={"phantoms": 6}), 3)
+    data = DataSettings(phantoms=4, phantom_seed=3, healthy=0.5, phantom_spacing_mm=10.0)
+    first, more = phantoms(data), phantoms(data.model_copy(update={"phantoms": 6}))
     assert np.array_equal(first[3].load()[0].voxels, more[3].load()[0].voxels)
     assert not np.array_equal(first[2].load()[0].voxels, first[3].load()[0].voxels)
 

@@ -1,5 +1,7 @@
 """Stage 1: cohort -> one crop per scored region, split into training and validation by patient."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +13,10 @@ from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings, PrepareSettings
 from weakmask.methods.dram.crops import region_crops
+from weakmask.methods.lobes.regions import make_regions, relabelled
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
-from weakmask.volume.lung_field import lung_field
 from weakmask.volume.picture_levels import picture_to_hounsfield
 from weakmask.volume.volume import Volume
 
@@ -65,7 +67,7 @@ def checked(case: Case, cohort: Cohort, work: Work) -> Case | None:
 
 
 def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
-    """A case's image and regions; without a region mask, the lungs by threshold, saying so.
+    """A case's image and regions; without a region mask, lobes by the lobe network or lungs by threshold, saying so.
 
     Raises:
         UserError: A file is faulty, or the grids do not fit.
@@ -73,8 +75,10 @@ def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
     image = read_volume(case.image)
     refuse_nonfinite(image, case.image)
     if case.regions is None:
-        work.note(f"{case.name}: no region mask; left and right lung by threshold")
-        return image, lung_field(image)
+        names = _region_names(case.image.parent.parent)
+        made = make_regions(image, names.values(), device=work.config.device)
+        work.note(f"{case.name}: no region mask; {made.told}")
+        return image, relabelled(made, names)
     regions = read_regions(case.regions, image)
     return in_hounsfield(image, regions, work.config.prepare), regions
 
@@ -102,6 +106,12 @@ def read_regions(path: Path, image: Volume) -> Volume:
         )
     # headers that differ by rounding must not let maps and images drift apart
     return Volume(regions.voxels, image.geometry, "label")
+
+
+@lru_cache(maxsize=8)
+def _region_names(cohort: Path) -> Mapping[int, str]:
+    """Label -> name in a cohort without region masks: what its scores speak of."""
+    return read_cohort(cohort).region_names
 
 
 def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:

@@ -30,6 +30,7 @@ class DataSettings(Settings):
         default=0.1, description="part of the scans kept for validation (O)"
     )
     phantoms: Count = Field(default=200, description="phantoms to make where there is no cohort")
+    phantom_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of those phantoms")
     phantom_spacing_mm: Positive = Field(default=2.5, description="their voxels")
     healthy: Fraction = Field(default=0.3, description="part of the phantoms without lesions")
 
@@ -126,7 +127,7 @@ class LobeSettings(Settings):
     """Everything that changes a number in a run."""
 
     method: Literal["lobes"] = "lobes"
-    seed: int = Field(default=0, description="of phantoms, splits, initialisation, sampling and augmentation")
+    seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
     data: DataSettings = DataSettings()
     prepare: PrepareSettings = PrepareSettings()

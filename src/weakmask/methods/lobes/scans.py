@@ -42,10 +42,10 @@ def learning_scans(config: LobeSettings) -> list[LobeScan]:
         UserError: The folder holds none.
     """
     data = config.data
-    return phantoms(data, config.seed) if data.cohort is None else folder_scans(data.cohort, data.numbering)
+    return phantoms(data) if data.cohort is None else folder_scans(data.cohort, data.numbering)
 
 
-def phantoms(data: DataSettings, seed: int) -> list[LobeScan]:
+def phantoms(data: DataSettings) -> list[LobeScan]:
     """Phantoms, the first of them healthy; scan k of a seed is the same however many there are."""
     edge = data.phantom_spacing_mm
     spacing_mm: Float3 = (edge, edge, edge)
@@ -53,7 +53,7 @@ def phantoms(data: DataSettings, seed: int) -> list[LobeScan]:
     healthy = round(data.healthy * data.phantoms)
     scans = []
     for k in range(data.phantoms):
-        own_seed = int(np.random.SeedSequence([seed, k]).generate_state(1)[0])
+        own_seed = int(np.random.SeedSequence([data.phantom_seed, k]).generate_state(1)[0])
         load = partial(phantom_scan, own_seed, (z, y, x), spacing_mm, ill=k >= healthy)
         scans.append(LobeScan(f"phantom_{k:04d}", (), load))
     return scans

@@ -1,8 +1,8 @@
 """The lobe networks side by side on phantoms they have not seen; after any stop the same command goes on.
 
 OUT/
-  test-PRESET/           the test scans with their lobes and lungs, the same for all rows and seeds
-  seed-S/scans/          the scans that all rows of a seed learn from, on their grid
+  test-PRESET/           the test scans with their lobes and lungs
+  scans/                 the scans to learn from, on their grid; the same for all rows and seeds, as the test scans are
   rows/ROW/seed-S/       a run folder each; results.csv when the row is judged
   lobes.csv  report.html
 """
@@ -68,7 +68,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) ->
             if (run / "results.csv").exists():
                 continue
             console.print(f"[bold]{TITLES[row]}[/], seed {seed}", highlight=False)
-            _train(chosen.settings(row, seed), out / f"seed-{seed}" / "scans", run)
+            _train(chosen.settings(row, seed), out / "scans", run)
             _judge(run, test)
     return _write_table(out, preset)
 
@@ -93,9 +93,10 @@ def _write_test_scans(folder: Path, preset: Preset) -> None:
 
 
 def _train(settings: LobeSettings, shared: Path, run: Path) -> None:
-    """One run up to its model; its scans are made once for all rows of a seed."""
+    """One run up to its model; the scans are made once for all rows and seeds."""
     first, *later = STAGES[:3]
     if not (shared / first.name).exists():
+        shutil.rmtree(shared, ignore_errors=True)
         run_stages([first], shared, settings)
     run_stages([], run, settings)
     if not (run / first.name).exists():
