@@ -162,19 +162,18 @@ def predict(
     scans: Annotated[list[Path], typer.Argument(help="Images, DICOM folders, or folders of scans.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Where masks, scores.csv and report.html go.")],
     regions: Annotated[
-        Path | None, typer.Option(help="Region mask, or a folder of them; without: lobes by network, or lungs.")
+        Path | None, typer.Option(help="Region mask, or a folder of them; without: the lungs by threshold.")
     ] = None,
     numbering: Annotated[
         str | None, typer.Option(help="Whose region numbers the masks carry: lungmask, totalsegmentator, ...")
     ] = None,
-    lobe_model: Annotated[Path | None, typer.Option(help="The lobe network; without: the shipped one.")] = None,
     device: Device = "auto",
 ) -> None:
     """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
     from weakmask.methods.prediction import RegionSource
     from weakmask.methods.prediction import predict as predict_scans
 
-    failures = predict_scans(model, scans, folder, RegionSource(regions, numbering, lobe_model), device)
+    failures = predict_scans(model, scans, folder, RegionSource(regions, numbering), device)
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     _exit_for(failures)
 
@@ -247,12 +246,12 @@ def subtypes_table(
 
 @app.command()
 def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    table: Annotated[str, typer.Argument(help="covid-semiseg or lobes.")],
+    table: Annotated[str, typer.Argument(help="covid-semiseg, lobes or table2.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Where runs, tables and the report go.")],
-    data: Annotated[Path | None, typer.Option(help="The data set's folder; lobes are learnt on phantoms.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The data set's folder; the others have phantoms.")] = None,
     rows: Annotated[str, typer.Option(help="Rows by name, with commas: raw,complete,supervised.")] = "all",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from 0.")] = 3,
-    preset: Annotated[str, typer.Option(help="Of lobes: quick (two cores, under an hour a seed) or paper.")] = "quick",
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many, from 0; without: 3, of table2 1.")] = None,
+    preset: Annotated[str, typer.Option(help="Of phantoms: quick (two cores, under an hour a seed), paper.")] = "quick",
     final: Annotated[bool, typer.Option("--final", help="Train the model to use, on all scores, instead.")] = False,
     seed: Seed = 0,
 ) -> None:

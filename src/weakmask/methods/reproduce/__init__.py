@@ -6,5 +6,14 @@ covid_semiseg   cross-validation of the rows, the final model
 covid_tables    a line per slice, a line per row, the claims and the report
 lobe_rows       the lobe networks, their presets, and what makes the test scans hard
 lobes           their comparison on phantoms
+table2          dRAM's comparison and ablation on phantoms, row by row
+table2_presets  how large everything is
+table2_rows     the rows, each a config
+table2_floors   the rows without a network
+table2_sharing  what rows have in common is computed once
+table2_gather   what the runs found, as tables
+table2_effects  which row is better than which
+table2_figure   examples beside each other
+table2_report   the tables and the report
 tables          which command makes which table
 """

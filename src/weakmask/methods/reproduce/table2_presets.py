@@ -1,0 +1,132 @@
+"""How large everything is: `quick` for two cores and under an hour a seed, `paper` for one GPU.
+
+The phantoms of a preset are the same for all seeds, which change the split, the initialisation and the draws alone:
+so that rows and seeds are compared on the same scans.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from weakmask.errors import UserError
+from weakmask.methods.cam_baseline.config import CamSettings, ClassificationSettings
+from weakmask.methods.cam_baseline.config import MapSettings as CamMapSettings
+from weakmask.methods.cam_baseline.config import NetworkSettings as CamNetworkSettings
+from weakmask.methods.demo import SHAPE as QUICK_SHAPE
+from weakmask.methods.demo import SPACING_MM as QUICK_SPACING_MM
+from weakmask.methods.dram.config import (
+    ContextSettings,
+    DramSettings,
+    LossSettings,
+    MapSettings,
+    NetworkSettings,
+    PrepareSettings,
+    RefinementSettings,
+    RegressionSettings,
+    VesselSettings,
+)
+from weakmask.methods.supervised.config import SegmentationSettings, SupervisedSettings
+from weakmask.volume.geometry import Float3, Index3
+
+TRAINING_SEED, TEST_SEED = 0, 10_000  # of the phantoms
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The scans, and the settings of each method.
+
+    Attributes:
+        training_scans: Phantoms to train on.
+        test_scans: Phantoms to judge on.
+        shape: Voxels of a phantom.
+        spacing_mm: Their size.
+        validation: Part of the training scans that is held out.
+        device: Where to compute.
+        prepare: How scans become crops, for all rows alike.
+        dram: Sections of the complete dRAM.
+        cam: Sections of the CAM baseline; `maps` is among them.
+        supervised: Sections of the supervised bound.
+    """
+
+    training_scans: int
+    test_scans: int
+    shape: Index3
+    spacing_mm: Float3
+    validation: float
+    device: Literal["auto", "cpu"]
+    prepare: PrepareSettings
+    dram: dict[str, Any]
+    cam: dict[str, Any]
+    supervised: dict[str, Any]
+
+
+# every network has the same steps, crops and learning rate: only what it learns from differs
+QUICK_LOOP: dict[str, Any] = {
+    "steps": 600,
+    "batch": 6,
+    "learning_rate": 2e-3,
+    "average_decay": 0.98,
+    "keep": "last",
+    "validate_every": 200,
+    "checkpoint_every": 50,
+}
+
+QUICK = Preset(
+    training_scans=80,
+    test_scans=16,
+    shape=QUICK_SHAPE,
+    spacing_mm=QUICK_SPACING_MM,
+    validation=0.05,
+    device="cpu",
+    prepare=PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
+    dram={
+        "network": NetworkSettings(width=8),
+        # the paper's weights of 1 leave the regression no say in so few steps
+        "losses": LossSettings(equivariance=0.2, entropy=0.02, compare="root"),
+        "vessels": VesselSettings(steps=200, learning_rate=2e-3),
+        "refinement": RefinementSettings(),
+        "regression": RegressionSettings(**QUICK_LOOP),
+        "maps": MapSettings(scales=(1.5, 2.0)),
+        "context": ContextSettings(
+            spacing_mm=None, window_voxels=44, width=8, from_regression=True, steps=60, learning_rate=2e-3
+        ),
+    },
+    cam={
+        "network": CamNetworkSettings(width=8),
+        "classification": ClassificationSettings(**QUICK_LOOP),
+        # in voxels of 4 mm the filter takes more from lesions than from vessels
+        "maps": CamMapSettings(exclude_vessels=False),
+    },
+    supervised={"network": NetworkSettings(width=8), "segmentation": SegmentationSettings(**QUICK_LOOP)},
+)
+
+
+def _sections(settings: type[DramSettings | CamSettings | SupervisedSettings], *names: str) -> dict[str, Any]:
+    """Sections with the numbers of the paper, which are the defaults."""
+    return {name: settings.model_fields[name].default for name in names}
+
+
+PAPER = Preset(
+    training_scans=322,
+    test_scans=69,
+    shape=(160, 192, 192),
+    spacing_mm=(2.0, 2.0, 2.0),
+    validation=30 / 322,
+    device="auto",
+    prepare=PrepareSettings(),
+    dram=_sections(DramSettings, "network", "losses", "vessels", "refinement", "regression", "maps", "context"),
+    cam=_sections(CamSettings, "network", "classification", "maps"),
+    supervised=_sections(SupervisedSettings, "network", "losses", "segmentation", "maps"),
+)
+
+PRESETS = {"quick": QUICK, "paper": PAPER}
+
+
+def preset_of(name: str) -> Preset:
+    """The preset of a name.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name not in PRESETS:
+        raise UserError(f"unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+    return PRESETS[name]

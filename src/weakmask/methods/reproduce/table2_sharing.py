@@ -1,0 +1,88 @@
+"""What rows have in common is computed once: a finished stage is taken over from a row of the same seed.
+
+A stage may be taken over where all that it reads is the same: the stages before it, and sections of the config. The
+copy is made of hard links, so that it costs no space; a stage that is complete is never written again.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from weakmask.atomic_write import finish_folder
+from weakmask.config import Settings, read_yaml
+from weakmask.pipeline import Stage
+from weakmask.progress import console
+
+CROPS = {"seed", "data", "prepare"}
+# method, stage -> sections that it reads, or "all but" those that only later stages read
+READS: dict[tuple[str, str], set[str]] = {
+    ("dram", "01-prepare"): CROPS,
+    ("cam", "01-prepare"): CROPS,
+    ("floor", "01-prepare"): CROPS,  # the supervised bound's holds true masks, which no other row is to see
+}
+ALL_BUT: dict[tuple[str, str], set[str]] = {
+    ("dram", "02-vessels"): {"maps", "context"},
+    ("dram", "03-regression"): {"maps", "context"},
+    ("cam", "02-classification"): {"maps"},
+}
+
+
+def take_over(run: Path, stages: Sequence[Stage], settings: Settings, others: Iterable[Path]) -> list[str]:
+    """Copy the stages that another run has finished with the same settings, until the first that none has.
+
+    Args:
+        run: A run folder, opened.
+        stages: Of its method.
+        settings: Its own.
+        others: Run folders of other rows; those that are not there are passed over.
+
+    Returns:
+        The names of the stages taken over.
+    """
+    taken = []
+    others = [other for other in others if other != run and (other / "config.yaml").exists()]
+    for stage in stages:
+        if (run / stage.name).exists():
+            continue
+        source = _finished(stage.name, settings.model_dump(mode="json"), others)
+        if source is None:
+            break
+        temporary = run / f".{stage.name}.partial"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(source, temporary, copy_function=_link)
+        finish_folder(temporary, run / stage.name)
+        console.print(f"[green]have[/] {stage.name}, as {source.parent.parent.name} has it", highlight=False)
+        taken.append(stage.name)
+    return taken
+
+
+def _finished(stage: str, settings: dict[str, Any], others: Iterable[Path]) -> Path | None:
+    """The folder of a finished stage that has read the same."""
+    for other in others:
+        if not (other / stage).exists():
+            continue
+        theirs = read_yaml(other / "config.yaml")
+        read = _read_by(stage, settings)
+        if read is not None and read == _read_by(stage, theirs):
+            return other / stage
+    return None
+
+
+def _read_by(stage: str, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """What a stage reads of the settings; None where it may not be taken over."""
+    key = settings["method"], stage
+    if key in READS:
+        return {name: settings[name] for name in sorted(READS[key])}
+    if key in ALL_BUT:
+        return {name: value for name, value in settings.items() if name not in ALL_BUT[key]}
+    return None
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link, or a copy where the disk has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
