@@ -162,18 +162,19 @@ def predict(
     scans: Annotated[list[Path], typer.Argument(help="Images, DICOM folders, or folders of scans.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Where masks, scores.csv and report.html go.")],
     regions: Annotated[
-        Path | None, typer.Option(help="Region mask, or a folder of them; without: the lungs by threshold.")
+        Path | None, typer.Option(help="Region mask, or a folder of them; without: lobes by network, or lungs.")
     ] = None,
     numbering: Annotated[
         str | None, typer.Option(help="Whose region numbers the masks carry: lungmask, totalsegmentator, ...")
     ] = None,
+    lobe_model: Annotated[Path | None, typer.Option(help="The lobe network; without: the shipped one.")] = None,
     device: Device = "auto",
 ) -> None:
     """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
     from weakmask.methods.prediction import RegionSource
     from weakmask.methods.prediction import predict as predict_scans
 
-    failures = predict_scans(model, scans, folder, RegionSource(regions, numbering), device)
+    failures = predict_scans(model, scans, folder, RegionSource(regions, numbering, lobe_model), device)
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     _exit_for(failures)
 
