@@ -96,6 +96,14 @@ def test_the_wrong_brightness_is_exactly_zero() -> None:
     assert ours(image, (2.0,), dark=True)[inner].max() > 0.7
 
 
+@pytest.mark.parametrize("contrast", [1e-17, 1e-18, 1e-19, 1e-20, 1e-22])
+def test_contrasts_at_the_end_of_the_range_give_numbers(contrast: float) -> None:
+    """As a scale far below a voxel does: there the derivatives' squares leave the range of float32."""
+    found = ours((contrast * picture((9, 10, 11))).astype(np.float32), (1.0,))
+    assert np.isfinite(found).all()
+    assert 0 <= found.min() <= found.max() <= 1
+
+
 def test_a_region_is_judged_by_itself() -> None:
     image = picture((12, 25, 19))
     image[0] *= 50

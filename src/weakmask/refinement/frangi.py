@@ -134,8 +134,9 @@ class _TubeFilter:
         """Raise `best` to V at one scale; returns the gamma used, `contrast` if given."""
         device = self.image.device
         found = in_threads(lambda slab: self._tubes(hessian(self.image, slab), slab), slabs, device)
-        # a constant image has S = 0 everywhere: any gamma will do
-        gamma = contrast or math.sqrt(max(float(tubes.largest) for tubes in found)) / 2 or 1.0
+        gamma = contrast or math.sqrt(max(float(tubes.largest) for tubes in found)) / 2
+        # in a constant image S is 0 everywhere, and so nearly at scales far below a voxel, where 1 / gamma^2 overflows
+        gamma = max(gamma, math.sqrt(torch.finfo(self.image.dtype).tiny))
 
         def raise_slab(pair: tuple[Tensor, _Tubes]) -> None:
             so_far, tubes = pair
