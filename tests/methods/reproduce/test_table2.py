@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
 from weakmask.evaluation.table import SUMMARY_COLUMNS
 from weakmask.methods.reproduce import table2, table2_presets
@@ -53,6 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     """Rows of every kind, two seeds of some."""
     out = tmp_path_factory.mktemp("table2")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
         patch.setitem(table2_presets.PRESETS, "quick", tiny())
         table2.reproduce(out, "quick", sorted(TWICE), seeds=2)
         return out, table2.reproduce(out, "quick", RUN, seeds=1)
@@ -159,6 +162,7 @@ def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
 
 def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
+    monkeypatch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
     real, trained = table2.run_stages, []
 
     def stopped(stages, run: Path, settings) -> None:

@@ -29,7 +29,7 @@ from weakmask.volume.volume import Volume
 MOST_SCANS = 6  # the paper's
 MARGIN = 3  # voxels of anatomy around the lungs
 TRUTH, MARKED = "#38bdf8", "#ff9f1c"  # the report's colours, which colour-blind readers tell apart too
-INCHES, DPI, QUALITY = 1.9, 110, 85
+INCHES, DPI, QUALITY = 1.9, 130, 85
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Example:
 
 def shown_rows(out: Path) -> list[str]:
     """The rows of the paper's figure that are complete, and dRAM before anything was added to it."""
-    rungs = [name for name, _, _ in RUNGS if any(runs_of(out, name))]
+    rungs = [name for name, *_ in RUNGS if any(runs_of(out, name))]
     wanted = [CAM_RAW, BASELINE, *dict.fromkeys(rungs[:1] + rungs[-1:]), "supervised"]
     return [row for row in wanted if any(runs_of(out, row))]
 

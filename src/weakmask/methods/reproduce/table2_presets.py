@@ -61,7 +61,7 @@ class Preset:
 
 # every network has the same steps, crops and learning rate: only what it learns from differs
 QUICK_LOOP: dict[str, Any] = {
-    "steps": 600,
+    "steps": 400,
     "batch": 6,
     "learning_rate": 2e-3,
     "average_decay": 0.98,
@@ -72,7 +72,7 @@ QUICK_LOOP: dict[str, Any] = {
 
 QUICK = Preset(
     training_scans=80,
-    test_scans=16,
+    test_scans=20,
     shape=QUICK_SHAPE,
     spacing_mm=QUICK_SPACING_MM,
     validation=0.05,
@@ -80,14 +80,14 @@ QUICK = Preset(
     prepare=PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
     dram={
         "network": NetworkSettings(width=8),
-        # the paper's weights of 1 leave the regression no say in so few steps
+        # weights as on slices, where the paper's of 1 leave the regression no say
         "losses": LossSettings(equivariance=0.2, entropy=0.02, compare="root"),
-        "vessels": VesselSettings(steps=200, learning_rate=2e-3),
+        "vessels": VesselSettings(steps=150, learning_rate=2e-3),
         "refinement": RefinementSettings(),
         "regression": RegressionSettings(**QUICK_LOOP),
-        "maps": MapSettings(scales=(1.5, 2.0)),
+        "maps": MapSettings(scales=(1.5,)),
         "context": ContextSettings(
-            spacing_mm=None, window_voxels=44, width=8, from_regression=True, steps=60, learning_rate=2e-3
+            spacing_mm=None, window_voxels=44, width=8, from_regression=True, steps=100, learning_rate=2e-3
         ),
     },
     cam={

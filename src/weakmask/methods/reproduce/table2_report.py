@@ -30,7 +30,8 @@ from weakmask.volume.files import read_volume
 
 CAPTION = (
     "Medians over seeds. Means are over scans with lesions, those of a subtype over scans with lesions of it; pooled "
-    "and specificity are over all scans. Kappa is linear weighted, with its 95 % bootstrap interval over scans."
+    "and specificity are over all scans. Kappa is linear weighted, with its 95 % bootstrap interval over scans. The "
+    "paper's IoU (Table IV b) is of its own scans."
 )
 
 
@@ -81,6 +82,7 @@ def _console_line(line: Mapping[Any, Any], effect: Mapping[Any, Any] | None) -> 
         "row": ROWS[line["row"]].title,
         "seeds": str(line["seeds"]),
         **{name.replace("_", " "): _decimals(line[column]) for name, column in numbers.items()},
+        "paper": _decimals(ROWS[line["row"]].published),
         "adds to IoU (95 %)": "" if effect is None else _effect(effect),
         "time": duration(line["seconds"]),
     }
@@ -100,6 +102,7 @@ def _page(out: Path, results: pd.DataFrame, middle: pd.DataFrame, tested: pd.Dat
     table = summary_of(middle)
     for place, name in enumerate(SUBTYPES.values(), list(table.columns).index("iou_mean") + 1):
         table.insert(place, f"iou_{name}", middle[f"iou_mean_{name}"].tolist())
+    table["IoU in the paper"] = [ROWS[row].published for row in middle["row"]]
     return Page(
         title="dRAM's comparison and ablation, on phantoms",
         summary=sentence(middle, tested),
@@ -138,7 +141,7 @@ def sentence(middle: pd.DataFrame, tested: pd.DataFrame) -> str:
 
 def highest_rung(rows: Mapping[str, object]) -> str | None:
     """The most complete dRAM among some rows."""
-    return next((name for name, _, _ in reversed(RUNGS) if name in rows), None)
+    return next((name for name, *_ in reversed(RUNGS) if name in rows), None)
 
 
 def _views(out: Path, results: pd.DataFrame) -> list[Callable[[], ScanView]]:

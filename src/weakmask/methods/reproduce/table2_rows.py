@@ -4,6 +4,7 @@ A rung of dRAM is the complete method with what stands above it switched off, ea
 is one line in `RUNGS`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,14 @@ from weakmask.methods.reproduce.table2_presets import Preset
 from weakmask.methods.supervised.config import SupervisedSettings
 
 CAM_RAW, BASELINE = "cam", "cam-refine"  # the paper's baseline is the refined one
-# from the bottom up: name, what the table calls it, and the values that switch it off
-RUNGS: tuple[tuple[str, str, dict[str, dict[str, Any]]], ...] = (
-    ("raw", "raw", {}),
-    ("regularizer", "+ regularizer", {"losses": {"equivariance": 0.0, "entropy": 0.0}}),
-    ("refine", "+ refine", {"refinement": {"weight": 0.0}}),
-    ("attention", "+ attention", {"refinement": {"attention": False}}),
-    ("vessels", "+ vessel suppression", {"vessels": {"suppress": False}}),
-    ("context", "+ context (complete)", {"context": {"train": False}}),
+# from the bottom up: name, what the table calls it, the IoU of Table IV b, and the values that switch it off
+RUNGS: tuple[tuple[str, str, float, dict[str, dict[str, Any]]], ...] = (
+    ("raw", "raw", 0.395, {}),
+    ("regularizer", "+ regularizer", 0.435, {"losses": {"equivariance": 0.0, "entropy": 0.0}}),
+    ("refine", "+ refine", 0.452, {"refinement": {"weight": 0.0}}),
+    ("attention", "+ attention", 0.469, {"refinement": {"attention": False}}),
+    ("vessels", "+ vessel suppression", 0.475, {"vessels": {"suppress": False}}),
+    ("context", "+ context (complete)", 0.495, {"context": {"train": False}}),
 )
 FLOORS: tuple[tuple[str, Floor], ...] = (
     ("nothing", "nothing"),
@@ -43,6 +44,7 @@ class Row:
         module: Holds STAGES and `conclude`.
         settings: Preset, cohorts, seed -> settings.
         below: The row that it adds one thing to; None: it adds to none.
+        published: The paper's mean IoU, on its own scans; nan where it has no such row.
     """
 
     method: str
@@ -50,6 +52,7 @@ class Row:
     module: str
     settings: Callable[[Preset, DataSettings, int], Settings]
     below: str | None = None
+    published: float = math.nan
 
     @property
     def title(self) -> str:
@@ -65,8 +68,8 @@ def cohorts_of(phantoms: Path, preset: Preset) -> DataSettings:
 def dram(preset: Preset, data: DataSettings, seed: int, rung: str) -> DramSettings:
     """The settings of a rung of dRAM: those of the complete method with the rungs above it switched off."""
     settings = DramSettings(seed=seed, device=preset.device, data=data, prepare=preset.prepare, **preset.dram)
-    names = [name for name, _, _ in RUNGS]
-    for _, _, off in RUNGS[names.index(rung) + 1 :]:
+    names = [rung[0] for rung in RUNGS]
+    for *_, off in RUNGS[names.index(rung) + 1 :]:
         for section, values in off.items():
             changed = getattr(settings, section).model_copy(update=values)
             settings = settings.model_copy(update={section: changed})
@@ -74,23 +77,24 @@ def dram(preset: Preset, data: DataSettings, seed: int, rung: str) -> DramSettin
 
 
 def _rung(place: int) -> Row:
-    name, ablation, _ = RUNGS[place]
+    name, ablation, published, _ = RUNGS[place]
     return Row(
         "dRAM",
         ablation,
         "weakmask.methods.dram",
         lambda preset, data, seed: dram(preset, data, seed, name),
         RUNGS[place - 1][0] if place else None,
+        published,
     )
 
 
-def _cam(ablation: str, below: str | None, *, refine: bool) -> Row:
+def _cam(ablation: str, below: str | None, published: float, *, refine: bool) -> Row:
     def settings(preset: Preset, data: DataSettings, seed: int) -> CamSettings:
         maps = preset.cam["maps"].model_copy(update={"refine": refine})
         parts = {**preset.cam, "maps": maps}
         return CamSettings(seed=seed, device=preset.device, data=data, prepare=preset.prepare, **parts)
 
-    return Row("CAM", ablation, "weakmask.methods.cam_baseline", settings, below)
+    return Row("CAM", ablation, "weakmask.methods.cam_baseline", settings, below, published)
 
 
 def _floor(kind: Floor) -> Row:
@@ -106,8 +110,8 @@ def _supervised(preset: Preset, data: DataSettings, seed: int) -> SupervisedSett
 
 ROWS: dict[str, Row] = {
     **{name: _floor(kind) for name, kind in FLOORS},
-    CAM_RAW: _cam("raw", None, refine=False),
-    BASELINE: _cam("+ refine", CAM_RAW, refine=True),
-    **{name: _rung(place) for place, (name, _, _) in enumerate(RUNGS)},
+    CAM_RAW: _cam("raw", None, 0.222, refine=False),
+    BASELINE: _cam("+ refine", CAM_RAW, 0.336, refine=True),
+    **{name: _rung(place) for place, (name, *_) in enumerate(RUNGS)},
     "supervised": Row("supervised U-Net", "", "weakmask.methods.supervised", _supervised),
 }
