@@ -13,7 +13,8 @@ from PIL import Image
 from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
 from weakmask.evaluation.table import SUMMARY_COLUMNS
-from weakmask.methods.reproduce import table2, table2_presets
+from weakmask.methods import by_region, dram
+from weakmask.methods.reproduce import table2, table2_floors, table2_presets
 from weakmask.methods.reproduce.table2_gather import SUBTYPES, TABLE_COLUMNS
 from weakmask.methods.reproduce.table2_presets import PAPER, QUICK, Preset
 from weakmask.methods.reproduce.table2_rows import ROWS, cohorts_of
@@ -50,12 +51,19 @@ def tiny() -> Preset:
     )
 
 
+def make_quick(patch: pytest.MonkeyPatch) -> None:
+    """One process, and of the runs' own reports, which other tests read, the name alone."""
+    patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
+    for telling in (by_region.telling, dram.telling, table2_floors):
+        patch.setattr(telling, "write_report", lambda path, page: path.write_text(page.title))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     """Rows of every kind, two seeds of some."""
     out = tmp_path_factory.mktemp("table2")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
+        make_quick(patch)
         patch.setitem(table2_presets.PRESETS, "quick", tiny())
         table2.reproduce(out, "quick", sorted(TWICE), seeds=2)
         return out, table2.reproduce(out, "quick", RUN, seeds=1)
@@ -162,7 +170,7 @@ def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
 
 def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
-    monkeypatch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
+    make_quick(monkeypatch)
     real, trained = table2.run_stages, []
 
     def stopped(stages, run: Path, settings) -> None:
