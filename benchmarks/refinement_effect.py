@@ -1,9 +1,10 @@
 """Is a CRF worth it? What each refinement does to the masks of a trained dRAM, on scans with known lesions.
 
 Takes a finished run and a cohort with lesions/ (the demo's by default), makes each scan's map once, and judges the mask
-cut from it: as it is, without vessels, after the dense CRF, after both, inside the lesion candidates, and cleaned of
-small components. Printed are the mean IoU over scans with lesions, the pooled IoU and the difference of the mean from
-the plain mask with a 95 % bootstrap interval over scans; `ratio` = mean IoU with / without. The plain mask is the peer.
+cut from it: as it is, without vessels, after the dense CRF, after a random walk, without vessels and after the CRF,
+inside the lesion candidates, and cleaned of small components. Printed are the mean IoU over scans with lesions, the
+pooled IoU and the difference of the mean from the plain mask with a 95 % bootstrap interval over scans; `ratio` = mean
+IoU with / without. The plain mask is the peer.
 
 Usage: refinement_effect.py [--json] [--run DIR] [--cohort DIR] [--crf S,W,A,I,W] [--pictures DIR]
 """
@@ -23,13 +24,14 @@ from weakmask.evaluation.overlap import overlap
 from weakmask.methods.dram.model import DramModel, load_model
 from weakmask.methods.dram.predict import predict_scan
 from weakmask.methods.prediction import model_file
-from weakmask.refinement import CRF, drop_small, lesion_candidates, refine_map
+from weakmask.refinement import CRF, drop_small, intensity_affinity, lesion_candidates, random_walk, refine_map
 from weakmask.refinement.vessels import vessel_mask
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Volume
 
 CT_CRF = CRF(smoothness_mm=3, smoothness_weight=2, appearance_mm=10, appearance_intensity=90, appearance_weight=4)
 HU = (-1200.0, 300.0)
+WALK_RADIUS, WALK_SIGMA_HU, WALK_STEPS = 2, 90.0, 16
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,24 @@ def all_refinements(crf: CRF) -> dict[str, Callable[[Scan], np.ndarray]]:
         refined = refine_map(torch.sigmoid(odds), grey_tensor, crf, scan.image.geometry.spacing_mm, region)
         return (refined[0, 0].numpy() > 0.5) & (scan.regions > 0)
 
+    def after_walk(scan: Scan) -> np.ndarray:
+        grey = np.clip(scan.image.voxels, *HU).astype(np.float32)
+        z, y, x = (slice(int(axis.min()), int(axis.max()) + 1) for axis in np.nonzero(scan.regions))
+        arrays = (grey[z, y, x], scan.regions[z, y, x] > 0, scan.activation[z, y, x])
+        grey, inside, activation = (torch.from_numpy(np.ascontiguousarray(a)).float()[None, None] for a in arrays)
+        affinity = intensity_affinity(grey, WALK_RADIUS, WALK_SIGMA_HU)
+        # what arrives of the map, over what arrives at all: nothing comes from outside the regions
+        seeds = torch.cat([activation * inside, inside], dim=1)
+        lesion, all_of_it = random_walk(seeds, affinity, radius=WALK_RADIUS, beta=1.0, steps=WALK_STEPS)[0]
+        mask = np.zeros(scan.regions.shape, dtype=bool)
+        mask[z, y, x] = ((lesion >= scan.threshold * all_of_it) & (inside[0, 0] > 0)).numpy()
+        return mask
+
     return {
         "as it is": lambda scan: scan.cut(scan.activation),
         "without vessels": lambda scan: scan.cut(scan.without_vessels()),
         "dense CRF": lambda scan: after_crf(scan, scan.activation),
+        "random walk": after_walk,
         "without vessels, CRF": lambda scan: after_crf(scan, scan.without_vessels()),
         "inside candidates": lambda scan: (
             scan.cut(scan.activation) & (lesion_candidates(scan.image, scan.regions, scan.vessels).voxels > 0)
@@ -149,7 +165,7 @@ def draw(scans: list[Scan], masks: dict[str, list[np.ndarray]], folder: Path) ->
     which = int(np.argmax([scan.truth.sum() for scan in scans]))
     scan = scans[which]
     level = int(scan.truth.sum((1, 2)).argmax())
-    figure, axes = plt.subplots(2, 4, figsize=(13, 7), layout="constrained")
+    figure, axes = plt.subplots(3, 3, figsize=(11, 11), layout="constrained")
     first, second, *others = axes.ravel()
     first.imshow(scan.image.voxels[level], cmap="gray", vmin=-1000, vmax=200)
     first.set_title("scan")
