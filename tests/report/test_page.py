@@ -57,6 +57,14 @@ def written(tmp_path):
     return write
 
 
+def test_a_figure_stands_below_the_table(written):
+    page = Page("Run", "It ran.", table=SUMMARY, picture="data:image/webp;base64,AAAA", picture_caption="Six <scans>")
+    shown = Reader(written(page))
+    assert {"src": "data:image/webp;base64,AAAA", "alt": "Six <scans>"} in shown.all("img")
+    assert "Six <scans>" in shown.words()
+    assert "Examples" not in Reader(written(replace(page, picture=""))).words()
+
+
 def full_page(*views) -> Page:
     return Page(
         title="dRAM on three scans",

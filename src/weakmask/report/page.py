@@ -39,6 +39,8 @@ class Page:
         provenance: Versions, seed, device, inputs with hashes, seconds and memory per stage: a manifest.
         notes: What the reader must know: scans left out and why, warnings.
         table_caption: The line below the table.
+        picture: A figure below the table, as a data URI.
+        picture_caption: What it shows.
         open_scans: How many scans are shown open; the others behind their names.
     """
 
@@ -53,6 +55,8 @@ class Page:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     table_caption: str = ""
+    picture: str = ""
+    picture_caption: str = ""
     open_scans: int = 5
 
 

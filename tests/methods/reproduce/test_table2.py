@@ -18,6 +18,7 @@ from weakmask.methods.reproduce import table2, table2_floors, table2_presets
 from weakmask.methods.reproduce.table2_gather import SUBTYPES, TABLE_COLUMNS
 from weakmask.methods.reproduce.table2_presets import PAPER, QUICK, Preset
 from weakmask.methods.reproduce.table2_rows import ROWS, cohorts_of
+from weakmask.methods.reproduce.tables import Request, reproduce_table
 
 RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "context", "supervised")
 TWICE = {"otsu", "cam"}
@@ -165,6 +166,8 @@ def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
         assert min(picture.size) > 200
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "dRAM + context (complete), trained from scores alone" in page
+    assert page.count("data:image/webp") > 1
+    assert 'alt="Test scans from the least ill' in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
@@ -202,6 +205,8 @@ def test_faults_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         table2.reproduce(tmp_path, "quick", ["rwa"], seeds=1)
     with pytest.raises(UserError, match="unknown preset 'large'"):
         table2.reproduce(tmp_path, "large", None, seeds=1)
+    with pytest.raises(UserError, match="unknown row 'rwa'"):
+        reproduce_table("table2", tmp_path, Request(None, rows="nothing,rwa"))
     small = replace(tiny(), training_scans=2, test_scans=1)
     table2.make_phantoms(tmp_path / "phantoms", small)
     monkeypatch.setitem(table2_presets.PRESETS, "quick", replace(small, test_scans=2))

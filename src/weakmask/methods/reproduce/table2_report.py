@@ -24,6 +24,7 @@ from weakmask.methods.reproduce.table2_gather import (
 )
 from weakmask.methods.reproduce.table2_rows import BASELINE, CAM_RAW, ROWS, RUNGS
 from weakmask.pipeline import provenance
+from weakmask.report.figures import data_uri
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.report.readable import decimals, duration
 from weakmask.volume.files import read_volume
@@ -32,6 +33,12 @@ CAPTION = (
     "Medians over seeds. Means are over scans with lesions, those of a subtype over scans with lesions of it; pooled "
     "and specificity are over all scans. Kappa is linear weighted, with its 95 % bootstrap interval over scans. The "
     "paper's IoU (Table IV b) is of its own scans."
+)
+
+
+PICTURE_CAPTION = (
+    "Test scans from the least ill to the most, each in the coronal slice with the largest lesion area: the truth in "
+    "blue, what a method marks in orange, as the first seed has it."
 )
 
 
@@ -57,8 +64,8 @@ def write_everything(out: Path) -> pd.DataFrame:
     for name, frame in frames.items():
         with atomic_file(out / name) as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-    write_examples(out, results)
-    write_report(out / "report.html", _page(out, results, middle, tested, added))
+    picture = write_examples(out, results)
+    write_report(out / "report.html", _page(out, results, middle, tested, added, picture))
     return console_table(middle, added)
 
 
@@ -98,7 +105,14 @@ def _decimals(value: float) -> str:
     return "-" if math.isnan(value) else decimals(value, 3)
 
 
-def _page(out: Path, results: pd.DataFrame, middle: pd.DataFrame, tested: pd.DataFrame, added: pd.DataFrame) -> Page:
+def _page(
+    out: Path,
+    results: pd.DataFrame,
+    middle: pd.DataFrame,
+    tested: pd.DataFrame,
+    added: pd.DataFrame,
+    picture: Path | None,
+) -> Page:
     table = summary_of(middle)
     for place, name in enumerate(SUBTYPES.values(), list(table.columns).index("iou_mean") + 1):
         table.insert(place, f"iou_{name}", middle[f"iou_mean_{name}"].tolist())
@@ -108,6 +122,8 @@ def _page(out: Path, results: pd.DataFrame, middle: pd.DataFrame, tested: pd.Dat
         summary=sentence(middle, tested),
         table=table,
         table_caption=CAPTION,
+        picture="" if picture is None else data_uri(picture.read_bytes(), "image/webp"),
+        picture_caption=PICTURE_CAPTION,
         views=_views(out, results),
         notes=tuple(
             f"{line['method']} adds {_effect(line)} to the mean IoU of {line['below']}."
