@@ -26,7 +26,7 @@ from weakmask.methods.reproduce.table2_rows import BASELINE, CAM_RAW, ROWS, RUNG
 from weakmask.pipeline import provenance
 from weakmask.report.figures import data_uri
 from weakmask.report.page import Page, ScanView, write_report
-from weakmask.report.readable import decimals, duration
+from weakmask.report.readable import decimals
 from weakmask.volume.files import read_volume
 
 CAPTION = (
@@ -78,7 +78,9 @@ def console_table(middle: pd.DataFrame, added: pd.DataFrame) -> pd.DataFrame:
 def _console_line(line: Mapping[Any, Any], effect: Mapping[Any, Any] | None) -> dict[str, str]:
     numbers = {
         "IoU": "iou_mean",
-        **{name: f"iou_mean_{name}" for name in SUBTYPES.values()},
+        "consol.": "iou_mean_consolidation",
+        "GGO": "iou_mean_ground_glass",
+        "mixture": "iou_mean_mixture",
         "pooled": "iou_pooled",
         "Dice": "dice_mean",
         "PPV": "ppv",
@@ -88,10 +90,10 @@ def _console_line(line: Mapping[Any, Any], effect: Mapping[Any, Any] | None) -> 
     return {
         "row": ROWS[line["row"]].title,
         "seeds": str(line["seeds"]),
-        **{name.replace("_", " "): _decimals(line[column]) for name, column in numbers.items()},
+        **{name: _decimals(line[column]) for name, column in numbers.items()},
         "paper": _decimals(ROWS[line["row"]].published),
-        "adds to IoU (95 %)": "" if effect is None else _effect(effect),
-        "time": duration(line["seconds"]),
+        "adds (95 %)": "" if effect is None else _effect(effect),
+        "minutes": f"{line['seconds'] / 60:.1f}",
     }
 
 
@@ -115,8 +117,8 @@ def _page(
 ) -> Page:
     table = summary_of(middle)
     for place, name in enumerate(SUBTYPES.values(), list(table.columns).index("iou_mean") + 1):
-        table.insert(place, f"iou_{name}", middle[f"iou_mean_{name}"].tolist())
-    table["IoU in the paper"] = [ROWS[row].published for row in middle["row"]]
+        table.insert(place, f"IoU, {name.replace('_', ' ')}", middle[f"iou_mean_{name}"].tolist())
+    table["IoU, paper"] = [ROWS[row].published for row in middle["row"]]
     return Page(
         title="dRAM's comparison and ablation, on phantoms",
         summary=sentence(middle, tested),
