@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -13,6 +13,7 @@ from rich.table import Table
 
 from weakmask import __version__
 from weakmask.errors import UserError
+from weakmask.progress import console as err
 
 app = typer.Typer(
     name="weakmask",
@@ -22,13 +23,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Start with `weakmask demo`, then `weakmask check` on a cohort of your own. Not for clinical use.",
 )
-WIDE = 150  # columns of a table that goes into a file or a pipe
-out = Console() if sys.stdout.isatty() else Console(width=WIDE)
-err = Console(stderr=True)
+out = Console() if sys.stdout.isatty() else Console(width=150)  # columns of a table for a file or a pipe
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: --set regression.steps=500")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result on the same machine.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 
 
@@ -157,7 +157,7 @@ def train(
 
 
 @app.command()
-def predict(
+def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     model: Annotated[Path, typer.Argument(help="A run folder or a model.safetensors file.")],
     scans: Annotated[list[Path], typer.Argument(help="Images, DICOM folders, or folders of scans.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Where masks, scores.csv and report.html go.")],
@@ -169,12 +169,14 @@ def predict(
     ] = None,
     lobe_model: Annotated[Path | None, typer.Option(help="The lobe network; without: the shipped one.")] = None,
     device: Device = "auto",
+    memory_gb: Annotated[float, typer.Option(min=0.1, help="For the feature maps of a whole-scan network.")] = 4.0,
+    precision: Annotated[Precision, typer.Option(help="Of those maps; halves take half the memory.")] = "auto",
 ) -> None:
     """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
-    from weakmask.methods.prediction import RegionSource
-    from weakmask.methods.prediction import predict as predict_scans
+    from weakmask.methods import prediction
 
-    failures = predict_scans(model, scans, folder, RegionSource(regions, numbering, lobe_model), device)
+    source = prediction.RegionSource(regions, numbering, lobe_model)
+    failures = prediction.predict(model, scans, folder, source, device, memory_gb, precision)
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     _exit_for(failures)
 
@@ -289,7 +291,7 @@ def _print_faults(faults) -> None:  # noqa: ANN001 (the cohort's classes are imp
 
 def _print_summary(summary) -> None:  # noqa: ANN001 (pandas is not imported for a --help)
     table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for _, row in summary.iterrows():
+    for row in summary.itertuples(index=False):
         table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
     out.print(table)
 

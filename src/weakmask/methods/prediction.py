@@ -11,7 +11,7 @@ from rich.markup import escape
 from weakmask.atomic_write import atomic_file, unwritable
 from weakmask.errors import UserError
 from weakmask.methods.dram.maps import score_rows
-from weakmask.methods.dram.model import MODEL
+from weakmask.methods.dram.model import MODEL, Precision
 from weakmask.methods.dram.predict import Prediction
 from weakmask.methods.dram.prepare import in_hounsfield, read_regions
 from weakmask.methods.dram.telling import shown_scores
@@ -43,7 +43,15 @@ class RegionSource:
     lobe_model: Path | None = None
 
 
-def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSource, device: str = "auto") -> list[str]:
+def predict(
+    model_path: Path,
+    scans: list[Path],
+    out: Path,
+    regions: RegionSource,
+    device: str = "auto",
+    memory_gb: float = 4.0,
+    precision: Precision = "auto",
+) -> list[str]:
     """Segment scans; one faulty scan is told in one line and the others go on.
 
     One scan leaves mask.nii.gz, activation.nii.gz and regions.nii.gz in OUT; several leave a folder OUT/NAME/ each;
@@ -55,6 +63,8 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
         out: The folder to write.
         regions: Where the regions come from.
         device: auto, cpu, cuda or mps.
+        memory_gb: For the feature maps of a context network, which segments whole scans: less makes more tiles.
+        precision: Of those maps; halves take half the memory.
 
     Returns:
         A line for every scan that failed.
@@ -62,7 +72,7 @@ def predict(model_path: Path, scans: list[Path], out: Path, regions: RegionSourc
     Raises:
         UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
     """
-    trained = load_trained(model_file(model_path), device_of(device))
+    trained = load_trained(model_file(model_path), device_of(device), memory_gb, precision)
     found = [path for scan in scans for path in find_scans(scan)]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")

@@ -1,7 +1,7 @@
 """What each method offers to `weakmask predict`: a table, and a model file's entry in it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from weakmask.methods.cam_baseline import predict as cam
 from weakmask.methods.cam_baseline import telling as cam_telling
 from weakmask.methods.dram import predict as dram
 from weakmask.methods.dram import telling as dram_telling
+from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.methods.dram.model import load_model as load_dram
 from weakmask.methods.dram.predict import Prediction
 from weakmask.methods.supervised import predict as supervised
@@ -66,8 +67,16 @@ class Trained:
         return self.predictor.page(self.model, model_path, rows, views, failures)
 
 
-def load_trained(model_file: Path, device: torch.device) -> Trained:
+def load_trained(
+    model_file: Path, device: torch.device, memory_gb: float = 4.0, precision: Precision = "auto"
+) -> Trained:
     """The model of a file, of whichever method it is.
+
+    Args:
+        model_file: Weights with a header.
+        device: Where to compute.
+        memory_gb: For the feature maps of one tile, where the network segments whole scans.
+        precision: Of those maps.
 
     Raises:
         UserError: Not a weights file of ours, or of a method that is not in the table.
@@ -76,4 +85,7 @@ def load_trained(model_file: Path, device: torch.device) -> Trained:
     method = header.get("method")
     if method not in PREDICTORS:
         raise UserError(f"{model_file}: a {method or 'nameless'} model; expected one of {', '.join(PREDICTORS)}")
-    return Trained(PREDICTORS[method], PREDICTORS[method].load(model_file, device))
+    model = PREDICTORS[method].load(model_file, device)
+    if isinstance(model, DramModel):
+        model = replace(model, memory_gb=memory_gb, precision=precision)
+    return Trained(PREDICTORS[method], model)

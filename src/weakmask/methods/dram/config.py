@@ -6,7 +6,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, model_validator
 
 from weakmask.config import Settings
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
@@ -14,14 +14,6 @@ from weakmask.refinement.vessels import LUNG_VESSELS_MM
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=1)]
-
-
-def _window(voxels: int) -> int:
-    if voxels < 4 or (voxels - 4) % 8:
-        raise ValueError(
-            f"{voxels} voxels; expected 4, 12, 20, ..., 44, ...: what a network with valid convolutions has"
-        )
-    return voxels
 
 
 class DataSettings(Settings):
@@ -203,8 +195,12 @@ class ContextSettings(Settings):
     spacing_mm: Positive | None = Field(
         default=1.5, description="isotropic spacing it works at (P); null: the scan's own grid"
     )
-    window_voxels: Annotated[int, AfterValidator(_window)] = Field(
-        default=44, description="side of what it answers for in a step, 4 + 8k; it reads 88 more (P: 132 -> 44)"
+    padding: Literal["valid", "same"] = Field(
+        default="valid", description="valid: no border tells on the answer (P); same: a fifth of the work (O)"
+    )
+    window_voxels: Side = Field(
+        default=44,
+        description="side of what a window answers for; valid: 4 + 8k, and it reads 88 more (P)",
     )
     width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (P)")
     from_regression: bool = Field(
@@ -215,12 +211,22 @@ class ContextSettings(Settings):
         default=True, description="cut a map where its region's fraction falls into the score's interval (O)"
     )
     beta: Fraction = Field(default=0.8, description="trust in the pseudo-labels, of the bootstrapping loss (4) (P)")
+    dice: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="weight of soft Dice of the lesions beside it (O)"
+    )
     on_lesions: Fraction = Field(
         default=0.5, description="part of the windows drawn around a lesion, the rest anywhere in the regions (O)"
     )
     steps: Annotated[int, Field(ge=1)] = Field(default=20_000, description="optimiser steps (O)")
     batch: Annotated[int, Field(ge=1)] = Field(default=2, description="windows per step (P)")
     learning_rate: Positive = Field(default=1e-4, description="adam (O)")
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> "ContextSettings":
+        voxels = self.window_voxels
+        if self.padding == "valid" and (voxels < 4 or (voxels - 4) % 8):  # what three poolings leave over
+            raise ValueError(f"window_voxels is {voxels}; valid convolutions leave 4, 12, 20, ..., 44, ... voxels")
+        return self
 
 
 class DramSettings(Settings):

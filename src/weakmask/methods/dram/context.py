@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 
 from weakmask.activation.whole_scan import Workspace, class_probabilities
 from weakmask.methods.dram.context_grid import LESION, context_grid
-from weakmask.methods.dram.model import DramModel
+from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.networks import UNet
 from weakmask.volume.intensity import window
 from weakmask.volume.resample import resample_onto
@@ -31,14 +31,23 @@ def segment_in_context(
     inside = regions.voxels > 0
     if not inside.any():
         return np.zeros(inside.shape, np.float32), inside
-    grid = context_grid(image, regions, model.context.spacing_mm)
+    grid = context_grid(image, regions, model.context)
     low, high = model.prepare.window
     grey = window(resample_onto(image, grid.whole, fill=low).voxels, low, high)
     device = next(model.network.parameters()).device
-    workspace = Workspace(model.memory_gb, str(device), torch.bfloat16 if device.type == "cuda" else torch.float32)
-    found = class_probabilities(model.network, grey, workspace, part=grid.answered)
+    workspace = Workspace(model.memory_gb, str(device), _dtype(model.precision, device))
+    if model.context.padding == "valid":
+        found = class_probabilities(model.network, grey, workspace, part=grid.answered)
+    else:
+        found = class_probabilities(model.network, grey, workspace)[(slice(None), *grid.answered.slices)]
     answered = grid.whole.cropped(grid.answered)
     lead = found[LESION] - np.delete(found, LESION, axis=0).max(axis=0)
     lesion = resample_onto(Volume(found[LESION], answered), image.geometry).voxels
     ahead = resample_onto(Volume(lead, answered), image.geometry, fill=-1.0).voxels
     return np.where(inside, lesion, 0).astype(np.float32), (ahead > 0) & inside
+
+
+def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]

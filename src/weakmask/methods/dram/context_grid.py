@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weakmask.methods.dram.config import ContextSettings
 from weakmask.networks.unet import VALID_LOSS
 from weakmask.volume.geometry import Box, Geometry, Index3
 from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
 BACKGROUND, VESSEL, LESION = range(3)  # the classes of its answer, section III-A-5
-MARGIN = VALID_LOSS // 2  # voxels that a window reads beyond what it answers for
+MARGIN = {"valid": VALID_LOSS // 2, "same": 8}  # voxels seen around the regions; a valid window reads them too
 
 
 @dataclass(frozen=True)
@@ -26,16 +27,17 @@ class ContextGrid:
     answered: Box
 
 
-def context_grid(image: Volume, regions: Volume, spacing_mm: float | None) -> ContextGrid:
+def context_grid(image: Volume, regions: Volume, settings: ContextSettings) -> ContextGrid:
     """The grid for one scan; a single slice keeps its thickness and has no margin along z.
 
     Args:
         image: The scan.
         regions: On the same grid; at least one voxel is not 0.
-        spacing_mm: Isotropic; None: the scan's own.
+        settings: Isotropic spacing, None for the scan's own; and the padding, which decides the margin.
     """
     geometry = image.geometry
     flat = geometry.shape[0] == 1
+    spacing_mm, margin = settings.spacing_mm, MARGIN[settings.padding]
     if spacing_mm is not None:
         z = geometry.spacing_mm[0] if flat else spacing_mm
         geometry = geometry.with_spacing((z, spacing_mm, spacing_mm))
@@ -44,7 +46,7 @@ def context_grid(image: Volume, regions: Volume, spacing_mm: float | None) -> Co
     start = np.floor(np.min([box.start for box in boxes], axis=0) * ratio)
     stop = np.ceil(np.max([box.stop for box in boxes], axis=0) * ratio)
     box = Box(_index(start), _index(stop)).clipped(geometry.shape)
-    whole = box.grown((0 if flat else MARGIN, MARGIN, MARGIN)).clipped(geometry.shape)
+    whole = box.grown((0 if flat else margin, margin, margin)).clipped(geometry.shape)
     inner = Box(_index(np.subtract(box.start, whole.start)), _index(np.subtract(box.stop, whole.start)))
     return ContextGrid(geometry.cropped(whole), inner)
 

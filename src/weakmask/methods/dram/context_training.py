@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from weakmask.datasets.augment import apply_intensity, draw_intensity
-from weakmask.losses import bootstrapping
-from weakmask.methods.dram.config import DramSettings
+from weakmask.losses import bootstrapping, dice
+from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.methods.dram.context_grid import LESION, MARGIN
 from weakmask.methods.dram.maps import trained_on
 from weakmask.methods.dram.model import MODEL, load_model, network_arguments, save_model
@@ -54,7 +54,7 @@ def context_network(work: Work) -> None:
     )
     optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
     windows = Windows(work.run / FOLDER, config)
-    fit(network, optimiser, windows, ContextObjective(settings.beta), None, work.out, plan)
+    fit(network, optimiser, windows, ContextObjective(settings), None, work.out, plan)
     state, _ = load_weights(work.out / "last.safetensors")
     network.load_state_dict(state)
     before = load_model(regression, torch.device("cpu"))
@@ -70,28 +70,34 @@ def context_network(work: Work) -> None:
 
 
 def context_arguments(config: DramSettings) -> dict[str, object]:
-    """Arguments of the U-Net with valid convolutions."""
+    """Arguments of the U-Net."""
     return {
         "dimensions": network_arguments(config)["dimensions"],
         "in_channels": 1,
         "out_channels": 3,  # background, vessel, lesion
         "width": config.context.width,
-        "padding": "valid",
+        "padding": config.context.padding,
     }
 
 
 class ContextObjective:
-    """network, batch, step -> the bootstrapping loss (4) over three classes, of all voxels of a window."""
+    """network, batch, step -> the bootstrapping loss (4) over three classes, of all voxels of a window, and Dice."""
 
-    def __init__(self, beta: float) -> None:
+    def __init__(self, settings: ContextSettings) -> None:
         """Trust the labels by `beta`."""
-        self.beta = beta
+        self.settings = settings
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """The loss, averaged over the batch."""
-        logits = network(batch["image"]).float()
+        """The losses, averaged over the batch."""
+        logits, labels = network(batch["image"]).float(), batch["labels"]
         everywhere = torch.ones_like(logits[:, :1])
-        return {"total": bootstrapping(logits, batch["labels"], everywhere, self.beta).mean()}
+        found = {"bootstrapping": bootstrapping(logits, labels, everywhere, self.settings.beta).mean()}
+        if self.settings.dice:
+            others = torch.cat([logits[:, :LESION], logits[:, LESION + 1 :]], dim=1).logsumexp(1, keepdim=True)
+            lesion = logits[:, LESION : LESION + 1] - others  # its sigmoid is the lesion's softmax
+            found["dice"] = dice(lesion, (labels == LESION).long(), everywhere).mean()
+        total = found["bootstrapping"] + self.settings.dice * found.get("dice", 0.0)
+        return {**found, "total": total}
 
 
 class Windows:
@@ -105,6 +111,8 @@ class Windows:
         files = sorted((folder / "labels").glob("*.nii.gz"))
         self.config = config
         self.flat = config.prepare.crop_shape[0] == 1
+        margin = MARGIN[config.context.padding]
+        self.margin = (0 if self.flat else margin, margin, margin)
         self.images = [np.load(folder / "images" / f"{file.name[:-7]}.npy", mmap_mode="r") for file in files]
         self.labels = [read_volume(file, "label").voxels.astype(np.uint8) for file in files]
         self.lesions = [_some_places(labels == LESION, number) for number, labels in enumerate(self.labels)]
@@ -128,7 +136,7 @@ class Windows:
         """One window of one scan: the image that is read and the labels of what is answered, (1, *space) each."""
         shape = self.labels[row].shape
         answered = self._answered(row, shape, draw)
-        read = answered.grown((0 if self.flat else MARGIN, MARGIN, MARGIN))
+        read = answered.grown(self.margin) if self.config.context.padding == "valid" else answered
         low, high = self.config.prepare.window
         image = torch.from_numpy(window(cut(self.images[row], read, fill=low), low, high)).float()
         labels = torch.from_numpy(cut(self.labels[row], answered)).long()
@@ -149,7 +157,7 @@ class Windows:
         if on_lesion and len(places):
             near = places[int(u[3] * len(places))] + (u[:3].numpy() - 0.5) * sides
         else:
-            outer = np.array([0 if self.flat else MARGIN, MARGIN, MARGIN])  # about the box of the regions
+            outer = np.array(self.margin)  # about the box of the regions
             span = np.maximum(np.array(shape) - 2 * outer, 1)
             near = np.minimum(outer, np.array(shape) // 2) + u[:3].numpy() * span
         start = np.floor(near - np.array(sides) / 2).astype(int)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from weakmask.volume.geometry import Float3
 
 METHOD = "dram"
 MODEL = "model.safetensors"
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class DramModel:
         header: The whole JSON header, for the report.
         context: The network is a context network: it has its own grid and segments whole scans.
         memory_gb: What a context network's feature maps may take.
+        precision: Of those maps; auto: bfloat16 on a graphics card, float32 elsewhere.
     """
 
     network: nn.Module
@@ -46,6 +48,7 @@ class DramModel:
     header: dict[str, Any]
     context: ContextSettings | None = None
     memory_gb: float = 4.0
+    precision: Precision = "auto"
 
 
 def network_arguments(config: DramSettings) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
     Returns:
         The scan as int16 with enough around the regions for windows to read, and labels 0, 1 and 2 of the same shape.
     """
-    grid = context_grid(scan.image, scan.regions, config.context.spacing_mm).whole
+    grid = context_grid(scan.image, scan.regions, config.context).whole
     image, regions = resample_onto(scan.image, grid, fill=config.prepare.window[0]), resample_onto(scan.regions, grid)
     rank = resample_onto(scan.activation, grid).voxels
     vessel = np.zeros(rank.shape, bool) if scan.vessels is None else resample_onto(scan.vessels, grid).voxels > 0
