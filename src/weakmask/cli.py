@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from weakmask import __version__
 from weakmask.errors import UserError
-from weakmask.progress import console as err
+from weakmask.screen import err, out, print_faults, print_summary
 
 app = typer.Typer(
     name="weakmask",
@@ -23,7 +21,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Start with `weakmask demo`, then `weakmask check` on a cohort of your own. Not for clinical use.",
 )
-out = Console() if sys.stdout.isatty() else Console(width=150)  # columns of a table for a file or a pipe
 
 Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: --set regression.steps=500")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result on the same machine.")]
@@ -67,7 +64,7 @@ def demo(
     """Phantoms -> train -> judge -> segment -> report: everything once, on a CPU, in minutes."""
     from weakmask.methods.demo import run_demo
 
-    _print_summary(run_demo(folder, seed))
+    print_summary(run_demo(folder, seed))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
@@ -99,13 +96,13 @@ def check(
     try:
         cohort = check_cohort(folder)
     except NoUsableScanError as error:
-        _print_faults(error.faults)
+        print_faults(error.faults)
         raise
     if as_json:
         faults = [{"scan": f.scan, "file": str(f.file), "message": f.message, "fatal": f.fatal} for f in cohort.faults]
         out.print_json(json.dumps({"scans": [case.name for case in cohort.cases], "faults": faults}))
     else:
-        _print_faults(cohort.faults)
+        print_faults(cohort.faults)
         regions = sum(len(case.scores) for case in cohort.cases)
         out.print(f"{len(cohort.cases)} scans with {regions} scored regions are good", highlight=False)
     if any(fault.fatal for fault in cohort.faults):
@@ -152,7 +149,7 @@ def train(
 
     module, settings = load_config(config, overrides)
     run_stages(module.STAGES, folder, settings)
-    _print_summary(module.conclude(folder, settings))
+    print_summary(module.conclude(folder, settings))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
@@ -171,12 +168,14 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     device: Device = "auto",
     memory_gb: Annotated[float, typer.Option(min=0.1, help="For the feature maps of a whole-scan network.")] = 4.0,
     precision: Annotated[Precision, typer.Option(help="Of those maps; halves take half the memory.")] = "auto",
+    subtypes: Annotated[Path | None, typer.Option(help="Tell lesions apart by this table (subtypes-table).")] = None,
 ) -> None:
     """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
     from weakmask.methods import prediction
 
     source = prediction.RegionSource(regions, numbering, lobe_model)
-    failures = prediction.predict(model, scans, folder, source, device, memory_gb, precision)
+    limits = prediction.Limits(memory_gb, precision)
+    failures = prediction.predict(model, scans, folder, source, device, limits, subtypes)
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     _exit_for(failures)
 
@@ -192,7 +191,7 @@ def lobes(
     from weakmask.methods.lobe_maps import write_lobe_maps
 
     table, failures = write_lobe_maps(scans, folder, model, device)
-    _print_summary(table)
+    print_summary(table)
     _exit_for(failures)
 
 
@@ -211,7 +210,7 @@ def evaluate(
     if as_json:
         out.print_json(summary.to_json(orient="records"))
     else:
-        _print_summary(summary)
+        print_summary(summary)
 
 
 @app.command()
@@ -244,7 +243,7 @@ def subtypes_table(
     """Describe labelled lesions by volume and HU: the reference that tells ground-glass from consolidation."""
     from weakmask.methods.subtype_table import build_subtype_table
 
-    _print_summary(build_subtype_table(cohort, file))
+    print_summary(build_subtype_table(cohort, file))
 
 
 @app.command()
@@ -261,7 +260,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     """Reproduce a table; after any interruption the same command goes on where it stopped."""
     from weakmask.methods.reproduce.tables import Request, reproduce_table
 
-    _print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed)))
+    print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed)))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
@@ -281,19 +280,6 @@ def _exit_for(failures: list[str]) -> None:
     if failures:
         err.print(f"{len(failures)} scans were left out", highlight=False)
         raise typer.Exit(2)
-
-
-def _print_faults(faults) -> None:  # noqa: ANN001 (the cohort's classes are imported where they are used)
-    for fault in faults:
-        kind = "[red]left out[/]" if fault.fatal else "[yellow]note[/]"
-        err.print(f"{kind} {escape(fault.message)}", highlight=False, soft_wrap=True)
-
-
-def _print_summary(summary) -> None:  # noqa: ANN001 (pandas is not imported for a --help)
-    table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for row in summary.itertuples(index=False):
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
-    out.print(table)
 
 
 if __name__ == "__main__":

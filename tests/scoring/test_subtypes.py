@@ -11,7 +11,15 @@ from scipy import ndimage, stats
 from weakmask.datasets.phantom_ct import make_phantom
 from weakmask.evaluation.overlap import LESION_SUBTYPES
 from weakmask.scoring.subtype_reference import reference_components
-from weakmask.scoring.subtypes import LEAST_SD_HU, SUBTYPES, divergence, label_subtypes, lesion_components, vote
+from weakmask.scoring.subtypes import (
+    LEAST_SD_HU,
+    SUBTYPES,
+    divergence,
+    label_subtypes,
+    lesion_components,
+    subtype_volumes,
+    vote,
+)
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
 
@@ -158,3 +166,14 @@ def test_phantoms_subtypes_are_recognised():
     large = lesions[lesions["volume_ml"] > 0.5]
     right = vote(large, reference) == large["label"]
     assert right.mean() > max(0.6, large["label"].value_counts(normalize=True).max())
+
+
+def test_volumes_are_counted_per_region():
+    geometry = Geometry((1, 2, 4), (5.0, 2.0, 1.0))
+    regions = Volume(np.array([[[1, 1, 1, 0], [3, 3, 3, 3]]], dtype=np.uint8), geometry, "label")
+    subtypes = Volume(np.array([[[1, 1, 3, 2], [0, 0, 2, 0]]], dtype=np.uint8), geometry, "label")
+    none = {"ground-glass_ml": 0.0, "consolidation_ml": 0.0, "mixed_ml": 0.0}
+    assert subtype_volumes(subtypes, regions) == {
+        1: none | {"ground-glass_ml": 0.02, "mixed_ml": 0.01},
+        3: none | {"consolidation_ml": 0.01},
+    }

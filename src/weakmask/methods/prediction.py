@@ -19,6 +19,8 @@ from weakmask.methods.lobes.regions import make_regions
 from weakmask.methods.predictors import Trained, load_trained
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
+from weakmask.scoring.subtype_reference import read_reference
+from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
 from weakmask.training.devices import device_of
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.regions import NUMBERINGS
@@ -43,14 +45,27 @@ class RegionSource:
     lobe_model: Path | None = None
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a context network, which segments whole scans, may take.
+
+    Attributes:
+        memory_gb: For its feature maps: less makes more tiles.
+        precision: Of those maps; halves take half the memory.
+    """
+
+    memory_gb: float = 4.0
+    precision: Precision = "auto"
+
+
 def predict(
     model_path: Path,
     scans: list[Path],
     out: Path,
     regions: RegionSource,
     device: str = "auto",
-    memory_gb: float = 4.0,
-    precision: Precision = "auto",
+    limits: Limits = Limits(),
+    subtypes: Path | None = None,
 ) -> list[str]:
     """Segment scans; one faulty scan is told in one line and the others go on.
 
@@ -63,8 +78,9 @@ def predict(
         out: The folder to write.
         regions: Where the regions come from.
         device: auto, cpu, cuda or mps.
-        memory_gb: For the feature maps of a context network, which segments whole scans: less makes more tiles.
-        precision: Of those maps; halves take half the memory.
+        limits: Of memory and precision, for a context network.
+        subtypes: Reference table of `weakmask subtypes-table`: a scan of HU then also gets subtypes.nii.gz, and its
+            score rows the volume of each subtype. None: lesions are not told apart.
 
     Returns:
         A line for every scan that failed.
@@ -72,7 +88,8 @@ def predict(
     Raises:
         UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
     """
-    trained = load_trained(model_file(model_path), device_of(device), memory_gb, precision)
+    trained = load_trained(model_file(model_path), device_of(device), limits.memory_gb, limits.precision)
+    reference = None if subtypes is None else read_reference(subtypes)
     found = [path for scan in scans for path in find_scans(scan)]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")
@@ -82,7 +99,7 @@ def predict(
     failures: list[str] = []
     for path in track(found, "scans", len(found)):
         try:
-            new_rows, view = _segment(trained, path, out, regions, alone=len(found) == 1)
+            new_rows, view = _segment(trained, path, out, regions, reference, alone=len(found) == 1)
         except UserError as error:
             line = str(error) if str(path) in str(error) else f"{path}: {error}"
             failures.append(line)
@@ -165,7 +182,7 @@ def open_output(out: Path) -> bool:
 
 
 def _segment(
-    trained: Trained, path: Path, out: Path, source: RegionSource, *, alone: bool
+    trained: Trained, path: Path, out: Path, source: RegionSource, reference: pd.DataFrame | None, *, alone: bool
 ) -> tuple[list[dict[str, object]], Callable[[], ScanView]]:
     """Segment one scan and write its files; gives its score rows and the way to show it in the report."""
     image, found, rows = _segmented(trained, path, source)
@@ -177,6 +194,11 @@ def _segment(
         write_volume(found.mask, folder / "mask.nii.gz")
         write_volume(found.activation, folder / "activation.nii.gz")
         write_volume(found.regions, folder / "regions.nii.gz")
+        if reference is not None:
+            named = label_subtypes(image, found.mask, reference)
+            write_volume(named, folder / "subtypes.nii.gz")
+            volumes = subtype_volumes(named, found.regions)
+            rows = [{**row, **volumes[label]} for row, label in zip(rows, sorted(found.fractions), strict=True)]
     if alone:
         return rows, lambda: _view(trained, name, image, found, rows)
     # of many scans only one is in memory at a time: those that the report shows are segmented once more
@@ -236,7 +258,14 @@ def _view(trained: Trained, name: str, image: Volume, found: Prediction, rows: l
         mask=found.mask,
         activation=found.activation,
         regions=found.regions,
-        headline=f"severity {total}",
+        headline=f"severity {total}{_told_apart(rows)}",
         rank=-total,
         scores=shown_scores(rows),
     )
+
+
+def _told_apart(rows: list[dict[str, object]]) -> str:
+    """The volumes of the subtypes over all regions, where lesions were told apart."""
+    volumes = {name: sum(float(str(row.get(f"{name}_ml", 0))) for row in rows) for name in SUBTYPES}
+    known = any(f"{name}_ml" in row for name in SUBTYPES for row in rows)
+    return "; " + ", ".join(f"{name} {ml:.1f} ml" for name, ml in volumes.items()) if known else ""

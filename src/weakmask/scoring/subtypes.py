@@ -48,6 +48,24 @@ def label_subtypes(
     return lesions.with_voxels(names[numbers], kind="label")
 
 
+def subtype_volumes(subtypes: Volume, regions: Volume) -> dict[int, dict[str, float]]:
+    """Millilitres of each subtype in every region.
+
+    Args:
+        subtypes: As `label_subtypes` gives them.
+        regions: Region labels on the same grid.
+
+    Returns:
+        By region label: `ground-glass_ml`, `consolidation_ml` and `mixed_ml`.
+    """
+    most = len(SUBTYPES) + 1
+    pairs = regions.voxels.astype(np.int64) * most + subtypes.voxels
+    counts = np.bincount(pairs.ravel(), minlength=most * (int(regions.voxels.max(initial=0)) + 1)).reshape(-1, most)
+    ml = counts * subtypes.geometry.voxel_volume_mm3 / 1000
+    present = (int(label) for label in np.flatnonzero(counts.sum(axis=1)) if label > 0)
+    return {label: {f"{name}_ml": float(ml[label, k].round(3)) for name, k in SUBTYPES.items()} for label in present}
+
+
 def lesion_components(image: Volume, lesions: Volume) -> tuple[Integer[np.ndarray, "z y x"], pd.DataFrame]:
     """Number the connected components of lesions and describe each.
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from weakmask.activation.whole_scan import class_probabilities
 from weakmask.methods.dram.config import (
@@ -15,14 +16,16 @@ from weakmask.methods.dram.config import (
     DramSettings,
     NetworkSettings,
     PrepareSettings,
+    RefinementSettings,
     RegressionSettings,
 )
 from weakmask.methods.dram.context import segment_in_context
-from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, VESSEL, context_grid
-from weakmask.methods.dram.context_training import ContextObjective, Windows, context_arguments
-from weakmask.methods.dram.model import DramModel
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL, context_grid
+from weakmask.methods.dram.context_training import ContextObjective, Windows, context_arguments, start_from
+from weakmask.methods.dram.model import DramModel, save_model
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled
 from weakmask.networks import UNet
+from weakmask.pipeline import Work
 from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.volume.files import write_volume
 from weakmask.volume.geometry import Geometry
@@ -204,6 +207,41 @@ def test_on_the_scans_grid_it_is_one_pass_of_the_network() -> None:
     sure = np.abs(expected[LESION] - np.delete(expected, LESION, axis=0).max(0)) > 1e-3
     assert np.array_equal(mask[box][sure], (expected.argmax(0) == LESION)[sure])
     assert not mask[~inside].any()
+
+
+def test_inside_only_neither_shows_nor_teaches_what_lies_around() -> None:
+    found = scan()
+    image, labels = labelled(found, settings(inside_only=True), THRESHOLD, CT_SEVERITY)
+    outside = found.regions.voxels == 0
+    assert (image.voxels[outside] == -1200).all()
+    assert (labels.voxels[outside] == OUTSIDE).all()
+    assert (labels.voxels[~outside] != OUTSIDE).all()
+    logits = torch.randn(1, 3, 6, 6, 6, requires_grad=True)
+    taught = torch.randint(3, (1, 1, 6, 6, 6))
+    taught[..., :3] = OUTSIDE
+    ContextObjective(ContextSettings(dice=1.0))(nn.Identity(), {"image": logits, "labels": taught}, 0)[
+        "total"
+    ].backward()
+    assert logits.grad is not None
+    assert (logits.grad[..., :3] == 0).all()
+    assert (logits.grad[..., 3:] != 0).all()
+
+
+def test_from_the_regression_it_begins_with_its_answer(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = settings(padding="same", from_regression=True)
+    regression = UNet(3, width=2, initial_probability=0.3).eval()
+    names = {"region_names": {"3": "RUL"}, "crop_spacing_mm": [2.0, 2.0, 2.0]}
+    unrefined = config.model_copy(update={"refinement": RefinementSettings(weight=0)})
+    path = tmp_path / "model.safetensors"
+    save_model(path, regression, unrefined, threshold=0.5, score_map=CT_SEVERITY, trained_on=names)
+    network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
+    start_from(network, path, Work(tmp_path, tmp_path, config))
+    given = torch.rand(1, 1, 16, 16, 16)
+    with torch.inference_mode():
+        lesion = torch.softmax(network(given), dim=1)[:, LESION]
+        expected = torch.sigmoid(regression(given))[:, 0]
+    assert torch.allclose(lesion, expected, atol=0.02)
 
 
 def test_an_impossible_window_is_refused() -> None:

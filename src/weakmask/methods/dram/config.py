@@ -204,7 +204,10 @@ class ContextSettings(Settings):
     )
     width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (P)")
     from_regression: bool = Field(
-        default=False, description="start from the regression's weights where the widths are equal (O), or afresh (P)"
+        default=False, description="start from the regression's weights, where the widths are equal (O), or afresh (P)"
+    )
+    inside_only: bool = Field(
+        default=False, description="see and learn the regions alone, as the regression does (O), or all around too (P)"
     )
     crf: bool = Field(default=True, description="sharpen the maps on the scan by `refinement.crf` first (O)")
     keep_to_scores: bool = Field(

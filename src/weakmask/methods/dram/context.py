@@ -34,6 +34,8 @@ def segment_in_context(
     grid = context_grid(image, regions, model.context)
     low, high = model.prepare.window
     grey = window(resample_onto(image, grid.whole, fill=low).voxels, low, high)
+    if model.context.inside_only:
+        grey *= resample_onto(regions, grid.whole).voxels > 0
     device = next(model.network.parameters()).device
     workspace = Workspace(model.memory_gb, str(device), _dtype(model.precision, device))
     if model.context.padding == "valid":

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from weakmask.datasets.augment import apply_intensity, draw_intensity
 from weakmask.losses import bootstrapping, dice
 from weakmask.methods.dram.config import ContextSettings, DramSettings
-from weakmask.methods.dram.context_grid import LESION, MARGIN
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL
 from weakmask.methods.dram.maps import trained_on
 from weakmask.methods.dram.model import MODEL, load_model, network_arguments, save_model
 from weakmask.methods.dram.pseudo_labels import FOLDER
@@ -27,6 +27,7 @@ from weakmask.volume.geometry import Box, Index3
 from weakmask.volume.intensity import window
 from weakmask.volume.tiles import cut
 
+RARE = -3.0  # first logit of a vessel where background has 0: 5 % of the voxels
 PLACES = 4_000  # lesion voxels remembered per scan, to draw windows around
 
 
@@ -40,7 +41,7 @@ def context_network(work: Work) -> None:
     network = build_network("unet", arguments)
     regression = work.run / "04-model" / MODEL
     if settings.from_regression:
-        _start_from(network, regression, work)
+        start_from(network, regression, work)
     plan = Plan(
         steps=settings.steps,
         validate_every=settings.steps,
@@ -88,14 +89,15 @@ class ContextObjective:
         self.settings = settings
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """The losses, averaged over the batch."""
+        """The losses, averaged over the batch; all voxels count but those that are labelled as outside."""
         logits, labels = network(batch["image"]).float(), batch["labels"]
-        everywhere = torch.ones_like(logits[:, :1])
-        found = {"bootstrapping": bootstrapping(logits, labels, everywhere, self.settings.beta).mean()}
+        learnt = labels != OUTSIDE
+        labels = labels * learnt
+        found = {"bootstrapping": bootstrapping(logits, labels, learnt, self.settings.beta).mean()}
         if self.settings.dice:
             others = torch.cat([logits[:, :LESION], logits[:, LESION + 1 :]], dim=1).logsumexp(1, keepdim=True)
             lesion = logits[:, LESION : LESION + 1] - others  # its sigmoid is the lesion's softmax
-            found["dice"] = dice(lesion, (labels == LESION).long(), everywhere).mean()
+            found["dice"] = dice(lesion, (labels == LESION).long(), learnt).mean()
         total = found["bootstrapping"] + self.settings.dice * found.get("dice", 0.0)
         return {**found, "total": total}
 
@@ -113,6 +115,7 @@ class Windows:
         self.flat = config.prepare.crop_shape[0] == 1
         margin = MARGIN[config.context.padding]
         self.margin = (0 if self.flat else margin, margin, margin)
+        self.beyond = OUTSIDE if config.context.inside_only else BACKGROUND  # the scan
         self.images = [np.load(folder / "images" / f"{file.name[:-7]}.npy", mmap_mode="r") for file in files]
         self.labels = [read_volume(file, "label").voxels.astype(np.uint8) for file in files]
         self.lesions = [_some_places(labels == LESION, number) for number, labels in enumerate(self.labels)]
@@ -139,7 +142,7 @@ class Windows:
         read = answered.grown(self.margin) if self.config.context.padding == "valid" else answered
         low, high = self.config.prepare.window
         image = torch.from_numpy(window(cut(self.images[row], read, fill=low), low, high)).float()
-        labels = torch.from_numpy(cut(self.labels[row], answered)).long()
+        labels = torch.from_numpy(cut(self.labels[row], answered, fill=self.beyond)).long()
         if self.flat:
             image, labels = image[0], labels[0]
         if self.config.regression.augment:
@@ -174,17 +177,19 @@ def _some_places(mask: np.ndarray, seed: int) -> np.ndarray:
     return places[np.random.default_rng(seed).choice(len(places), PLACES, replace=False)]
 
 
-def _start_from(network: nn.Module, model_file: Path, work: Work) -> None:
-    """Copy the regression's weights where names and shapes agree: all but the head's."""
+def start_from(network: nn.Module, model_file: Path, work: Work) -> None:
+    """Begin with the regression's answer: all its weights, its logit as the lesion's, against 0 for background."""
     state, header = load_weights(model_file)
     own = network.state_dict()
     prefix = "unet." if header["network"] == "refined_unet" else ""
-    same = {name: state[prefix + name] for name in own if f"{prefix}{name}" in state}
-    same = {name: value for name, value in same.items() if value.shape == own[name].shape}
-    if not any(name.startswith("encoder") for name in same):
+    same = {name: state[prefix + name] for name in own if not name.startswith("head.")}
+    if any(value.shape != own[name].shape for name, value in same.items()):
         work.note("context.from_regression: the widths differ, so the context network starts afresh")
         return
-    network.load_state_dict(own | same)
+    weight, bias = torch.zeros_like(own["head.weight"]), torch.zeros_like(own["head.bias"])
+    weight[LESION], bias[LESION] = state[f"{prefix}head.weight"][0], state[f"{prefix}head.bias"][0]
+    bias[VESSEL] = RARE
+    network.load_state_dict(same | {"head.weight": weight, "head.bias": bias})
 
 
 def _index(values: np.ndarray) -> Index3:

@@ -97,12 +97,13 @@ def _context(config: DramSettings) -> str:
     if not settings.train:
         return ""
     grid = f"{settings.spacing_mm:g} mm" if settings.spacing_mm else "the scans' own grid"
+    seen = "the regions of whole scans" if settings.inside_only else "whole scans"
     overlap = f" and soft Dice (weight {settings.dice:g})" if settings.dice else ""
     made = ", sharpened by the dense CRF" if settings.crf else ""
     made += " and kept to each region's score" if settings.keep_to_scores else ""
     return (
         f"The masks of the training scans{made} were the pseudo-labels (background, vessel, lesion) of a second U-Net "
-        f"with {settings.padding} convolutions and {settings.width} channels at its first level, which saw whole scans "
+        f"with {settings.padding} convolutions and {settings.width} channels at its first level, which saw {seen} "
         f"at {grid} in windows that answer for {settings.window_voxels} voxels along each axis; {settings.steps} steps "
         f"of {settings.batch}, bootstrapping cross-entropy (beta {settings.beta:g}){overlap}. Its most probable class "
         "is the answer. "

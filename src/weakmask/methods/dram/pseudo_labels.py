@@ -14,7 +14,7 @@ import torch
 
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.dram.context_grid import BACKGROUND, LESION, VESSEL, context_grid
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, OUTSIDE, VESSEL, context_grid
 from weakmask.methods.dram.model import MODEL, load_model
 from weakmask.methods.dram.predict import map_of_scan
 from weakmask.methods.dram.prepare import read_case, read_usable
@@ -90,7 +90,7 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
         score_map: What fractions the scores mean.
 
     Returns:
-        The scan as int16 with enough around the regions for windows to read, and labels 0, 1 and 2 of the same shape.
+        The scan as int16 with enough around the regions for windows to read, and labels of the same shape.
     """
     grid = context_grid(scan.image, scan.regions, config.context).whole
     image, regions = resample_onto(scan.image, grid, fill=config.prepare.window[0]), resample_onto(scan.regions, grid)
@@ -112,6 +112,9 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
         chosen = score_consistent(_tensor(rank), _tensor(region), low, high, threshold)
         lesion |= chosen[0, 0].numpy()
     labels = np.where(lesion, LESION, np.where(vessel & inside, VESSEL, BACKGROUND)).astype(np.uint8)
+    if config.context.inside_only:
+        labels[~inside] = OUTSIDE
+        image = image.with_voxels(np.where(inside, image.voxels, config.prepare.window[0]))
     return image.with_voxels(np.rint(image.voxels).astype(np.int16)), image.with_voxels(labels, "label")
 
 
