@@ -14,6 +14,7 @@ from weakmask.progress import console, track
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.numberings import NUMBERINGS
+from weakmask.volume.volume import Volume
 
 LOBES = NUMBERINGS["weakmask"]
 
@@ -45,9 +46,7 @@ def write_lobe_maps(
     failures: list[str] = []
     for path in track(found, "lobes", len(found)):
         try:
-            image = read_volume(path)
-            refuse_nonfinite(image, path)
-            lobes = find_lobes(trained, image)
+            lobes = find_lobes(trained, _read(path, taken={row["scan"] for row in rows}))
             write_volume(lobes.lobes, out / f"{scan_name(path)}.nii.gz")
         except UserError as error:
             failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
@@ -72,3 +71,12 @@ def lobe_row(name: str, found: FoundLobes) -> dict[str, object]:
     litres = total * found.lobes.geometry.voxel_volume_mm3 / 1e6
     shares = {lobe: float(counts[label] / total) for lobe, label in LOBES.items()}
     return {"scan": name, "litres": litres, **shares, "plausible": "no" if found.faults else "yes"}
+
+
+def _read(path: Path, taken: set[object]) -> Volume:
+    """A scan whose mask would not take the place of another's."""
+    if scan_name(path) in taken:
+        raise UserError(f"{path}: another scan has the name {scan_name(path)}; write its lobes into another folder")
+    image = read_volume(path)
+    refuse_nonfinite(image, path)
+    return image

@@ -127,6 +127,13 @@ def test_one_bad_scan_alone_is_an_error_and_leaves_nothing(run: Path, folder: Pa
         write_lobe_maps([folder / "images"], tmp_path / "out", folder, "cpu")
 
 
+def test_two_scans_of_one_name_do_not_overwrite_each_other(run: Path, folder: Path, tmp_path: Path) -> None:
+    scan = folder / "images" / "scan1.nii.gz"
+    table, failures = write_lobe_maps([scan, scan], tmp_path / "out", run, "cpu")
+    assert len(table) == 1
+    assert "another scan has the name scan1" in failures[0]
+
+
 def test_scans_that_cannot_be_learnt_from_are_told(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UserError, match="no folder images/"):
         folder_scans(tmp_path, "weakmask")

@@ -67,10 +67,16 @@ def _networks(width: int, unet_width: int, dropout: float) -> dict[str, NetworkS
 
 PRESETS = {
     "quick": Preset(
-        data=DataSettings(phantoms=90, validation=0.1),
-        prepare=PrepareSettings(shape=(64, 64, 96), frame="lungs", outside="blank"),
+        data=DataSettings(phantoms=200, validation=0.06),
+        prepare=PrepareSettings(shape=(64, 56, 80), frame="lungs", outside="blank"),
         segmentation=SegmentationSettings(
-            steps=300, schedule="cosine", average_decay=0.98, keep="last", validate_every=50, checkpoint_every=25
+            steps=300,
+            batch=1,
+            schedule="cosine",
+            average_decay=0.98,
+            keep="last",
+            validate_every=100,
+            checkpoint_every=25,
         ),
         networks=_networks(width=4, unet_width=8, dropout=0.0),
         test_scans=8,
