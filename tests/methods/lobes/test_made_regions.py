@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from weakmask.datasets.cohort import read_cohort
+from weakmask.methods.dram.config import DataSettings, DramSettings
+from weakmask.methods.dram.prepare import read_case
 from weakmask.methods.lobes import regions
 from weakmask.methods.lobes.predict import FoundLobes
 from weakmask.methods.lobes.regions import LOBES, LUNGS, MadeRegions, make_regions, relabelled
 from weakmask.methods.lobes.scans import phantom_scan
+from weakmask.pipeline import Work
+from weakmask.volume.files import write_volume
 from weakmask.volume.lung_field import lung_field
 from weakmask.volume.volume import Volume
 
@@ -67,3 +72,16 @@ def test_regions_take_the_labels_of_the_cohort(scan: tuple[Volume, Volume]) -> N
 def test_lungs_never_pass_for_lobes(scan: tuple[Volume, Volume]) -> None:
     lungs = make_regions(scan[0], ["left"])
     assert not relabelled(lungs, {label: name for name, label in LOBES.items()}).voxels.any()
+
+
+def test_a_cohort_without_masks_is_prepared_by_lobes(
+    scan: tuple[Volume, Volume], network: Callable[..., None], tmp_path: Path
+) -> None:
+    network()
+    write_volume(scan[0], tmp_path / "images" / "chest.nii.gz")
+    (tmp_path / "scores.csv").write_text("scan,region,score\nchest,RUL,2\nchest,LLL,0\n", encoding="utf-8")
+    work = Work(tmp_path, tmp_path, DramSettings(device="cpu", data=DataSettings(cohort=tmp_path)))
+    (case,) = read_cohort(tmp_path).cases
+    _, found = read_case(case, work)
+    assert np.array_equal(found.voxels, scan[1].voxels)
+    assert work.notes == ["chest: no region mask; lobes by the lobe network that comes with weakmask"]
