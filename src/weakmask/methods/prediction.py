@@ -45,6 +45,10 @@ class RegionSource:
     lobe_model: Path | None = None
 
 
+class EmptyRegionError(UserError):
+    """A picture whose region mask is empty: a slice above or below the lungs. Its mask is empty too."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a context network, which segments whole scans, may take.
@@ -70,7 +74,8 @@ def predict(
     """Segment scans; one faulty scan is told in one line and the others go on.
 
     One scan leaves mask.nii.gz, activation.nii.gz and regions.nii.gz in OUT; several leave a folder OUT/NAME/ each;
-    a picture leaves OUT/NAME.png. OUT/scores.csv and OUT/report.html speak of all.
+    a picture leaves OUT/NAME.png, an empty one where its region mask is empty. OUT/scores.csv and OUT/report.html speak
+    of all.
 
     Args:
         model_path: A model file, or the run folder that holds one.
@@ -97,9 +102,13 @@ def predict(
     rows: list[dict[str, object]] = []
     views: list[tuple[int, Callable[[], ScanView]]] = []
     failures: list[str] = []
+    empty: list[str] = []
     for path in track(found, "scans", len(found)):
         try:
             new_rows, view = _segment(trained, path, out, regions, reference, alone=len(found) == 1)
+        except EmptyRegionError as error:
+            console.print(f"[yellow]note[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+            empty.append(str(error))
         except UserError as error:
             line = str(error) if str(path) in str(error) else f"{path}: {error}"
             failures.append(line)
@@ -108,6 +117,8 @@ def predict(
         else:
             rows += new_rows
             views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
+    if not rows and empty:
+        raise UserError(f"none of the pictures has a region, so their masks are empty; the first: {empty[0]}")
     if not rows:
         if created:
             out.rmdir()
@@ -116,7 +127,7 @@ def predict(
     with atomic_file(out / "scores.csv") as temporary:
         scores.to_csv(temporary, index=False)
     severest_first = [view for _, view in sorted(views, key=lambda pair: -pair[0])]
-    write_report(out / "report.html", trained.page(model_path, rows, severest_first, failures))
+    write_report(out / "report.html", trained.page(model_path, rows, severest_first, [*failures, *empty]))
     return failures
 
 
@@ -185,8 +196,13 @@ def _segment(
     trained: Trained, path: Path, out: Path, source: RegionSource, reference: pd.DataFrame | None, *, alone: bool
 ) -> tuple[list[dict[str, object]], Callable[[], ScanView]]:
     """Segment one scan and write its files; gives its score rows and the way to show it in the report."""
-    image, found, rows = _segmented(trained, path, source)
     name = scan_name(path)
+    try:
+        image, found, rows = _segmented(trained, path, source)
+    except EmptyRegionError:
+        blank = read_volume(path)
+        write_volume(blank.with_voxels(np.zeros(blank.geometry.shape, np.uint8), "label"), out / f"{name}.png")
+        raise
     if path.suffix.lower() in PICTURES:
         write_volume(found.mask, out / f"{name}.png")
     else:
@@ -213,7 +229,10 @@ def _segmented(
     regions, names = _regions(trained, image, path, source)
     present = {names.get(int(label), str(label)) for label in np.unique(regions.voxels) if label > 0}
     if not present:
-        raise UserError(f"{path}: its region mask is empty; expected at least one labelled region")
+        told = f"{path}: its region mask is empty"
+        if path.suffix.lower() not in PICTURES:
+            raise UserError(f"{told}; expected at least one labelled region")
+        raise EmptyRegionError(f"{told}, and so is the mask")
     image = in_hounsfield(image, regions, trained.model.prepare)
     known = present <= set(trained.model.region_names.values())
     found = trained.segment(image, regions, trained_regions=known)

@@ -1,5 +1,6 @@
 """The whole reproduction on a handful of made slices and two steps: folders, tables, report, going on, prediction."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,14 @@ def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
 def test_the_final_model_segments_a_folder_of_pictures(data: Path, tmp_path: Path) -> None:
     run, masks = tmp_path / "best", tmp_path / "masks"
     final_model(data, run, seed=1)
-    part = data / "train_weak"
+    part = tmp_path / "new"
+    shutil.copytree(data / "train_weak", part)
+    emptied = min((part / "regions").iterdir())
+    Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(emptied)
     failures = predict(run, [part / "images"], masks, RegionSource(part / "regions"), device="cpu")
     assert failures == []
+    assert not np.asarray(Image.open(masks / emptied.name)).any()
+    assert f"{emptied.stem}." in (masks / "report.html").read_text()
     for image in (part / "images").iterdir():
         mask = np.asarray(Image.open(masks / f"{image.stem}.png"))
         assert mask.shape == (HEIGHT, WIDTH)
