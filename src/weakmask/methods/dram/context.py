@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from weakmask.activation.whole_scan import Workspace, class_probabilities
-from weakmask.methods.dram.context_grid import LESION, context_grid
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, VESSEL, context_grid
 from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.networks import UNet
 from weakmask.volume.intensity import window
@@ -43,7 +43,9 @@ def segment_in_context(
     else:
         found = class_probabilities(model.network, grey, workspace)[(slice(None), *grid.answered.slices)]
     answered = grid.whole.cropped(grid.answered)
-    lead = found[LESION] - np.delete(found, LESION, axis=0).max(axis=0)
+    best_other = found[BACKGROUND]
+    np.maximum(best_other, found[VESSEL], out=best_other)
+    lead = np.subtract(found[LESION], best_other, out=best_other)
     lesion = resample_onto(Volume(found[LESION], answered), image.geometry).voxels
     ahead = resample_onto(Volume(lead, answered), image.geometry, fill=-1.0).voxels
     return np.where(inside, lesion, 0).astype(np.float32), (ahead > 0) & inside
