@@ -86,8 +86,17 @@ QUICK = Preset(
         "refinement": RefinementSettings(),
         "regression": RegressionSettings(**QUICK_LOOP),
         "maps": MapSettings(scales=(1.5,)),
+        # a window is most of a scan's lungs; valid convolutions would read 30 times the voxels that they answer for
         "context": ContextSettings(
-            spacing_mm=None, window_voxels=44, width=8, from_regression=True, steps=100, learning_rate=2e-3
+            spacing_mm=None,
+            padding="same",
+            window_voxels=64,
+            width=8,
+            from_regression=True,
+            inside_only=True,
+            dice=1.0,
+            steps=500,
+            learning_rate=1e-3,
         ),
     },
     cam={
