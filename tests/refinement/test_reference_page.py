@@ -1,4 +1,4 @@
-"""Every three lines that docs/reference/refinement.md shows, run on a small scan."""
+"""The few lines that docs/reference/refinement.md shows, run on a small scan."""
 
 import re
 from pathlib import Path
