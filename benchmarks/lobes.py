@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import resource
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -93,8 +92,11 @@ def peak_mb(way: Callable[[Volume], Volume], file: Path) -> float:
 def _one_alone(way: Callable[[Volume], Volume], file: Path) -> float:
     torch.set_num_threads(THREADS)
     way(read_volume(file))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux hands the peak of getrusage down from the parent
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measure(folder: Path, rounds: int) -> dict[str, object]:
