@@ -9,7 +9,7 @@ from rich.markup import escape
 from weakmask.errors import UserError
 from weakmask.methods.lobes.model import load_lobe_model
 from weakmask.methods.lobes.predict import FoundLobes, find_lobes
-from weakmask.methods.prediction import find_scans, open_output
+from weakmask.methods.scan_files import find_scans, open_output
 from weakmask.progress import console, track
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name, write_volume

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from rich.markup import escape
 
-from weakmask.atomic_write import atomic_file, unwritable
+from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.methods.dram.maps import score_rows
 from weakmask.methods.dram.model import MODEL, Precision
@@ -17,6 +17,7 @@ from weakmask.methods.dram.prepare import in_hounsfield, read_regions
 from weakmask.methods.dram.telling import shown_scores
 from weakmask.methods.lobes.regions import make_regions
 from weakmask.methods.predictors import Trained, load_trained
+from weakmask.methods.scan_files import all_scans, open_output
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
@@ -95,17 +96,16 @@ def predict(
     """
     trained = load_trained(model_file(model_path), device_of(device), limits.memory_gb, limits.precision)
     reference = None if subtypes is None else read_reference(subtypes)
-    found = [path for scan in scans for path in find_scans(scan)]
-    if not found:
-        raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")
+    found = all_scans(scans)
     created = open_output(out)
     rows: list[dict[str, object]] = []
     views: list[tuple[int, Callable[[], ScanView]]] = []
-    failures: list[str] = []
-    empty: list[str] = []
+    failures, empty = list[str](), list[str]()
     for path in track(found, "scans", len(found)):
         try:
             new_rows, view = _segment(trained, path, out, regions, reference, alone=len(found) == 1)
+            rows += new_rows
+            views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
         except EmptyRegionError as error:
             console.print(f"[yellow]note[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             empty.append(str(error))
@@ -114,21 +114,25 @@ def predict(
             failures.append(line)
             if len(found) > 1:
                 console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
-        else:
-            rows += new_rows
-            views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
-    if not rows and empty:
-        raise UserError(f"none of the pictures has a region, so their masks are empty; the first: {empty[0]}")
     if not rows:
-        if created:
+        if created and not empty:
             out.rmdir()
-        raise UserError(failures[0] if len(found) == 1 else f"all {len(found)} scans failed; the first: {failures[0]}")
+        raise UserError(_nothing_segmented(len(found), failures, empty))
     scores = pd.DataFrame(rows).drop(columns="score_given")
     with atomic_file(out / "scores.csv") as temporary:
         scores.to_csv(temporary, index=False)
-    severest_first = [view for _, view in sorted(views, key=lambda pair: -pair[0])]
-    write_report(out / "report.html", trained.page(model_path, rows, severest_first, [*failures, *empty]))
+    write_report(out / "report.html", trained.page(model_path, rows, _severest(views), [*failures, *empty]))
     return failures
+
+
+def _severest(views: list[tuple[int, Callable[[], ScanView]]]) -> list[Callable[[], ScanView]]:
+    return [view for _, view in sorted(views, key=lambda pair: -pair[0])]
+
+
+def _nothing_segmented(scans: int, failures: list[str], empty: list[str]) -> str:
+    if empty:
+        return f"none of the pictures has a region, so their masks are empty; the first: {empty[0]}"
+    return failures[0] if scans == 1 else f"all {scans} scans failed; the first: {failures[0]}"
 
 
 def model_file(path: Path) -> Path:
@@ -145,51 +149,6 @@ def model_file(path: Path) -> Path:
     if not inside:
         raise UserError(f"{path}: holds no NN-model/{MODEL}; expected a run whose training is complete")
     return inside[-1]
-
-
-def find_scans(path: Path) -> list[Path]:
-    """The scans a path stands for: a file, a folder of DICOM files, or all of both kinds inside a folder.
-
-    Raises:
-        UserError: Nothing there.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; expected a scan")
-    if path.is_file():
-        return [path]
-    if _holds_dicom(path):
-        return [path]
-    scans = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.lower().endswith(tuple(IMAGE_SUFFIXES))]
-    for folder in sorted(p for p in path.iterdir() if p.is_dir()):
-        scans += find_scans(folder)
-    return scans
-
-
-def _holds_dicom(folder: Path) -> bool:
-    """Whether DICOM files lie directly in a folder: by suffix, or by the four letters of the preamble."""
-    for file in folder.iterdir():
-        if not file.is_file():
-            continue
-        if file.suffix.lower() == ".dcm":
-            return True
-        if not file.suffix or file.suffix[1:].isdigit():
-            with file.open("rb") as opened:
-                if opened.read(132)[128:] == b"DICM":
-                    return True
-    return False
-
-
-def open_output(out: Path) -> bool:
-    """Find out before the work whether the folder can be written; returns whether it was made now."""
-    created = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".weakmask"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(unwritable(out, error)) from error
-    return created
 
 
 def _segment(
