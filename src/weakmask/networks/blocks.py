@@ -9,14 +9,16 @@ from torch.nn import functional as F
 class Convolution3d(nn.Conv3d):
     """`nn.Conv3d` that stays right in bfloat16 on the CPU.
 
-    oneDNN's bfloat16 weight gradient reads memory that nobody wrote when the map is two slices deep and padded: the
-    gradient is garbage, differs from run to run, and nothing warns (seen with torch 2.13). Such maps are tiny, the
-    bottom of a U-Net on 16 slices, so computing them in float32 costs nothing.
+    oneDNN's bfloat16 weight gradient reads memory that nobody wrote when the map is padded and has fewer slices than
+    the kernel: the gradient is garbage, differs from run to run, and nothing warns (seen with torch 2.13, two slices
+    under a kernel of three). Such maps are tiny, the bottom of a U-Net on 16 slices, so computing them in float32 costs
+    nothing.
     """
 
     def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch wide *output"]:  # noqa: A002 - nn.Conv3d's own name
-        """As `nn.Conv3d`; maps two slices deep are computed in float32 under CPU autocast."""
-        if input.device.type == "cpu" and input.shape[2] == 2 and torch.is_autocast_enabled("cpu"):
+        """As `nn.Conv3d`; maps with fewer slices than the kernel are computed in float32 under CPU autocast."""
+        shallow = input.shape[2] < self.kernel_size[0]
+        if input.device.type == "cpu" and shallow and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
                 return super().forward(input.to(self.weight.dtype))
         return super().forward(input)

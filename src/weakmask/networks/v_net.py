@@ -11,6 +11,7 @@ from types import ModuleType
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from weakmask.networks.blocks import Convolution3d
 from weakmask.networks.dense_blocks import padded
 from weakmask.networks.unet import crop_far_end
 
@@ -46,6 +47,9 @@ class VNet(nn.Module):
         self.up_tr64 = blocks.UpTransition(3, 8 * w, 4 * w, 1, ACTIVATION, dropout_prob=(None, dropout))
         self.up_tr32 = blocks.UpTransition(3, 4 * w, 2 * w, 1, ACTIVATION, dropout_prob=(None, dropout))
         self.out_tr = blocks.OutputTransition(3, 2 * w, out_channels, ACTIVATION)
+        for module in self.modules():
+            if type(module) is nn.Conv3d:
+                module.__class__ = Convolution3d  # MONAI's own weights and names, but right in bfloat16
 
     def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch class *space"]:
         """Logits of an image."""

@@ -229,7 +229,7 @@ def test_inside_only_neither_shows_nor_teaches_what_lies_around() -> None:
 
 def test_from_the_regression_it_begins_with_its_answer(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    config = settings(padding="same", from_regression=True)
+    config = settings(padding="same", window_voxels=16, from_regression=True)
     regression = UNet(3, width=2, initial_probability=0.3).eval()
     names = {"region_names": {"3": "RUL"}, "crop_spacing_mm": [2.0, 2.0, 2.0]}
     unrefined = config.model_copy(update={"refinement": RefinementSettings(weight=0)})
@@ -247,12 +247,14 @@ def test_from_the_regression_it_begins_with_its_answer(tmp_path: Path) -> None:
 def test_an_impossible_window_is_refused() -> None:
     with pytest.raises(ValidationError, match="leave 4, 12, 20"):
         ContextSettings(window_voxels=40)
+    with pytest.raises(ValidationError, match="at least 16"):
+        ContextSettings(padding="same", window_voxels=12)
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_memory_and_precision_change_the_tiles_and_little_else(padding: str) -> None:
     torch.manual_seed(0)
-    config, found = settings(padding=padding, window_voxels=12), scan()
+    config, found = settings(padding=padding, window_voxels=20), scan()
     network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
     model = DramModel(
         network, config.prepare, (1.0,), 0.5, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), {}, config.context

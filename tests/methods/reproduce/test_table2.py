@@ -45,7 +45,7 @@ def tiny() -> Preset:
             vessels={"steps": 2},
             regression=TINY_LOOP,
             maps=few,
-            context={"width": 2, "window_voxels": 4, "steps": 2, "batch": 1},
+            context={"width": 2, "window_voxels": 16, "steps": 2, "batch": 1},
         ),
         cam=with_values(QUICK.cam, network={"width": 2}, classification=TINY_LOOP, maps=few),
         supervised=with_values(QUICK.supervised, network={"width": 2}, segmentation=TINY_LOOP),

@@ -229,6 +229,8 @@ class ContextSettings(Settings):
         voxels = self.window_voxels
         if self.padding == "valid" and (voxels < 4 or (voxels - 4) % 8):  # what three poolings leave over
             raise ValueError(f"window_voxels is {voxels}; valid convolutions leave 4, 12, 20, ..., 44, ... voxels")
+        if self.padding == "same" and voxels < 16:  # below, batch norm has one voxel at the bottom of the network
+            raise ValueError(f"window_voxels is {voxels}; with zero padding a window has at least 16 voxels")
         return self
 
 
