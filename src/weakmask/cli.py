@@ -280,7 +280,3 @@ def _exit_for(failures: list[str]) -> None:
     if failures:
         err.print(f"{len(failures)} scans were left out", highlight=False)
         raise typer.Exit(2)
-
-
-if __name__ == "__main__":
-    main()

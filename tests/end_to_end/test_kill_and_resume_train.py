@@ -48,7 +48,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(config: Path, run: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "weakmask.cli", "train", str(config), "--out", str(run)]
+    command = [sys.executable, "-m", "weakmask", "train", str(config), "--out", str(run)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # one thread: sums are added up in one order
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

@@ -42,6 +42,8 @@ def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
     if table not in SEEDS:
         raise UserError(f"unknown table {table!r}; expected one of {', '.join(SEEDS)}")
     seeds = request.seeds or SEEDS[table]
+    if not request.final:
+        out = out.absolute()  # runs remember their cohorts, and are gone on with from any working directory
     if table == "lobes":
         return lobes.reproduce(out, request.preset, names, seeds)
     if table == "table2":
