@@ -28,7 +28,7 @@ from weakmask.volume.intensity import window
 from weakmask.volume.tiles import cut
 
 RARE = -3.0  # first logit of a vessel where background has 0: 5 % of the voxels
-PLACES = 4_000  # lesion voxels remembered per scan, to draw windows around
+PLACES = 4_000  # voxels remembered per scan and kind, to draw windows around
 
 
 def context_network(work: Work) -> None:
@@ -119,6 +119,8 @@ class Windows:
         self.images = [np.load(folder / "images" / f"{file.name[:-7]}.npy", mmap_mode="r") for file in files]
         self.labels = [read_volume(file, "label").voxels.astype(np.uint8) for file in files]
         self.lesions = [_some_places(labels == LESION, number) for number, labels in enumerate(self.labels)]
+        inside = config.context.inside_only  # then windows beside the regions would have nothing to tell
+        self.learnt = [_some_places(labels != OUTSIDE, k) if inside else None for k, labels in enumerate(self.labels)]
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The windows of one step: flipped, and with other contrast."""
@@ -151,13 +153,13 @@ class Windows:
         return image[None], labels[None]
 
     def _answered(self, row: int, shape: tuple[int, ...], draw: torch.Generator) -> Box:
-        """What a window answers for: around a lesion voxel, or anywhere in the regions and their surroundings."""
+        """What a window answers for: around a lesion voxel, or around any that is learnt from."""
         side = self.config.context.window_voxels
         sides = (1 if self.flat else side, side, side)
         on_lesion = bool(torch.rand((), generator=draw) < self.config.context.on_lesions)
-        places = self.lesions[row]
+        places = self.lesions[row] if on_lesion and len(self.lesions[row]) else self.learnt[row]
         u = torch.rand(4, generator=draw, dtype=torch.float64)
-        if on_lesion and len(places):
+        if places is not None:
             near = places[int(u[3] * len(places))] + (u[:3].numpy() - 0.5) * sides
         else:
             outer = np.array(self.margin)  # about the box of the regions
