@@ -20,7 +20,7 @@ from weakmask.methods.reproduce.table2_presets import PAPER, QUICK, Preset
 from weakmask.methods.reproduce.table2_rows import ROWS, cohorts_of
 from weakmask.methods.reproduce.tables import Request, reproduce_table
 
-RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "context", "supervised")
+RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
 TWICE = {"otsu", "cam"}
 TINY_LOOP = {"steps": 2, "batch": 2, "average_decay": 0.5, "keep": "last", "validate_every": 2, "checkpoint_every": 1}
 
@@ -75,7 +75,7 @@ def test_every_row_of_the_paper_is_there() -> None:
     assert titles == [
         *("nothing", "Otsu in the region", "fixed threshold", "CAM raw", "CAM + refine", "dRAM raw"),
         *("dRAM + regularizer", "dRAM + refine", "dRAM + attention", "dRAM + vessel suppression"),
-        *("dRAM + context (complete)", "supervised U-Net"),
+        *("dRAM + anchor", "dRAM + context (complete)", "supervised U-Net"),
     ]
 
 
@@ -93,6 +93,7 @@ def test_a_rung_differs_from_the_one_below_in_one_section(preset: Preset, tmp_pa
         "refine": ["refinement"],
         "attention": ["refinement"],
         "vessels": ["vessels"],
+        "anchor": ["losses", "refinement"],
         "context": ["context"],
     }
     assert all(row.settings(preset, data, 3).model_dump()["seed"] == 3 for row in ROWS.values())
@@ -149,8 +150,10 @@ def test_rows_share_what_they_have_in_common(made: tuple[Path, pd.DataFrame]) ->
         return (out / "rows" / row / "seed-0" / file).stat().st_ino
 
     index, weights = "01-prepare/index.csv", "03-regression/last.safetensors"
-    assert inode("context", weights) == inode("vessels", weights)
-    assert inode("vessels", weights) != inode("attention", weights)
+    assert inode("context", weights) == inode("anchor", weights)
+    assert len({inode(row, weights) for row in ("attention", "vessels", "anchor")}) == 3
+    vessels = "02-vessels/network/last.safetensors"
+    assert inode("anchor", vessels) == inode("vessels", vessels)  # which does not ask what the targets are made of
     assert inode("cam", "02-classification/last.safetensors") == inode(
         "cam-refine", "02-classification/last.safetensors"
     )

@@ -14,6 +14,7 @@ from weakmask.methods.cam_baseline.config import NetworkSettings as CamNetworkSe
 from weakmask.methods.demo import SHAPE as QUICK_SHAPE
 from weakmask.methods.demo import SPACING_MM as QUICK_SPACING_MM
 from weakmask.methods.dram.config import (
+    AnchorSettings,
     ContextSettings,
     DramSettings,
     LossSettings,
@@ -59,7 +60,7 @@ class Preset:
     supervised: dict[str, Any]
 
 
-# every network has the same steps, crops and learning rate: only what it learns from differs
+# every network has the same crops and learning rate: only what it learns from differs
 QUICK_LOOP: dict[str, Any] = {
     "steps": 400,
     "batch": 6,
@@ -81,22 +82,27 @@ QUICK = Preset(
     dram={
         "network": NetworkSettings(width=8),
         # weights as on slices, where the paper's of 1 leave the regression no say
-        "losses": LossSettings(equivariance=0.2, entropy=0.02, compare="root"),
+        "losses": LossSettings(regression=0.25, equivariance=0.2, entropy=0.02, compare="root"),
         "vessels": VesselSettings(steps=150, learning_rate=2e-3),
-        "refinement": RefinementSettings(),
+        "refinement": RefinementSettings(
+            keep_to_scores=True,
+            dice=1.0,
+            anchor=AnchorSettings(until=0.6, opening_voxels=3),  # 5 opens small lesions away as well
+        ),
         "regression": RegressionSettings(**QUICK_LOOP),
         "maps": MapSettings(scales=(1.5,)),
-        # a window is most of a scan's lungs; valid convolutions would read 30 times the voxels that they answer for
+        # valid convolutions would read 23 times the voxels that they answer for
         "context": ContextSettings(
             spacing_mm=None,
             padding="same",
-            window_voxels=64,
+            window_voxels=48,
             width=8,
             from_regression=True,
             inside_only=True,
             dice=1.0,
             steps=500,
-            learning_rate=1e-3,
+            batch=4,
+            learning_rate=2e-3,
         ),
     },
     cam={
@@ -105,7 +111,11 @@ QUICK = Preset(
         # in voxels of 4 mm the filter takes more from lesions than from vessels
         "maps": CamMapSettings(exclude_vessels=False),
     },
-    supervised={"network": NetworkSettings(width=8), "segmentation": SegmentationSettings(**QUICK_LOOP)},
+    # the complete method trains two networks; its bound has as many steps
+    supervised={
+        "network": NetworkSettings(width=8),
+        "segmentation": SegmentationSettings(**{**QUICK_LOOP, "steps": 800}),
+    },
 )
 
 
@@ -122,7 +132,11 @@ PAPER = Preset(
     validation=30 / 322,
     device="auto",
     prepare=PrepareSettings(),
-    dram=_sections(DramSettings, "network", "losses", "vessels", "refinement", "regression", "maps", "context"),
+    dram={
+        **_sections(DramSettings, "network", "vessels", "regression", "maps", "context"),
+        "losses": LossSettings(regression=0.25),
+        "refinement": RefinementSettings(keep_to_scores=True, dice=1.0, anchor=AnchorSettings(until=0.6)),
+    },
     cam=_sections(CamSettings, "network", "classification", "maps"),
     supervised=_sections(SupervisedSettings, "network", "losses", "segmentation", "maps"),
 )

@@ -16,14 +16,15 @@ from weakmask.pipeline import Stage
 from weakmask.progress import console
 
 CROPS = {"seed", "data", "prepare"}
+VESSELS = "02-vessels"
 # method, stage -> sections that it reads, or "all but" those that only later stages read
 READS: dict[tuple[str, str], set[str]] = {
     ("dram", "01-prepare"): CROPS,
+    ("dram", VESSELS): {*CROPS, "device", "network", "vessels", "regression"},
     ("cam", "01-prepare"): CROPS,
     ("floor", "01-prepare"): CROPS,  # the supervised bound's holds true masks, which no other row is to see
 }
 ALL_BUT: dict[tuple[str, str], set[str]] = {
-    ("dram", "02-vessels"): {"maps", "context"},
     ("dram", "03-regression"): {"maps", "context"},
     ("cam", "02-classification"): {"maps"},
 }
@@ -74,7 +75,9 @@ def _read_by(stage: str, settings: dict[str, Any]) -> dict[str, Any] | None:
     """What a stage reads of the settings; None where it may not be taken over."""
     key = settings["method"], stage
     if key in READS:
-        return {name: settings[name] for name in sorted(READS[key])}
+        read = {name: settings[name] for name in sorted(READS[key])}
+        # without a refinement there is no target to take vessels out of, and the stage finds none
+        return read | {"refined": bool(settings.get("refinement", {}).get("weight"))} if stage == VESSELS else read
     if key in ALL_BUT:
         return {name: value for name, value in settings.items() if name not in ALL_BUT[key]}
     return None
