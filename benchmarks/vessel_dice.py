@@ -21,15 +21,10 @@ from rich.table import Table
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.phantom_ct import make_phantom, write_phantom_cohort
 from weakmask.evaluation.overlap import Overlap, overlap
+from weakmask.methods.by_region.crops import OUTSIDE
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import STAGES, DramSettings
-from weakmask.methods.dram.config import (
-    DataSettings,
-    NetworkSettings,
-    PrepareSettings,
-    RegressionSettings,
-    VesselSettings,
-)
-from weakmask.methods.dram.crops import OUTSIDE
+from weakmask.methods.dram.config import NetworkSettings, RegressionSettings, VesselSettings
 from weakmask.methods.dram.vessels import frangi_reference
 from weakmask.pipeline import run_stages
 from weakmask.refinement.vessels import vessel_mask

@@ -31,6 +31,8 @@ LAYERS: tuple[set[str], ...] = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the standard library and its own files
+SHARED_BY_METHODS = "weakmask.methods.by_region"
+BELOW_IT = {"by_region", "lobes", "thresholds"}  # of methods: regions where a scan brings none, floors to judge beside
 LEARNING = {"lightning", "lightning_fabric", "safetensors", "sklearn", "tensorboard", "torchvision"}
 LEARNING_TORCH = ("torch.autograd", "torch.nn.Module", "torch.nn.Parameter", "torch.optim", "torch.utils")
 
@@ -143,6 +145,17 @@ def test_volume_knows_nothing_of_learning():
             beside = top == "weakmask" and room_of(module) in TENSORS_ONLY
             if room_of(module_of(path)) == "volume" and (learns or beside):
                 wrong.append(f"{named(path)}:{line} imports {module}")
+    assert not wrong, wrong
+
+
+def test_what_methods_share_knows_none_of_them():
+    wrong = [
+        f"{named(path)}:{line} imports {module}"
+        for name, path in MODULES.items()
+        if name.startswith(SHARED_BY_METHODS)
+        for line, module in own_imports_of(path)
+        if room_of(module) == "methods" and module.split(".")[2:3] not in [[below] for below in BELOW_IT]
+    ]
     assert not wrong, wrong
 
 

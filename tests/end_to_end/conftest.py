@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from weakmask.cli import main
-from weakmask.methods.dram.config import DataSettings, DramSettings, NetworkSettings, PrepareSettings
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
+from weakmask.methods.dram.config import DramSettings, NetworkSettings
 from weakmask.methods.dram.model import network_of, save_model
 from weakmask.networks import build_network
 from weakmask.scoring.severity import CT_SEVERITY

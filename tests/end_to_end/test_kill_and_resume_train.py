@@ -14,15 +14,8 @@ from safetensors.torch import load_file
 
 from weakmask.config import to_yaml
 from weakmask.datasets.phantom_ct import write_phantom_cohort
-from weakmask.methods.dram.config import (
-    ContextSettings,
-    DataSettings,
-    DramSettings,
-    MapSettings,
-    NetworkSettings,
-    PrepareSettings,
-    RegressionSettings,
-)
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
+from weakmask.methods.dram.config import ContextSettings, DramSettings, MapSettings, NetworkSettings, RegressionSettings
 
 KILLS = 10
 

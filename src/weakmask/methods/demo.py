@@ -5,14 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import STAGES, DramSettings, conclude
 from weakmask.methods.dram.config import (
     ContextSettings,
-    DataSettings,
     LossSettings,
     MapSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
 )

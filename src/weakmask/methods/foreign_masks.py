@@ -8,8 +8,8 @@ from weakmask.datasets.case import Case
 from weakmask.datasets.cohort import read_cohort
 from weakmask.errors import UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
-from weakmask.methods.dram.judging import overlaps_of, without_empty_subtypes
-from weakmask.methods.dram.prepare import read_regions
+from weakmask.methods.by_region.cases import read_regions
+from weakmask.methods.by_region.judging import overlaps_of, without_empty_subtypes
 from weakmask.progress import console, track
 from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume

@@ -10,11 +10,11 @@ from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
-from weakmask.methods.dram.maps import score_rows
-from weakmask.methods.dram.model import MODEL, Precision
-from weakmask.methods.dram.predict import Prediction
-from weakmask.methods.dram.prepare import in_hounsfield, read_regions
-from weakmask.methods.dram.telling import shown_scores
+from weakmask.methods.by_region.cases import in_hounsfield, read_regions
+from weakmask.methods.by_region.model import MODEL
+from weakmask.methods.by_region.prediction import Prediction, score_rows
+from weakmask.methods.by_region.telling import shown_scores
+from weakmask.methods.dram.model import Precision
 from weakmask.methods.lobes.regions import make_regions
 from weakmask.methods.predictors import Trained, load_trained
 from weakmask.methods.scan_files import all_scans, open_output
@@ -192,8 +192,8 @@ def _segmented(
         if path.suffix.lower() not in PICTURES:
             raise UserError(f"{told}; expected at least one labelled region")
         raise EmptyRegionError(f"{told}, and so is the mask")
-    image = in_hounsfield(image, regions, trained.model.prepare)
-    known = present <= set(trained.model.region_names.values())
+    image = in_hounsfield(image, regions, trained.regional.prepare)
+    known = present <= set(trained.regional.region_names.values())
     found = trained.segment(image, regions, trained_regions=known)
     return image, found, score_rows(scan_name(path), found, names)
 
@@ -203,13 +203,13 @@ def _regions(trained: Trained, image: Volume, path: Path, source: RegionSource) 
     if source.path is None:
         if path.suffix.lower() in PICTURES:
             raise UserError(f"{path}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
-        device = next(trained.model.network.parameters()).device.type
-        made = make_regions(image, trained.model.region_names.values(), source.lobe_model, device)
-        if made.numbering.keys() != set(trained.model.region_names.values()):
+        device = next(trained.regional.network.parameters()).device.type
+        made = make_regions(image, trained.regional.region_names.values(), source.lobe_model, device)
+        if made.numbering.keys() != set(trained.regional.region_names.values()):
             console.print(f"[yellow]note[/] {escape(f'{path}: {made.told}')}", highlight=False, soft_wrap=True)
         return made.labels, {label: name for name, label in made.numbering.items()}
     file = source.path if source.path.is_file() else _mask_of(scan_name(path), source.path)
-    names = trained.model.region_names if source.numbering is None else _names(source.numbering)
+    names = trained.regional.region_names if source.numbering is None else _names(source.numbering)
     return read_regions(file, image), names
 
 
@@ -232,7 +232,7 @@ def _view(trained: Trained, name: str, image: Volume, found: Prediction, rows: l
     return ScanView(
         name=name,
         image=image,
-        window_hu=trained.model.prepare.window,
+        window_hu=trained.regional.prepare.window,
         mask=found.mask,
         activation=found.activation,
         regions=found.regions,

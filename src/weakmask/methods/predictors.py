@@ -8,13 +8,14 @@ from typing import Any
 import torch
 
 from weakmask.errors import UserError
+from weakmask.methods.by_region.model import RegionModel
+from weakmask.methods.by_region.prediction import Prediction
 from weakmask.methods.cam_baseline import predict as cam
 from weakmask.methods.cam_baseline import telling as cam_telling
 from weakmask.methods.dram import predict as dram
 from weakmask.methods.dram import telling as dram_telling
 from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.methods.dram.model import load_model as load_dram
-from weakmask.methods.dram.predict import Prediction
 from weakmask.methods.supervised import predict as supervised
 from weakmask.methods.supervised import telling as supervised_telling
 from weakmask.report.page import Page, ScanView
@@ -27,8 +28,7 @@ class Predictor:
     """The functions of one method.
 
     Attributes:
-        load: Model file and device -> model. A model has `prepare` (how scans become crops) and `region_names` (of the
-            labels it was trained on); the rest is the method's own business.
+        load: Model file and device -> model: a `RegionModel`, or one with what the method needs beside.
         segment: Model, image, regions, and whether the regions are of the kind trained on -> prediction.
         page: Model, model file, score rows, scans to show, failures -> report.
     """
@@ -51,6 +51,11 @@ class Trained:
 
     predictor: Predictor
     model: Any
+
+    @property
+    def regional(self) -> RegionModel:
+        """How the model sees regions: how scans become crops, the names of the labels it was trained on."""
+        return self.model.regional if isinstance(self.model, DramModel) else self.model
 
     def segment(self, image: Volume, regions: Volume, *, trained_regions: bool) -> Prediction:
         """Segment one scan; `trained_regions` says whether the regions are of the kind the model was trained on."""

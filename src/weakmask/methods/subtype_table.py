@@ -6,7 +6,7 @@ import pandas as pd
 
 from weakmask.datasets.cohort import read_cohort
 from weakmask.errors import UserError
-from weakmask.methods.dram.prepare import read_regions
+from weakmask.methods.by_region.cases import read_regions
 from weakmask.progress import console, track
 from weakmask.scoring.subtype_reference import reference_components, write_reference
 from weakmask.scoring.subtypes import SUBTYPES

@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weakmask.methods.by_region.crops import CropSet
+from weakmask.methods.by_region.settings import DataSettings
 from weakmask.methods.cam_baseline import CamSettings
 from weakmask.methods.cam_baseline.classification import BatchMaker, Validation, losses_of
 from weakmask.methods.cam_baseline.config import ClassificationSettings, MapSettings
 from weakmask.methods.cam_baseline.predict import crop_activation, otsu_mask, proposal
-from weakmask.methods.dram.config import DataSettings
-from weakmask.methods.dram.crops import CropSet
 from weakmask.networks.classifiers import EncoderClassifier
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume

@@ -7,22 +7,21 @@ import pandas as pd
 import pytest
 import torch
 
+from weakmask.methods.by_region.crops import CropSet
+from weakmask.methods.by_region.prepare import SPACING_COLUMNS
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram.config import (
     AnchorSettings,
     ContextSettings,
     CrfSettings,
-    DataSettings,
     DramSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
     VesselSettings,
 )
-from weakmask.methods.dram.crops import CropSet
 from weakmask.methods.dram.judging import method_name
 from weakmask.methods.dram.model import network_of
-from weakmask.methods.dram.prepare import SPACING_COLUMNS
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
 from weakmask.methods.dram.regression import BatchMaker, Objective
 from weakmask.networks import build_network

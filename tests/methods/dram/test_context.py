@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from torch import nn
 
 from weakmask.activation.whole_scan import class_probabilities
+from weakmask.methods.by_region.model import RegionModel
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram.config import (
     ContextSettings,
-    DataSettings,
     DramSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
 )
@@ -191,10 +191,8 @@ def test_on_the_scans_grid_it_is_one_pass_of_the_network() -> None:
     torch.manual_seed(0)
     config, found = settings(), scan()
     network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
-    names = {3: "RUL"}
-    model = DramModel(
-        network, config.prepare, (1.0,), 0.5, CT_SEVERITY, names, (2.0, 2.0, 2.0), {}, config.context, memory_gb=1.0
-    )
+    regional = RegionModel(network, config, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), header={})
+    model = DramModel(regional, 0.5, config.context, memory_gb=1.0)
     activation, mask = segment_in_context(model, found.image, found.regions)
     grey = np.clip((found.image.voxels.astype(np.float32) + 1200) / 1500, 0, 1)
     inside = found.regions.voxels > 0
@@ -256,9 +254,8 @@ def test_memory_and_precision_change_the_tiles_and_little_else(padding: str) -> 
     torch.manual_seed(0)
     config, found = settings(padding=padding, window_voxels=20), scan()
     network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
-    model = DramModel(
-        network, config.prepare, (1.0,), 0.5, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), {}, config.context
-    )
+    regional = RegionModel(network, config, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), header={})
+    model = DramModel(regional, 0.5, config.context)
     plain, _ = segment_in_context(model, found.image, found.regions)
     tiled, _ = segment_in_context(replace(model, memory_gb=0.3), found.image, found.regions)
     half, _ = segment_in_context(replace(model, precision="bfloat16"), found.image, found.regions)

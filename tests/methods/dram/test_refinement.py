@@ -9,19 +9,18 @@ import torch
 
 from weakmask.config import Settings
 from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.methods.by_region.crops import OUTSIDE, CropSet
+from weakmask.methods.by_region.prepare import SPACING_COLUMNS, prepare
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram.config import (
     CrfSettings,
-    DataSettings,
     DramSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
     VesselSettings,
 )
-from weakmask.methods.dram.crops import OUTSIDE, CropSet
 from weakmask.methods.dram.model import network_of
-from weakmask.methods.dram.prepare import SPACING_COLUMNS, prepare
 from weakmask.methods.dram.refinement import crf_of, refinement_target
 from weakmask.methods.dram.regression import BatchMaker, Objective
 from weakmask.methods.dram.vessels import lesion_free, vessels

@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from weakmask.methods.by_region.crops import CropSet
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram.config import (
-    DataSettings,
     DramSettings,
     LossSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
 )
-from weakmask.methods.dram.crops import CropSet
 from weakmask.methods.dram.regression import BatchMaker, Objective, Validation, intervals
 
 SIDE = 8

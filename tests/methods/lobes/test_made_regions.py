@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from weakmask.datasets.cohort import read_cohort
-from weakmask.methods.dram.config import DataSettings, DramSettings
-from weakmask.methods.dram.prepare import read_case
+from weakmask.methods.by_region.cases import read_case
+from weakmask.methods.by_region.settings import DataSettings
+from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.lobes import regions
 from weakmask.methods.lobes.predict import FoundLobes
 from weakmask.methods.lobes.regions import LOBES, LUNGS, MadeRegions, make_regions, relabelled

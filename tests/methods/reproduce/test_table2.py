@@ -13,7 +13,7 @@ from PIL import Image
 from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
 from weakmask.evaluation.table import SUMMARY_COLUMNS
-from weakmask.methods import by_region, dram
+from weakmask.methods.by_region import telling
 from weakmask.methods.reproduce import table2, table2_floors, table2_presets
 from weakmask.methods.reproduce.table2_gather import SUBTYPES, TABLE_COLUMNS
 from weakmask.methods.reproduce.table2_presets import PAPER, QUICK, Preset
@@ -55,8 +55,8 @@ def tiny() -> Preset:
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """One process, and of the runs' own reports, which other tests read, the name alone."""
     patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
-    for telling in (by_region.telling, dram.telling, table2_floors):
-        patch.setattr(telling, "write_report", lambda path, page: path.write_text(page.title))
+    for module in (telling, table2_floors):
+        patch.setattr(module, "write_report", lambda path, page: path.write_text(page.title))
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +120,15 @@ def test_the_tables_have_their_columns(made: tuple[Path, pd.DataFrame]) -> None:
     assert (table["seconds"] > 0).all()
 
 
+@pytest.mark.parametrize("row", RUN)
+def test_a_row_s_run_tests_its_own_mask_against_the_others(made: tuple[Path, pd.DataFrame], row: str) -> None:
+    run = made[0] / "rows" / row / "seed-0"
+    methods = pd.read_csv(run / "summary.csv")["method"].tolist()
+    compared = pd.read_csv(run / "significance.csv")
+    assert compared["method"].unique().tolist() == methods[:1]
+    assert compared["alternative"].tolist() == methods[1:]
+
+
 def test_the_summary_is_the_median_over_seeds(made: tuple[Path, pd.DataFrame]) -> None:
     out, _ = made
     table, summary = pd.read_csv(out / "table2.csv"), pd.read_csv(out / "summary.csv").set_index("method")
@@ -152,7 +161,8 @@ def test_rows_share_what_they_have_in_common(made: tuple[Path, pd.DataFrame]) ->
     index, weights = "01-prepare/index.csv", "03-regression/last.safetensors"
     assert inode("context", weights) == inode("anchor", weights)
     assert len({inode(row, weights) for row in ("attention", "vessels", "anchor")}) == 3
-    vessels = "02-vessels/network/last.safetensors"
+    mask = next((out / "rows" / "anchor" / "seed-0" / "02-vessels" / "masks").iterdir()).name
+    vessels = f"02-vessels/masks/{mask}"
     assert inode("anchor", vessels) == inode("vessels", vessels)  # which does not ask what the targets are made of
     assert inode("cam", "02-classification/last.safetensors") == inode(
         "cam-refine", "02-classification/last.safetensors"

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from weakmask.config import to_yaml
 from weakmask.datasets.phantom_ct import write_phantom_cohort
-from weakmask.methods.dram.config import DataSettings, PrepareSettings
-from weakmask.methods.dram.crops import OUTSIDE, CropSet, load_crops
+from weakmask.methods.by_region.crops import OUTSIDE, CropSet, load_crops
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.supervised import SupervisedSettings
 from weakmask.methods.supervised.config import LossSettings, SegmentationSettings
 from weakmask.methods.supervised.prepare import load_truth, prepare

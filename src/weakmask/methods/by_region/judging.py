@@ -9,13 +9,12 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case, Cohort
 from weakmask.errors import UserError
+from weakmask.evaluation.overlap import LESION_SUBTYPES, Overlap, overlap, subtype_overlaps
 from weakmask.evaluation.significance import COMPARISON_COLUMNS, compare_methods
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, write_tables
-from weakmask.methods.dram.config import PrepareSettings
-from weakmask.methods.dram.crops import OUTSIDE
-from weakmask.methods.dram.judging import overlaps_of, read_truth, without_empty_subtypes
-from weakmask.methods.dram.maps import judged_cases
-from weakmask.methods.dram.prepare import read_case, read_usable
+from weakmask.methods.by_region.cases import judged_cases, read_case, read_regions, read_usable
+from weakmask.methods.by_region.crops import OUTSIDE
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.methods.thresholds import (
     choose_fixed_threshold,
     fixed_threshold_mask,
@@ -27,16 +26,18 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import read_volume
+from weakmask.volume.volume import Volume
 
 JUDGING_STAGE = "05-judging"
-TABLES = ("results.csv", "severity.csv", "summary.csv", "summary_detail.csv", "significance.csv")
 BINS = 300  # of the window, for the fixed threshold: 5 HU each on the paper's window
 
 Rows = list[dict[str, object]]
 
 
 def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
-    """Write `TABLES`; without truth only scores are compared.
+    """Write results.csv, severity.csv, summary.csv, summary_detail.csv and significance.csv.
+
+    Without truth only scores are compared.
 
     Args:
         work: Of the stage.
@@ -65,8 +66,23 @@ def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
         compared.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def fixed_threshold(prepared: Path, prepare: PrepareSettings, score_map: ScoreMap) -> float:
-    """One grey value for all scans, at which the training regions' fractions fit their score intervals best."""
+def fixed_threshold(
+    prepared: Path, prepare: PrepareSettings, score_map: ScoreMap, weights: Mapping[int, float] | None = None
+) -> float:
+    """One grey value for all scans, at which the training regions' fractions fit their score intervals best.
+
+    Args:
+        prepared: The folder that the prepare stage left.
+        prepare: How the crops were made; the value is sought in the window.
+        score_map: What the scores mean.
+        weights: Score -> weight; None weighs all regions alike.
+
+    Returns:
+        In Hounsfield units.
+
+    Raises:
+        UserError: No training crops.
+    """
     training = pd.read_csv(prepared / "index.csv").query("split == 'training'")
     edges = np.linspace(*prepare.window, BINS + 1)
     histograms = []
@@ -75,7 +91,29 @@ def fixed_threshold(prepared: Path, prepare: PrepareSettings, score_map: ScoreMa
         histograms.append(value_histogram(voxels[voxels != OUTSIDE], edges))
     if not histograms:
         raise UserError(f"{prepared}: no training crops; expected at least one")
-    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map)
+    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map, weights)
+
+
+def read_truth(case: Case, image: Volume) -> Volume | None:
+    """The lesion labels of a case, if it has any.
+
+    Raises:
+        UserError: The file is faulty or lies on another grid.
+    """
+    return None if case.lesions is None else read_regions(case.lesions, image)
+
+
+def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None) -> dict[str, Overlap]:
+    """Overlap with all lesions and, where the truth may tell them apart (labels up to 3), with each subtype."""
+    if truth.max(initial=0) in LESION_SUBTYPES.values():
+        return subtype_overlaps(mask, truth, inside)
+    return {"all": overlap(mask, truth, inside)}
+
+
+def without_empty_subtypes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Rows of results.csv without subtypes if no truth of the cohort tells them apart, as 0/1 masks do not."""
+    named = {row["subset"] for row in rows if row["tp"] or row["fn"]} - {"all"}
+    return rows if named - {"ground-glass"} else [row for row in rows if row["subset"] == "all"]
 
 
 def _judge_case(

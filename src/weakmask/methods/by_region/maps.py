@@ -1,91 +1,28 @@
-"""A network that speaks of crops -> a map of the scan; masks and scores of the scans that are judged."""
+"""The stage that segments what is judged: maps, masks and scores."""
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
 
-from weakmask.activation.multi_scale import average_over_scales
 from weakmask.errors import UserError
-from weakmask.methods.by_region.model import RegionModel
-from weakmask.methods.dram.crops import OUTSIDE, as_batch, region_crops, windowed
-from weakmask.methods.dram.maps import judged_cases, score_rows
-from weakmask.methods.dram.predict import Prediction
-from weakmask.methods.dram.prepare import checked, read_case
+from weakmask.methods.by_region.cases import checked, judged_cases, read_case
+from weakmask.methods.by_region.prediction import Prediction, score_rows
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.scoring.severity import region_fractions
 from weakmask.volume.files import write_volume
-from weakmask.volume.geometry import Box, Geometry, Index3
-from weakmask.volume.regions import region_boxes
-from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
 MAPS_STAGE = "04-maps"
-SIDE = 8  # three poolings: sides of crops are multiples of it
-MOST_VOXELS = 160**3  # of one crop, whatever the region's size: bounds the memory
 
-Activation = Callable[[Tensor, Tensor], Tensor]  # crops, regions -> maps of the crops' size
-Segment = Callable[[RegionModel, Volume, Volume], Prediction]
+Segment = Callable[[Volume, Volume], Prediction]  # image, regions -> prediction
 
 
-def scan_map(
-    model: RegionModel, activation: Activation, image: Volume, regions: Volume, *, trained_regions: bool = True
-) -> Float[np.ndarray, "z y x"]:
-    """The map of a whole scan: each region's crop mapped at the scales of `maps.scales`, averaged, and put back.
-
-    Args:
-        model: How crops are made, and at which scales they are mapped.
-        activation: Crops and regions -> maps.
-        image: The scan in Hounsfield units.
-        regions: Region labels on the same grid.
-        trained_regions: Whether the regions are of the kind the model was trained on. If not (lungs for a model of
-            lobes), a crop takes as many voxels as keep their size in mm, so that lesions look as in training.
-
-    Returns:
-        Float32 on the scan's grid, 0 outside the regions.
-    """
-    labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
-    shapes = None
-    if not trained_regions:
-        boxes = region_boxes(regions, model.prepare.margin_mm)
-        shapes = {label: _shape_keeping_voxels(box, image.geometry, model) for label, box in boxes.items()}
-    exact = region_boxes(regions, 0.0)
-    whole = np.zeros(image.geometry.shape, dtype=np.float32)
-    for label, crop in region_crops(image, regions, labels, model.prepare, shapes).items():
-        box = exact[label]
-        inside = regions.voxels[box.slices] == label
-        whole[box.slices][inside] = _onto(_crop_map(model, activation, crop), crop, image.geometry.cropped(box))[inside]
-    return whole
-
-
-def as_prediction(
-    model: RegionModel, regions: Volume, activation: Float[np.ndarray, "z y x"], mask: Bool[np.ndarray, "z y x"]
-) -> Prediction:
-    """A map and the mask cut from it, with the lesion fraction and the score of each region."""
-    labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
-    fractions = region_fractions(mask, regions.voxels, labels)
-    return Prediction(
-        activation=Volume(activation, regions.geometry, "image"),
-        mask=Volume(mask.astype(np.uint8), regions.geometry, "label"),
-        regions=regions,
-        fractions=fractions,
-        scores={label: model.score_map.score_of(fraction) for label, fraction in fractions.items()},
-    )
-
-
-def write_maps(
-    work: Work, model: RegionModel, segment: Segment, further: Callable[[str, Prediction], None] | None = None
-) -> None:
+def write_maps(work: Work, segment: Segment, further: Callable[[str, Prediction], None] | None = None) -> None:
     """Write activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one.
 
     Args:
         work: Of the stage.
-        model: The trained model.
-        segment: Model, image and regions -> prediction.
+        segment: Image and regions -> prediction.
         further: Called with every scan's name and prediction, for what a method writes beside.
 
     Raises:
@@ -101,7 +38,7 @@ def write_maps(
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue
-        found = segment(model, image, regions)
+        found = segment(image, regions)
         write_volume(found.activation, work.out / "activation" / f"{case.name}.nii.gz")
         write_volume(found.mask, work.out / "masks" / f"{case.name}.nii.gz")
         if further is not None:
@@ -110,34 +47,3 @@ def write_maps(
     if not rows:
         raise UserError("no scan to judge: give data.test, or a larger data.validation")
     pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)
-
-
-@torch.inference_mode()
-def _crop_map(model: RegionModel, activation: Activation, crop: Volume) -> np.ndarray:
-    """The multi-scale map of one crop, (z, y, x), zero outside the region."""
-    device = next(model.network.parameters()).device
-    image, inside = windowed(crop, model.prepare)
-    batch = as_batch(torch.from_numpy(image).float()[None]).to(device)
-    region = as_batch(torch.from_numpy(inside).float()[None]).to(device)
-    found = average_over_scales(activation, batch, region, model.config.maps.scales)
-    return found.cpu().numpy().reshape(crop.geometry.shape)
-
-
-def _onto(found: np.ndarray, crop: Volume, geometry: Geometry) -> np.ndarray:
-    """Resample a crop's map onto a part of the scan; voxels outside the region do not dilute those at its border."""
-    inside = (crop.voxels != OUTSIDE).astype(np.float32)
-    values = resample_onto(Volume(found * inside, crop.geometry), geometry).voxels
-    weights = resample_onto(Volume(inside, crop.geometry), geometry).voxels
-    return np.divide(values, weights, out=np.zeros_like(values), where=weights > 1e-3)
-
-
-def _shape_keeping_voxels(box: Box, geometry: Geometry, model: RegionModel) -> Index3:
-    """Crop shape at which a region's voxels are as large as those the model was trained on."""
-    extent_mm = np.array(box.shape) * np.array(geometry.spacing_mm)
-    sides = np.maximum(SIDE, np.ceil(extent_mm / np.array(model.crop_spacing_mm) / SIDE) * SIDE)
-    if sides.prod() > MOST_VOXELS:
-        sides = np.maximum(SIDE, np.floor(sides * (MOST_VOXELS / sides.prod()) ** (1 / 3) / SIDE) * SIDE)
-    if model.prepare.crop_shape[0] == 1:
-        sides[0] = 1
-    z, y, x = (int(side) for side in sides)
-    return z, y, x

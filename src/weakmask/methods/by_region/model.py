@@ -6,12 +6,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from weakmask.config import Settings
 from weakmask.errors import UserError
-from weakmask.methods.dram.config import PrepareSettings
-from weakmask.methods.dram.prepare import SPACING_COLUMNS, read_usable
+from weakmask.methods.by_region.cases import read_usable
+from weakmask.methods.by_region.prepare import SPACING_COLUMNS
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.networks import build_network
 from weakmask.pipeline import Work, provenance
 from weakmask.scoring.severity import ScoreMap
@@ -47,6 +48,11 @@ class RegionModel:
         """How a scan becomes crops."""
         return self.config.prepare
 
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Resizings of a crop whose maps are averaged."""
+        return self.config.maps.scales
+
 
 def write_model(work: Work, weights: Path) -> None:
     """The stage between training and maps: write model.safetensors.
@@ -55,34 +61,62 @@ def write_model(work: Work, weights: Path) -> None:
         work: Of the stage; the run has the crops of `01-prepare`.
         weights: What the training left, with the network's name and arguments in the header.
     """
-    config = work.config
     state, header = load_weights(weights)
-    network = build_network(header["network"], header["arguments"])
-    network.load_state_dict(state)
+    score_map = read_usable(work.config.data.cohort, work).score_map
+    described_as = header["network"], header["arguments"]
+    described = model_header(work.config, described_as, score_map, trained_on(work))
+    save_weights(work.out / MODEL, trained_network(state, header), described)
+
+
+def trained_on(work: Work) -> dict[str, Any]:
+    """What a model file says of the cohort: names of the regions, median voxel of the crops in mm, number of scans."""
     index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
-    score_map = read_usable(config.data.cohort, work).score_map
-    trained_on = {
+    return {
         "region_names": {str(label): name for label, name in index.groupby("region")["name"].first().items()},
         "crop_spacing_mm": [float(v) for v in index[list(SPACING_COLUMNS)].median()],
         "scans": index["scan"].nunique(),
     }
-    described = {
+
+
+def model_header(
+    config: Any, described_as: tuple[str, dict[str, Any]], score_map: ScoreMap, trained_on: dict[str, Any]
+) -> dict[str, Any]:
+    """What every model file says; a method adds what its own prediction needs.
+
+    Args:
+        config: Settings of the run.
+        described_as: Name and arguments of the network.
+        score_map: The training cohort's.
+        trained_on: What `trained_on` says of the cohort.
+    """
+    name, arguments = described_as
+    return {
         "method": config.method,
-        "network": header["network"],
-        "arguments": header["arguments"],
+        "network": name,
+        "arguments": arguments,
         "score_map": {"name": score_map.name, "intervals": {str(k): list(v) for k, v in score_map.intervals.items()}},
         "trained_on": trained_on,
         "config": config.model_dump(mode="json"),
         "provenance": provenance(),
     }
-    save_weights(work.out / MODEL, network, described)
+
+
+def trained_network(state: dict[str, Tensor], header: dict[str, Any]) -> nn.Module:
+    """The network that a header names, with these weights.
+
+    Raises:
+        ValueError, RuntimeError, KeyError, TypeError: The header does not fit the weights.
+    """
+    network = build_network(header["network"], header["arguments"])
+    network.load_state_dict(state)
+    return network
 
 
 def load_region_model(path: Path, device: torch.device, method: str, settings: type[Settings]) -> RegionModel:
     """Read a model file.
 
     Args:
-        path: What `write_model` wrote.
+        path: What `write_model`, or the method's own like of it, wrote.
         device: Where the network goes.
         method: The method expected.
         settings: Its settings' class.
@@ -94,15 +128,13 @@ def load_region_model(path: Path, device: torch.device, method: str, settings: t
     if header.get("method") != method:
         raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method {method}")
     try:
-        network = build_network(header["network"], header["arguments"])
-        network.load_state_dict(state)
-        score_map, trained_on = header["score_map"], header["trained_on"]
+        score_map, seen = header["score_map"], header["trained_on"]
         return RegionModel(
-            network=network.eval().to(device),
+            network=trained_network(state, header).eval().to(device),
             config=settings(**header["config"]),
             score_map=ScoreMap(score_map["name"], {int(k): tuple(v) for k, v in score_map["intervals"].items()}),
-            region_names={int(k): v for k, v in trained_on["region_names"].items()},
-            crop_spacing_mm=tuple(trained_on["crop_spacing_mm"]),
+            region_names={int(k): v for k, v in seen["region_names"].items()},
+            crop_spacing_mm=tuple(seen["crop_spacing_mm"]),
             header=header,
         )
     except (ValueError, RuntimeError, KeyError, TypeError) as error:

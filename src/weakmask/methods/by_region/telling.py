@@ -12,14 +12,11 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case
-from weakmask.methods.by_region.judging import JUDGING_STAGE, TABLES
+from weakmask.methods.by_region.cases import judged_cases, read_case
+from weakmask.methods.by_region.judging import JUDGING_STAGE, read_truth
 from weakmask.methods.by_region.maps import MAPS_STAGE
 from weakmask.methods.by_region.model import RegionModel
-from weakmask.methods.dram.config import PrepareSettings
-from weakmask.methods.dram.judging import read_truth
-from weakmask.methods.dram.maps import judged_cases
-from weakmask.methods.dram.prepare import read_case
-from weakmask.methods.dram.telling import shown_scores
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.pipeline import Work, provenance, read_manifest
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
@@ -39,6 +36,8 @@ class Story:
         learned: What it was trained from, to follow its name in a sentence.
         training: The stage that left curves.csv.
         methods_text: Paragraphs for a paper's draft.
+        maps: The stage that left masks/ and activation/.
+        judging: The stage that left the tables.
     """
 
     title: str
@@ -46,13 +45,13 @@ class Story:
     learned: str
     training: str
     methods_text: str
+    maps: str = MAPS_STAGE
+    judging: str = JUDGING_STAGE
 
 
 def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
     """Copy the tables to the run's root, write report.html and return the summary."""
-    for table in TABLES:
-        with atomic_file(run / table) as temporary:
-            shutil.copyfile(run / JUDGING_STAGE / table, temporary)
+    copy_tables(run, story.judging)
     summary = pd.read_csv(run / "summary.csv")
     ours = next((row for row in summary.to_dict("records") if row["method"] == story.row), None)
     page = Page(
@@ -64,7 +63,7 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
             "Means are over scans with lesions; pooled and specificity are over all scans. Kappa is linear weighted, "
             "with its 95 % bootstrap interval over scans."
         ),
-        views=_worst_first(run, config, story.row),
+        views=_worst_first(run, config, story),
         curves=pd.read_csv(run / story.training / "curves.csv"),
         config=config.model_dump(mode="json"),
         methods_text=story.methods_text,
@@ -72,6 +71,13 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
     )
     write_report(run / "report.html", page)
     return summary
+
+
+def copy_tables(run: Path, judging: str) -> None:
+    """Copy all tables of the judging stage to the run's root, where a reader looks for them."""
+    for table in sorted((run / judging).glob("*.csv")):
+        with atomic_file(run / table.name) as temporary:
+            shutil.copyfile(table, temporary)
 
 
 def prediction_page(
@@ -98,6 +104,13 @@ def prediction_page(
         provenance={**provenance(), "model": str(model_path), "trained_with": model.header["provenance"]},
         notes=tuple(f"left out: {line}" for line in failures),
     )
+
+
+def shown_scores(rows: Rows) -> pd.DataFrame:
+    """Score rows of one scan as the report shows them: region, fraction, predicted, and given where there is one."""
+    columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted", "score_given": "given"}
+    shown = [{new: row.get(old) for old, new in columns.items()} for row in rows]
+    return pd.DataFrame(shown).dropna(axis="columns", how="all")
 
 
 def preparation_text(prepare: PrepareSettings) -> str:
@@ -128,33 +141,32 @@ def _tiles(ours: Mapping[Any, Any] | None) -> tuple[tuple[str, str], ...]:
     return (("scans", str(ours["scans"])), *((text, f"{ours[column]:.3f}") for column, text in names.items()))
 
 
-def _worst_first(run: Path, config: Any, method: str) -> list[Callable[[], ScanView]]:
+def _worst_first(run: Path, config: Any, story: Story) -> list[Callable[[], ScanView]]:
     """Ways to load the judged scans, the lowest IoU first; scans without lesions come last."""
     results = pd.read_csv(run / "results.csv", dtype={"scan": str}).to_dict("records")
     severity = pd.read_csv(run / "severity.csv", dtype={"scan": str, "region": str}).to_dict("records")
-    ours = {row["scan"]: row for row in results if row["method"] == method and row["subset"] == "all"}
-    work = Work(run, run, config)
+    ours = {row["scan"]: row for row in results if row["method"] == story.row and row["subset"] == "all"}
+    work, maps = Work(run, run, config), run / story.maps
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
     for case in judged_cases(work)[1]:
-        if not (run / MAPS_STAGE / "masks" / f"{case.name}.nii.gz").exists():
+        if not (maps / "masks" / f"{case.name}.nii.gz").exists():
             continue
         row = ours.get(case.name)
         positive = row is not None and row["tp"] + row["fn"] > 0
         iou = row["iou"] if row is not None and positive else math.nan
-        scores = [row for row in severity if row["scan"] == case.name and row["method"] == method]
-        loaders.append((iou if positive else NO_LESIONS, partial(_view, work, case, scores, iou)))
+        scores = [row for row in severity if row["scan"] == case.name and row["method"] == story.row]
+        loaders.append((iou if positive else NO_LESIONS, partial(_view, work, maps, case, scores, iou)))
     return [load for _, load in sorted(loaders, key=lambda pair: pair[0])[:MOST_SCANS]]
 
 
-def _view(work: Work, case: Case, scores: Rows, iou: float) -> ScanView:
+def _view(work: Work, maps: Path, case: Case, scores: Rows, iou: float) -> ScanView:
     image, regions = read_case(case, work)
-    folder = work.run / MAPS_STAGE
     return ScanView(
         name=case.name,
         image=image,
         window_hu=work.config.prepare.window,
-        mask=read_volume(folder / "masks" / f"{case.name}.nii.gz", "label"),
-        activation=read_volume(folder / "activation" / f"{case.name}.nii.gz"),
+        mask=read_volume(maps / "masks" / f"{case.name}.nii.gz", "label"),
+        activation=read_volume(maps / "activation" / f"{case.name}.nii.gz"),
         truth=read_truth(case, image),
         regions=regions,
         headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no lesions",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from weakmask.methods.dram.config import PrepareSettings
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.training.devices import Device
 from weakmask.training.plan import Plan
 from weakmask.training.sampling import balanced_batch, uniform_batch

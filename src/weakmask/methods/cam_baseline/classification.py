@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.errors import UserError
+from weakmask.methods.by_region.crops import CropSet, augmented, load_crops
 from weakmask.methods.by_region.training import dimensions_of, plan_of, rows_of_step
 from weakmask.methods.cam_baseline.config import CamSettings
-from weakmask.methods.dram.crops import CropSet, augmented, load_crops
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.training.fit import fit

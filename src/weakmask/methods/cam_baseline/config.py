@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from weakmask.config import Settings
-from weakmask.methods.dram.config import DataSettings, Fraction, Positive, PrepareSettings
+from weakmask.methods.by_region.settings import DataSettings, Fraction, Positive, PrepareSettings
 from weakmask.refinement.lesion_candidates import WINDOW_HU
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
 

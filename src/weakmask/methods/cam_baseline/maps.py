@@ -5,9 +5,9 @@ from functools import partial
 from weakmask.methods.by_region.judging import judge_masks
 from weakmask.methods.by_region.maps import MAPS_STAGE, write_maps
 from weakmask.methods.by_region.model import MODEL, MODEL_STAGE, write_model
+from weakmask.methods.by_region.prediction import Prediction
 from weakmask.methods.cam_baseline.classification import STAGE
 from weakmask.methods.cam_baseline.predict import load_model, otsu_mask, predict_scan
-from weakmask.methods.dram.predict import Prediction
 from weakmask.pipeline import Work
 from weakmask.training.devices import device_of
 from weakmask.volume.files import write_volume
@@ -25,7 +25,7 @@ def model(work: Work) -> None:
 def maps(work: Work) -> None:
     """Stage 4: activation/, masks/ and scores.csv, and masks-raw/ where the masks are refined."""
     trained = load_model(work.run / MODEL_STAGE / MODEL, device_of(work.config.device))
-    write_maps(work, trained, predict_scan, partial(_write_raw, work) if work.config.maps.refine else None)
+    write_maps(work, partial(predict_scan, trained), partial(_write_raw, work) if work.config.maps.refine else None)
 
 
 def judge(work: Work) -> None:

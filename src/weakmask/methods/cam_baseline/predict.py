@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from weakmask.activation.cam import class_activation_map, enlarged, unit_range
-from weakmask.methods.by_region.maps import as_prediction, scan_map
 from weakmask.methods.by_region.model import RegionModel, load_region_model
+from weakmask.methods.by_region.prediction import Prediction, as_prediction
+from weakmask.methods.by_region.scan_map import scan_map
 from weakmask.methods.cam_baseline.config import CamSettings, MapSettings
-from weakmask.methods.dram.predict import Prediction
 from weakmask.networks.classifiers import EncoderClassifier
 from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
@@ -50,7 +50,7 @@ def predict_scan(model: RegionModel, image: Volume, regions: Volume, *, trained_
     mask = otsu_mask(activation, inside)
     if model.config.maps.refine:
         mask &= proposal(image, inside, model.config.maps)
-    return as_prediction(model, regions, activation, mask)
+    return as_prediction(model.score_map, regions, activation, mask)
 
 
 def crop_activation(

@@ -3,44 +3,13 @@
 (P) is the paper (arXiv 2105.11748), (C) the authors' released code, (O) our own choice, measured where docs say so.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from weakmask.config import Settings
+from weakmask.methods.by_region.settings import DataSettings, Fraction, Positive, PrepareSettings, Side
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
-
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(ge=1)]
-
-
-class DataSettings(Settings):
-    """Where the scans and their scores lie."""
-
-    cohort: Path = Field(description="cohort folder to train on: images/, scores.csv, regions/ (see weakmask check)")
-    test: Path | None = Field(default=None, description="cohort to judge on; null: the validation scans")
-    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=30 / 322, description="part of the scans kept for validation (P: 30 of 322)"
-    )
-
-
-class PrepareSettings(Settings):
-    """Scan -> one crop per region."""
-
-    spacing_mm: Positive | None = Field(
-        default=1.2, description="isotropic spacing before cropping (P 1.2, C 1.0); null: crop from the scan's own grid"
-    )
-    margin_mm: Annotated[float, Field(ge=0)] = Field(default=5.0, description="around the region's box (C)")
-    crop_shape: tuple[Side, Side, Side] = Field(
-        default=(80, 80, 80), description="voxels of a crop, z y x (P); 1 along z trains the 2-D network on slices"
-    )
-    grey_values: Literal["hounsfield", "picture"] = Field(
-        default="hounsfield",
-        description="hounsfield: as stored; picture: brought to about HU by each picture's lung and soft tissue (O)",
-    )
-    window: tuple[float, float] = Field(default=(-1200.0, 300.0), description="HU clamped and rescaled to 0..1 (P)")
 
 
 class NetworkSettings(Settings):

@@ -26,22 +26,23 @@ def segment_in_context(
         image: The scan in Hounsfield units.
         regions: Region labels on the same grid.
     """
-    if model.context is None or not isinstance(model.network, UNet):
+    network = model.regional.network
+    if model.context is None or not isinstance(network, UNet):
         raise ValueError("the model has no context network")
     inside = regions.voxels > 0
     if not inside.any():
         return np.zeros(inside.shape, np.float32), inside
     grid = context_grid(image, regions, model.context)
-    low, high = model.prepare.window
+    low, high = model.regional.prepare.window
     grey = window(resample_onto(image, grid.whole, fill=low).voxels, low, high)
     if model.context.inside_only:
         grey *= resample_onto(regions, grid.whole).voxels > 0
-    device = next(model.network.parameters()).device
+    device = next(network.parameters()).device
     workspace = Workspace(model.memory_gb, str(device), _dtype(model.precision, device))
     if model.context.padding == "valid":
-        found = class_probabilities(model.network, grey, workspace, part=grid.answered)
+        found = class_probabilities(network, grey, workspace, part=grid.answered)
     else:
-        found = class_probabilities(model.network, grey, workspace)[(slice(None), *grid.answered.slices)]
+        found = class_probabilities(network, grey, workspace)[(slice(None), *grid.answered.slices)]
     answered = grid.whole.cropped(grid.answered)
     best_other = found[BACKGROUND]
     np.maximum(best_other, found[VESSEL], out=best_other)

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from weakmask.datasets.augment import apply_intensity, draw_intensity
 from weakmask.losses import bootstrapping, dice
+from weakmask.methods.by_region.model import MODEL, trained_on
+from weakmask.methods.by_region.training import dimensions_of
 from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL
-from weakmask.methods.dram.maps import trained_on
-from weakmask.methods.dram.model import MODEL, load_model, network_arguments, save_model
+from weakmask.methods.dram.model import load_model, save_model
 from weakmask.methods.dram.pseudo_labels import FOLDER
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
@@ -64,7 +65,7 @@ def context_network(work: Work) -> None:
         network,
         config,
         threshold=before.threshold,
-        score_map=before.score_map,
+        score_map=before.regional.score_map,
         trained_on=trained_on(work),
         described_as=("unet", arguments),
     )
@@ -73,7 +74,7 @@ def context_network(work: Work) -> None:
 def context_arguments(config: DramSettings) -> dict[str, object]:
     """Arguments of the U-Net."""
     return {
-        "dimensions": network_arguments(config)["dimensions"],
+        "dimensions": dimensions_of(config.prepare),
         "in_channels": 1,
         "out_channels": 3,  # background, vessel, lesion
         "width": config.context.width,

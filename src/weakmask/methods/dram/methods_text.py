@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from weakmask.methods.by_region.telling import preparation_text
+from weakmask.methods.by_region.training import dimensions_of
 from weakmask.methods.dram.config import DramSettings
 
 CITATION = (
@@ -19,24 +21,14 @@ def methods_text(config: DramSettings, manifest: Mapping[str, Any]) -> str:
         manifest: The run's manifest; empty where there is none.
     """
     version = f" (weakmask {manifest['weakmask']})" if "weakmask" in manifest else ""
-    return "\n\n".join([_preparation(config), _training(config) + version + ".", _inference(config), CITATION])
-
-
-def _preparation(config: DramSettings) -> str:
-    prepare = config.prepare
-    grid = f"were resampled to {prepare.spacing_mm} mm and " if prepare.spacing_mm else ""
-    low, high = prepare.window
-    shape = " x ".join(str(side) for side in prepare.crop_shape)
-    return (
-        f"Scans {grid}cropped around each scored region with a margin of {prepare.margin_mm:g} mm; crops were resized "
-        f"to {shape} voxels, grey values clamped to [{low:g}, {high:g}] and rescaled to [0, 1], and voxels outside the "
-        "region set to zero."
+    return "\n\n".join(
+        [preparation_text(config.prepare), _training(config) + version + ".", _inference(config), CITATION]
     )
 
 
 def _training(config: DramSettings) -> str:
     losses, settings = config.losses, config.regression
-    dimensions = 2 if config.prepare.crop_shape[0] == 1 else 3
+    dimensions = dimensions_of(config.prepare)
     terms = [f"interval regression of the mean activation inside the region (weight {losses.regression:g})"]
     if losses.equivariance:
         terms.append(

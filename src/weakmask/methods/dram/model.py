@@ -1,4 +1,4 @@
-"""The model file: weights and all that a prediction needs, in one safetensors file with a JSON header."""
+"""The model file of dRAM: beside what every model file holds, the threshold, and how a context network sees a scan."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,45 +7,29 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from weakmask.errors import UserError
-from weakmask.methods.dram.config import ContextSettings, DramSettings, PrepareSettings
-from weakmask.networks import build_network
-from weakmask.pipeline import provenance
+from weakmask.methods.by_region.model import RegionModel, load_region_model, model_header
+from weakmask.methods.by_region.training import dimensions_of
+from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.scoring.severity import ScoreMap
-from weakmask.training.checkpoints import load_weights, save_weights
-from weakmask.volume.geometry import Float3
+from weakmask.training.checkpoints import save_weights
 
-METHOD = "dram"
-MODEL = "model.safetensors"
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
 class DramModel:
-    """A trained regression network with its preprocessing.
+    """A trained network, the regression's or the context network.
 
     Attributes:
-        network: In evaluation mode.
-        prepare: How a scan becomes crops.
-        scales: Resizings that are averaged.
+        regional: The network and how it sees regions.
         threshold: The mask is where the averaged map is at least this.
-        score_map: Fractions to scores.
-        region_names: Names of the region labels it was trained on.
-        crop_spacing_mm: Median voxel of the training crops; regions of another kind are cropped at this size.
-        header: The whole JSON header, for the report.
         context: The network is a context network: it has its own grid and segments whole scans.
         memory_gb: What a context network's feature maps may take.
         precision: Of those maps; auto: bfloat16 on a graphics card, float32 elsewhere.
     """
 
-    network: nn.Module
-    prepare: PrepareSettings
-    scales: tuple[float, ...]
+    regional: RegionModel
     threshold: float
-    score_map: ScoreMap
-    region_names: dict[int, str]
-    crop_spacing_mm: Float3
-    header: dict[str, Any]
     context: ContextSettings | None = None
     memory_gb: float = 4.0
     precision: Precision = "auto"
@@ -54,7 +38,7 @@ class DramModel:
 def network_arguments(config: DramSettings) -> dict[str, Any]:
     """Arguments of the U-Net: two-dimensional when a crop is one slice."""
     return {
-        "dimensions": 2 if config.prepare.crop_shape[0] == 1 else 3,
+        "dimensions": dimensions_of(config.prepare),
         "in_channels": 1,
         "out_channels": 1,
         "width": config.network.width,
@@ -91,24 +75,17 @@ def save_model(
         config: Settings of the run.
         threshold: Chosen or given threshold of the averaged map.
         score_map: The cohort's.
-        trained_on: `region_names`, `crop_spacing_mm`, and what the reader should know of the cohort.
+        trained_on: What `by_region.model.trained_on` says of the cohort.
         described_as: Name and arguments of a context network. None: the regression's.
     """
-    name, arguments = described_as or network_of(config)
-    header = {
-        "method": METHOD,
-        "network": name,
-        "arguments": arguments,
+    described = model_header(config, described_as or network_of(config), score_map, trained_on)
+    own = {  # `prepare` and `scales` stand in `config` too; here a reader of the file sees them first
         "prepare": config.prepare.model_dump(mode="json"),
         "scales": list(config.maps.scales),
         "threshold": threshold,
-        "score_map": {"name": score_map.name, "intervals": {str(k): list(v) for k, v in score_map.intervals.items()}},
-        "trained_on": trained_on,
         "context": None if described_as is None else config.context.model_dump(mode="json"),
-        "config": config.model_dump(mode="json"),
-        "provenance": provenance(),
     }
-    save_weights(path, network, header)
+    save_weights(path, network, described | own)
 
 
 def load_model(path: Path, device: torch.device) -> DramModel:
@@ -117,24 +94,10 @@ def load_model(path: Path, device: torch.device) -> DramModel:
     Raises:
         UserError: Not a weights file of ours, or of another method.
     """
-    state, header = load_weights(path)
-    if header.get("method") != METHOD:
-        raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method {METHOD}")
-    try:
-        network = build_network(header["network"], header["arguments"])
-        network.load_state_dict(state)
-    except (ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error
-    score_map, context = header["score_map"], header.get("context")
-    trained_on = header["trained_on"]
+    regional = load_region_model(path, device, "dram", DramSettings)
+    context = regional.header.get("context")
     return DramModel(
-        network=network.eval().to(device),
-        prepare=PrepareSettings(**header["prepare"]),
-        scales=tuple(header["scales"]),
-        threshold=header["threshold"],
-        score_map=ScoreMap(score_map["name"], {int(k): tuple(v) for k, v in score_map["intervals"].items()}),
-        region_names={int(k): v for k, v in trained_on["region_names"].items()},
-        crop_spacing_mm=tuple(trained_on["crop_spacing_mm"]),
-        header=header,
+        regional=regional,
+        threshold=regional.header["threshold"],
         context=None if context is None else ContextSettings(**context),
     )

@@ -13,11 +13,12 @@ import pandas as pd
 import torch
 
 from weakmask.errors import UserError
+from weakmask.methods.by_region.cases import read_case, read_usable
+from weakmask.methods.by_region.model import MODEL
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, OUTSIDE, VESSEL, context_grid
-from weakmask.methods.dram.model import MODEL, load_model
+from weakmask.methods.dram.model import load_model
 from weakmask.methods.dram.predict import map_of_scan
-from weakmask.methods.dram.prepare import read_case, read_usable
 from weakmask.methods.dram.refinement import crf_of
 from weakmask.methods.dram.vessels import FOLDER as VESSELS
 from weakmask.methods.dram.vessels import asks_for_vessels
@@ -52,7 +53,7 @@ def pseudo_labels(work: Work) -> None:
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue
-        found = map_of_scan(trained, image, regions)
+        found = image.with_voxels(map_of_scan(trained, image, regions), "image")
         crops = index.loc[index["scan"] == case.name, "file"]
         vessels = _vessels_of(work.run, crops.tolist(), image) if asks_for_vessels(config) else None
         scan = FoundScan(image, regions, found, vessels, case.scores)

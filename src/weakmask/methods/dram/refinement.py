@@ -6,8 +6,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from weakmask.losses import inverse_frequency_weights
+from weakmask.methods.by_region.crops import CropSet
 from weakmask.methods.dram.config import CrfSettings
-from weakmask.methods.dram.crops import CropSet
 from weakmask.methods.thresholds import choose_fixed_threshold, value_histogram
 from weakmask.refinement import CRF, refine_map
 from weakmask.refinement.opening import opened

@@ -19,18 +19,20 @@ from weakmask.losses import (
     inverse_frequency_weights,
     region_mean,
 )
+from weakmask.methods.by_region.cases import read_usable
+from weakmask.methods.by_region.crops import CropSet, augmented, load_crops
+from weakmask.methods.by_region.prepare import SPACING_COLUMNS
+from weakmask.methods.by_region.training import plan_of, rows_of_step
 from weakmask.methods.dram.config import DramSettings, LossSettings
-from weakmask.methods.dram.crops import CropSet, augmented, load_crops
 from weakmask.methods.dram.model import network_of
-from weakmask.methods.dram.prepare import SPACING_COLUMNS, read_usable
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
 from weakmask.methods.dram.vessels import FOLDER as VESSELS
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
-from weakmask.training.fit import Plan, fit
+from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
-from weakmask.training.sampling import balanced_batch, uniform_batch
+from weakmask.training.sampling import balanced_batch
 from weakmask.training.seeding import generator_for, seed_all
 
 Batch = dict[str, Tensor]
@@ -50,18 +52,7 @@ def regression(work: Work) -> None:
     name, arguments = network_of(config)
     network = build_network(name, arguments)
     settings = config.regression
-    plan = Plan(
-        steps=settings.steps,
-        validate_every=settings.validate_every,
-        checkpoint_every=settings.checkpoint_every,
-        accumulate=settings.accumulate,
-        seed=config.seed,
-        schedule=settings.schedule,
-        average_decay=settings.average_decay,
-        device=config.device,
-        precision=settings.precision,
-        header={"network": name, "arguments": arguments},
-    )
+    plan = plan_of(settings, config.seed, config.device, {"network": name, "arguments": arguments})
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, config) if len(validation) else None
     objective = Objective(config, _anchor_threshold(training, work))
@@ -98,12 +89,10 @@ class BatchMaker:
     def __call__(self, step: int) -> Batch:
         """The crops of one step, augmented."""
         settings, seed = self.config.regression, self.config.seed
-        if settings.sampling == "balanced":
-            rows = balanced_batch(self.scores, settings.batch, seed, step)
-        elif settings.sampling == "patients":
+        if settings.sampling == "patients":
             rows = balanced_batch(self.patients, settings.batch, seed, step)
         else:
-            rows = uniform_batch(len(self.scores), settings.batch, seed, step)
+            rows = rows_of_step(settings, self.scores, seed, step)
         image, masks = self.crops.image[rows].float(), (self.crops.region[rows].float(),)
         if self.crops.vessels is not None:
             masks = (*masks, self.crops.vessels[rows].float())

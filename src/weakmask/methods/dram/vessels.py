@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.losses import region_mean
+from weakmask.methods.by_region.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.dram.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
 from weakmask.methods.dram.model import network_arguments
 from weakmask.networks import build_network
 from weakmask.pipeline import Work

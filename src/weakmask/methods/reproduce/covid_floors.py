@@ -9,8 +9,6 @@ the network adds is the difference.
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -18,20 +16,21 @@ from weakmask.atomic_write import atomic_file
 from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.table import result_rows, results_table
 from weakmask.losses import inverse_frequency_weights
-from weakmask.methods.dram.config import PrepareSettings
-from weakmask.methods.dram.crops import OUTSIDE, load_crops
-from weakmask.methods.dram.judging import overlaps_of
+from weakmask.methods.by_region.cases import in_hounsfield, read_regions
+from weakmask.methods.by_region.crops import load_crops
+from weakmask.methods.by_region.judging import fixed_threshold, overlaps_of
+from weakmask.methods.by_region.model import RegionModel
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
+from weakmask.methods.dram.config import DramSettings, MapSettings
 from weakmask.methods.dram.model import DramModel
 from weakmask.methods.dram.predict import predict_scan
-from weakmask.methods.dram.prepare import in_hounsfield, read_regions
 from weakmask.methods.dram.refinement import opened_threshold
-from weakmask.methods.thresholds import choose_fixed_threshold, fixed_threshold_mask, value_histogram
+from weakmask.methods.thresholds import fixed_threshold_mask
 from weakmask.refinement.opening import opened
 from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.volume.files import read_volume
 
 FIXED, OPENED = "fixed threshold, scores weigh alike", "opened picture, threshold chosen on the scores"
-BINS = 300  # of the window
 STEEP = 200.0  # of the sigmoid that stands for a threshold
 
 
@@ -62,17 +61,17 @@ def judge_floors(prepared: Path, test: Path, settings: PrepareSettings, voxels: 
     if (out / "results.csv").exists():
         return
     crops = load_crops(prepared, "training", settings)
-    threshold = _fixed(prepared, crops.table, settings)
-    model = DramModel(
+    weights = inverse_frequency_weights(crops.table["score"].tolist())
+    threshold = fixed_threshold(prepared, settings, CT_SEVERITY, weights)
+    regional = RegionModel(
         network=OpenedPicture(voxels, opened_threshold(crops, voxels, CT_SEVERITY)).eval(),
-        prepare=settings,
-        scales=(1.0,),
-        threshold=0.5,
+        config=DramSettings(data=DataSettings(cohort=test), prepare=settings, maps=MapSettings(scales=(1.0,))),
         score_map=CT_SEVERITY,
         region_names={},
         crop_spacing_mm=(1.0, 1.0, 1.0),
         header={},
     )
+    model = DramModel(regional, threshold=0.5)
     rows: list[Mapping[str, object]] = []
     for case in read_cohort(test).cases:
         if case.regions is None or case.lesions is None:
@@ -90,14 +89,3 @@ def judge_floors(prepared: Path, test: Path, settings: PrepareSettings, voxels: 
     out.mkdir(parents=True, exist_ok=True)
     with atomic_file(out / "results.csv") as temporary:
         table[table["subset"] == "all"].to_csv(temporary, index=False)
-
-
-def _fixed(prepared: Path, table: pd.DataFrame, settings: PrepareSettings) -> float:
-    """In Hounsfield units."""
-    edges = np.linspace(*settings.window, BINS + 1)
-    histograms = []
-    for file in table["file"]:
-        voxels = read_volume(prepared / file).voxels
-        histograms.append(value_histogram(voxels[voxels != OUTSIDE], edges))
-    scores = table["score"].tolist()
-    return choose_fixed_threshold(np.stack(histograms), edges, scores, CT_SEVERITY, inverse_frequency_weights(scores))

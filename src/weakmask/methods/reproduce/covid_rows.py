@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from weakmask.config import Settings
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.cam_baseline.config import CamSettings, ClassificationSettings
 from weakmask.methods.cam_baseline.config import MapSettings as CamMapSettings
 from weakmask.methods.cam_baseline.config import NetworkSettings as CamNetworkSettings
@@ -17,12 +18,10 @@ from weakmask.methods.dram.config import (
     AnchorSettings,
     ContextSettings,
     CrfSettings,
-    DataSettings,
     DramSettings,
     LossSettings,
     MapSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
     VesselSettings,

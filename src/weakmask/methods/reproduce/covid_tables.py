@@ -11,7 +11,7 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
-from weakmask.methods.dram.prepare import in_hounsfield
+from weakmask.methods.by_region.cases import in_hounsfield
 from weakmask.methods.reproduce.covid_floors import FIXED
 from weakmask.methods.reproduce.covid_rows import PREPARE, ROWS
 from weakmask.pipeline import provenance

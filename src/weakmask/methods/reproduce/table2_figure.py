@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from weakmask.atomic_write import atomic_file
-from weakmask.methods.dram.config import PrepareSettings
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.methods.reproduce.table2_gather import runs_of
 from weakmask.methods.reproduce.table2_rows import BASELINE, CAM_RAW, ROWS, RUNGS
 from weakmask.report.planes import CORONAL, Frame, cut, facing

@@ -1,6 +1,5 @@
 """What needs no network, as runs of their own: the empty mask, Otsu in each region, one threshold for all scans."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -9,13 +8,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from weakmask.atomic_write import atomic_file
 from weakmask.config import Settings
 from weakmask.errors import UserError
-from weakmask.methods.by_region.judging import JUDGING_STAGE, TABLES, fixed_threshold, judge_masks
-from weakmask.methods.dram.config import DataSettings, PrepareSettings
-from weakmask.methods.dram.maps import judged_cases
-from weakmask.methods.dram.prepare import checked, prepare, read_case
+from weakmask.methods.by_region.cases import checked, judged_cases, read_case
+from weakmask.methods.by_region.judging import JUDGING_STAGE, fixed_threshold, judge_masks
+from weakmask.methods.by_region.maps import MAPS_STAGE
+from weakmask.methods.by_region.prepare import prepare
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
+from weakmask.methods.by_region.telling import copy_tables
 from weakmask.methods.thresholds import fixed_threshold_mask, otsu_in_regions, predict_nothing
 from weakmask.pipeline import Stage, Work, read_manifest
 from weakmask.progress import track
@@ -25,7 +25,6 @@ from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
 
 Floor = Literal["nothing", "Otsu in the region", "fixed threshold"]
-MAPS = "04-maps"
 Mask = Callable[[Volume, Volume, list[int]], np.ndarray]  # image, regions, their labels -> mask
 
 
@@ -58,14 +57,12 @@ def masks(work: Work) -> None:
 
 def judge(work: Work) -> None:
     """The tables of the one mask; it stands first in them."""
-    judge_masks(work, {work.config.floor: work.run / MAPS / "masks"})
+    judge_masks(work, {work.config.floor: work.run / MAPS_STAGE / "masks"})
 
 
 def conclude(run: Path, config: FloorSettings) -> pd.DataFrame:
     """Copy the tables to the run's root, write report.html and return the summary."""
-    for table in TABLES:
-        with atomic_file(run / table) as temporary:
-            shutil.copyfile(run / JUDGING_STAGE / table, temporary)
+    copy_tables(run, JUDGING_STAGE)
     summary = pd.read_csv(run / "summary.csv")
     page = Page(
         title=config.floor,
@@ -90,4 +87,4 @@ def _mask_of(work: Work, score_map: ScoreMap) -> Mask:
     return lambda image, regions, labels: fixed_threshold_mask(image.voxels, regions.voxels, labels, threshold)
 
 
-STAGES = (Stage("01-prepare", prepare), Stage(MAPS, masks), Stage(JUDGING_STAGE, judge))
+STAGES = (Stage("01-prepare", prepare), Stage(MAPS_STAGE, masks), Stage(JUDGING_STAGE, judge))

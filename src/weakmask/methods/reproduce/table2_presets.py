@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from weakmask.errors import UserError
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.methods.cam_baseline.config import CamSettings, ClassificationSettings
 from weakmask.methods.cam_baseline.config import MapSettings as CamMapSettings
 from weakmask.methods.cam_baseline.config import NetworkSettings as CamNetworkSettings
@@ -20,7 +21,6 @@ from weakmask.methods.dram.config import (
     LossSettings,
     MapSettings,
     NetworkSettings,
-    PrepareSettings,
     RefinementSettings,
     RegressionSettings,
     VesselSettings,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
-from weakmask.methods.dram.config import PrepareSettings
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.methods.reproduce.table2_effects import AGAINST_CAM, effects, significance
 from weakmask.methods.reproduce.table2_figure import example_scans, write_examples
 from weakmask.methods.reproduce.table2_gather import (

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from weakmask.config import Settings
+from weakmask.methods.by_region.settings import DataSettings
 from weakmask.methods.cam_baseline.config import CamSettings
-from weakmask.methods.dram.config import AnchorSettings, DataSettings, DramSettings, LossSettings
+from weakmask.methods.dram.config import AnchorSettings, DramSettings, LossSettings
 from weakmask.methods.reproduce.table2_floors import Floor, FloorSettings
 from weakmask.methods.reproduce.table2_presets import Preset
 from weakmask.methods.supervised.config import SupervisedSettings

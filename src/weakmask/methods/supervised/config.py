@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from weakmask.config import Settings
-from weakmask.methods.dram.config import DataSettings, Fraction, NetworkSettings, Positive, PrepareSettings
+from weakmask.methods.by_region.settings import DataSettings, Fraction, Positive, PrepareSettings
+from weakmask.methods.dram.config import NetworkSettings
 
 
 class LossSettings(Settings):

@@ -1,5 +1,7 @@
 """Stages 3 to 5: the model file; maps, masks and scores of the scans that are judged; their tables."""
 
+from functools import partial
+
 from weakmask.methods.by_region.judging import judge_masks
 from weakmask.methods.by_region.maps import MAPS_STAGE, write_maps
 from weakmask.methods.by_region.model import MODEL, MODEL_STAGE, write_model
@@ -19,7 +21,7 @@ def model(work: Work) -> None:
 def maps(work: Work) -> None:
     """Stage 4: activation/, masks/ and scores.csv."""
     trained = load_model(work.run / MODEL_STAGE / MODEL, device_of(work.config.device))
-    write_maps(work, trained, predict_scan)
+    write_maps(work, partial(predict_scan, trained))
 
 
 def judge(work: Work) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from weakmask.activation.dram import dense_regression_map
-from weakmask.methods.by_region.maps import as_prediction, scan_map
 from weakmask.methods.by_region.model import RegionModel, load_region_model
-from weakmask.methods.dram.predict import Prediction
+from weakmask.methods.by_region.prediction import Prediction, as_prediction
+from weakmask.methods.by_region.scan_map import scan_map
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.volume.volume import Volume
 
@@ -35,4 +35,4 @@ def predict_scan(model: RegionModel, image: Volume, regions: Volume, *, trained_
     probability_of = partial(dense_regression_map, model.network)
     found = scan_map(model, probability_of, image, regions, trained_regions=trained_regions)
     mask = (found >= model.config.maps.threshold) & (regions.voxels > 0)
-    return as_prediction(model, regions, found, mask)
+    return as_prediction(model.score_map, regions, found, mask)

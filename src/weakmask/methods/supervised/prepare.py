@@ -10,9 +10,9 @@ from torch import Tensor
 
 from weakmask.datasets.case import Case
 from weakmask.errors import UserError
-from weakmask.methods.dram.crops import CropSet, as_batch
-from weakmask.methods.dram.prepare import checked, read_regions, read_usable
-from weakmask.methods.dram.prepare import prepare as prepare_crops
+from weakmask.methods.by_region.cases import checked, read_regions, read_usable
+from weakmask.methods.by_region.crops import CropSet, as_batch
+from weakmask.methods.by_region.prepare import prepare as prepare_crops
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.pipeline import Work
 from weakmask.progress import track

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from weakmask.activation.dram import dense_regression_map
 from weakmask.errors import UserError
 from weakmask.losses import dice, region_mean
+from weakmask.methods.by_region.crops import CropSet, augmented, load_crops
 from weakmask.methods.by_region.training import dimensions_of, plan_of, rows_of_step
-from weakmask.methods.dram.crops import CropSet, augmented, load_crops
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.prepare import load_truth
 from weakmask.networks import build_network

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from weakmask.datasets.augment import apply_intensity, apply_moves, draw_intensity, draw_move
-from weakmask.methods.dram.config import PrepareSettings
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Box
 from weakmask.volume.intensity import window

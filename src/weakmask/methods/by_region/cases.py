@@ -1,4 +1,4 @@
-"""Stage 1: cohort -> one crop per scored region, split into training and validation by patient."""
+"""The cases of a cohort as stages read them: what is faulty is noted and left out, regions are made where none are."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -9,44 +9,15 @@ import pandas as pd
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.cohort_checks import check_case
-from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
-from weakmask.methods.dram.config import DramSettings, PrepareSettings
-from weakmask.methods.dram.crops import region_crops
+from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.methods.lobes.regions import make_regions, relabelled
 from weakmask.pipeline import Work
-from weakmask.progress import track
-from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.picture_levels import picture_to_hounsfield
 from weakmask.volume.volume import Volume
 
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
-SPACING_COLUMNS = ("spacing_mm_z", "spacing_mm_y", "spacing_mm_x")
-
-
-def prepare(work: Work) -> None:
-    """Write crops/*.nii and index.csv; a scan with a fault is left out and noted."""
-    config: DramSettings = work.config
-    cohort = read_usable(config.data.cohort, work)
-    work.hash_input(config.data.cohort / "scores.csv")
-    (work.out / "crops").mkdir()
-    rows = []
-    for case in track(cohort.cases, "crops", len(cohort.cases)):
-        usable = checked(case, cohort, work)
-        if usable is None:
-            continue
-        try:
-            rows += _prepare_case(usable, cohort, work)
-        except UserError as error:
-            work.note(f"left out {case.name}: {error}")
-    if not rows:
-        raise UserError(f"{config.data.cohort}: no scan could be prepared; run `weakmask check` on it")
-    split = hold_out(cohort.cases, config.seed, validation=config.data.validation, test=0.0)
-    write_splits([split], work.out / "splits.csv")
-    table = pd.DataFrame(rows)
-    held_out = set(split.validation)
-    table["split"] = ["validation" if scan in held_out else "training" for scan in table["scan"]]
-    table.to_csv(work.out / "index.csv", index=False)
 
 
 def read_usable(folder: Path, work: Work) -> Cohort:
@@ -108,34 +79,19 @@ def read_regions(path: Path, image: Volume) -> Volume:
     return Volume(regions.voxels, image.geometry, "label")
 
 
+def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
+    """The scans that are judged, and their cohort: those of `data.test`, or the validation scans without one."""
+    config = work.config
+    if config.data.test is not None:
+        cohort = read_usable(config.data.test, work)
+        return cohort, list(cohort.cases)
+    cohort = read_usable(config.data.cohort, work)
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
+    held_out = set(index.loc[index["split"] == "validation", "scan"])
+    return cohort, [case for case in cohort.cases if case.name in held_out]
+
+
 @lru_cache(maxsize=8)
 def _region_names(cohort: Path) -> Mapping[int, str]:
     """Label -> name in a cohort without region masks: what its scores speak of."""
     return read_cohort(cohort).region_names
-
-
-def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:
-    config: DramSettings = work.config
-    image, regions = read_case(case, work)
-    work.hash_input(case.image)
-    rows = []
-    for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():
-        low, high = cohort.score_map.interval(case.scores[label])
-        file = Path("crops") / f"{case.name}_{label}.nii"
-        write_volume(crop, work.out / file)
-        rows.append(
-            {
-                "scan": case.name,
-                "patient": case.group,
-                "region": label,
-                "name": cohort.region_names.get(label, str(label)),
-                "score": case.scores[label],
-                "low": low,
-                "high": high,
-                "file": str(file),
-                **dict(zip(SPACING_COLUMNS, crop.geometry.spacing_mm, strict=True)),
-            }
-        )
-    for label in sorted(set(case.scores) - {row["region"] for row in rows}):
-        work.note(f"{case.name}: region {label} has a score and no voxel in the mask; left out")
-    return rows

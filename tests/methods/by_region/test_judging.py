@@ -1,0 +1,63 @@
+"""Masks are judged by the truth and the scores of the cohort they are of, whatever the training's scores mean."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.methods.by_region.judging import judge_masks
+from weakmask.methods.by_region.prepare import prepare
+from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
+from weakmask.methods.dram import DramSettings
+from weakmask.pipeline import Work
+from weakmask.volume.files import read_volume, write_volume
+
+HALVES = (
+    "name: halves\npercent: {0: [0, 0], 1: [0, 2.5], 2: [2.5, 12.5], 3: [12.5, 25], 4: [25, 37.5], 5: [37.5, 100]}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose masks are the truth; its cohort for training has scores of half the extent."""
+    folder = tmp_path_factory.mktemp("judged")
+    for name, seed in (("training", 1), ("test", 50)):
+        write_phantom_cohort(folder / name, 3, seed, (40, 44, 46), (7.5, 7.5, 7.5), workers=1)
+    (folder / "training" / "scores.yaml").write_text(HALVES, encoding="utf-8")
+    config = DramSettings(
+        device="cpu",
+        data=DataSettings(cohort=folder / "training", test=folder / "test", validation=0.34),
+        prepare=PrepareSettings(spacing_mm=None, crop_shape=(16, 16, 16)),
+    )
+    run = folder / "run"
+    for stage in ("01-prepare", "maps", "judging"):
+        (run / stage).mkdir(parents=True)
+    prepare(Work(run, run / "01-prepare", config))
+    for case in read_cohort(folder / "test").cases:
+        if case.lesions is not None:
+            truth = read_volume(case.lesions, "label")
+            write_volume(truth.with_voxels((truth.voxels > 0).astype("uint8")), run / "maps" / f"{case.name}.nii.gz")
+    judge_masks(Work(run, run / "judging", config), {"the truth": run / "maps"})
+    return run / "judging"
+
+
+def test_the_truth_is_right(judged: Path) -> None:
+    summary = pd.read_csv(judged / "summary.csv").set_index("method")
+    assert summary.index.tolist() == ["the truth", "Otsu in the region", "fixed threshold", "nothing"]
+    assert summary.loc["the truth", "iou_mean"] == summary.loc["the truth", "iou_pooled"] == 1.0
+    assert summary.loc["nothing", "iou_pooled"] == 0.0
+
+
+def test_scores_mean_what_they_mean_to_the_judged_cohort(judged: Path) -> None:
+    scores = pd.read_csv(judged / "severity.csv").query("method == 'the truth'")
+    assert len(scores) == 15
+    assert (scores["score_given"] > 0).any()
+    assert (scores["score_predicted"] == scores["score_given"]).all()
+
+
+def test_the_first_masks_are_tested_against_all_others(judged: Path) -> None:
+    compared = pd.read_csv(judged / "significance.csv")
+    assert set(compared["method"]) == {"the truth"}
+    assert compared["alternative"].tolist() == ["Otsu in the region", "fixed threshold", "nothing"]
