@@ -254,13 +254,16 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     rows: Annotated[str, typer.Option(help="Rows by name, with commas: raw,complete,supervised.")] = "all",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many, from 0; without: 3, of table2 1.")] = None,
     preset: Annotated[str, typer.Option(help="Of phantoms: quick (two cores, under an hour a seed), paper.")] = "quick",
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Trainings at a time; without: one a core, at most 4.")
+    ] = None,
     final: Annotated[bool, typer.Option("--final", help="Train the model to use, on all scores, instead.")] = False,
     seed: Seed = 0,
 ) -> None:
     """Reproduce a table; after any interruption the same command goes on where it stopped."""
     from weakmask.methods.reproduce.tables import Request, reproduce_table
 
-    print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed)))
+    print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs)))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 

@@ -57,7 +57,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    table = reproduce(data, out, ["raw", "complete"], seeds=1, folds=(0, 1))
+    table = reproduce(data, out, ["raw", "complete"], seeds=1, folds=(0, 1), jobs=2)
     assert set(table["row"]) == {"raw", "complete", "Otsu in the region", "fixed threshold", FIXED, OPENED}
     slices = pd.read_csv(out / "per_slice.csv", dtype={"scan": str})
     judged = set(pd.read_csv(out / "splits.csv", dtype=str).query("part == 'test' and fold in ['0', '1']")["scan"])
@@ -65,7 +65,7 @@ def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
     assert "worst first" in (out / "report.html").read_text().lower() or (out / "report.html").stat().st_size > 10_000
     assert not (out / "cohorts" / "fold-0" / "both" / "lesions").exists()
     before = {path: path.stat().st_mtime_ns for path in (out / "rows").rglob("model.safetensors")}
-    reproduce(data, out, ["complete"], seeds=1, folds=(0,))
+    reproduce(data, out, ["complete"], seeds=1, folds=(0,), jobs=1)
     assert {path: path.stat().st_mtime_ns for path in (out / "rows").rglob("model.safetensors")} == before
 
 

@@ -50,11 +50,11 @@ def test_thick_slices_are_means_and_stay_in_place() -> None:
 
 def test_rows_are_trained_once_and_the_table_holds_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(lobe_rows.PRESETS, "tiny", TINY)
-    first = lobes.reproduce(tmp_path, "tiny", ["pdv"], seeds=1)
+    first = lobes.reproduce(tmp_path, "tiny", ["pdv"], seeds=1, jobs=1)
     assert list(first["subset"]) == ["healthy", "lesions", "noise", "thick slices", "all"]
     assert first["mean"].between(0, 1).all()
     mark = (tmp_path / "rows" / "pdv" / "seed-0" / "results.csv").stat().st_mtime_ns
-    both = lobes.reproduce(tmp_path, "tiny", ["unet", "pdv"], seeds=1)
+    both = lobes.reproduce(tmp_path, "tiny", ["unet", "pdv"], seeds=1, jobs=2)
     assert (tmp_path / "rows" / "pdv" / "seed-0" / "results.csv").stat().st_mtime_ns == mark
     assert list(dict.fromkeys(both["row"])) == ["2-D U-Net", "PDV-Net"]
     written = pd.read_csv(tmp_path / "lobes.csv")

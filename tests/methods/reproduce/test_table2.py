@@ -66,8 +66,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     with pytest.MonkeyPatch.context() as patch:
         make_quick(patch)
         patch.setitem(table2_presets.PRESETS, "quick", tiny())
-        table2.reproduce(out, "quick", sorted(TWICE), seeds=2)
-        return out, table2.reproduce(out, "quick", RUN, seeds=1)
+        table2.reproduce(out, "quick", sorted(TWICE), seeds=2, jobs=1)
+        return out, table2.reproduce(out, "quick", RUN, seeds=1, jobs=1)
 
 
 def test_every_row_of_the_paper_is_there() -> None:
@@ -196,7 +196,7 @@ def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(table2, "run_stages", stopped)
     with pytest.raises(KeyboardInterrupt):
-        table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1)
+        table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1, jobs=1)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")}
     assert len(before) == 1
 
@@ -205,11 +205,11 @@ def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         real(stages, run, settings)
 
     monkeypatch.setattr(table2, "run_stages", watched)
-    shown = table2.reproduce(tmp_path, "quick", ["raw", "nothing"], seeds=1)
+    shown = table2.reproduce(tmp_path, "quick", ["raw", "nothing"], seeds=1, jobs=1)
     assert shown["row"].tolist() == ["nothing", "dRAM raw"]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")} == before
     trained.clear()
-    table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1)
+    table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1, jobs=1)
     assert trained == ["nothing", "raw"]  # opened, and found complete
 
 
@@ -224,4 +224,4 @@ def test_faults_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     table2.make_phantoms(tmp_path / "phantoms", small)
     monkeypatch.setitem(table2_presets.PRESETS, "quick", replace(small, test_scans=2))
     with pytest.raises(UserError, match="choose another output folder"):
-        table2.reproduce(tmp_path, "quick", ["nothing"], seeds=1)
+        table2.reproduce(tmp_path, "quick", ["nothing"], seeds=1, jobs=1)

@@ -10,7 +10,7 @@ table2          dRAM's comparison and ablation on phantoms, row by row
 table2_presets  how large everything is
 table2_rows     the rows, each a config
 table2_floors   the rows without a network
-table2_sharing  what rows have in common is computed once
+sharing  what rows have in common is computed once
 table2_gather   what the runs found, as tables
 table2_effects  which row is better than which
 table2_figure   examples beside each other

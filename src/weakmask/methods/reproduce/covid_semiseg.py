@@ -4,12 +4,12 @@ OUT/
   splits.csv                     which slices each fold judges on
   cohorts/fold-K/                both/ expert/ simulated/ (scores alone), masks/ (for the bound), test/
   rows/ROW/seed-S/fold-K/        a run folder each
+  logs/                          what they say, where several are trained at a time
   per_slice.csv  table.csv  report.html
 """
 
-import os
-import shutil
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ from weakmask.errors import UserError
 from weakmask.methods import METHODS
 from weakmask.methods.reproduce import covid_rows
 from weakmask.methods.reproduce.covid_floors import judge_floors
-from weakmask.methods.reproduce.covid_rows import OPENING_VOXELS, ROWS, Row, Source
+from weakmask.methods.reproduce.covid_rows import OPENING_VOXELS, ROWS, Source
 from weakmask.methods.reproduce.covid_tables import write_results
-from weakmask.pipeline import Stage, run_stages
-from weakmask.progress import console
+from weakmask.methods.reproduce.sharing import share_first
+from weakmask.methods.reproduce.side_by_side import Task, jobs_for, side_by_side
+from weakmask.pipeline import run_stages
 
 FOLDS = 5
 SPLIT_SEED = 0  # one split for all rows and seeds, so that they are compared on the same terms
@@ -35,7 +36,12 @@ FINAL = "complete"
 
 
 def reproduce(
-    data: Path, out: Path, rows: Sequence[str] | None, seeds: int, folds: Sequence[int] = range(FOLDS)
+    data: Path,
+    out: Path,
+    rows: Sequence[str] | None,
+    seeds: int,
+    folds: Sequence[int] = range(FOLDS),
+    jobs: int | None = None,
 ) -> pd.DataFrame:
     """Train and judge what is not there yet, then write the tables and the report of all that is.
 
@@ -45,6 +51,7 @@ def reproduce(
         rows: Names in `ROWS`; None: all.
         seeds: How many seeds, from 0.
         folds: The folds to train; all are needed for the claim.
+        jobs: Folds trained at a time; None: as `jobs_for` says.
 
     Returns:
         The table.
@@ -59,15 +66,11 @@ def reproduce(
     slices = read_covid_semiseg(data)
     splits = k_fold(slices.expert, FOLDS, SPLIT_SEED)
     write_splits(splits, out / "splits.csv")
-    for seed in range(seeds):
-        for name in rows:
-            for fold in folds:
-                console.print(f"[bold]{ROWS[name].title}[/], seed {seed}, fold {fold}", highlight=False)
-                cohorts = out / "cohorts" / f"fold-{fold}"
-                train = _cohort(slices, splits[fold], ROWS[name].source, cohorts)
-                test = _cohort(slices, splits[fold], "test", cohorts)
-                run = out / "rows" / name / f"seed-{seed}" / f"fold-{fold}"
-                _train(ROWS[name], ROWS[name].settings(train, test, seed), run, cohorts)
+    jobs = jobs_for("auto") if jobs is None else jobs
+    tasks = [
+        _task(slices, splits[fold], (name, seed, fold), out) for seed in range(seeds) for name in rows for fold in folds
+    ]
+    side_by_side([task for task in tasks if task is not None], jobs)
     for fold in folds:
         cohorts = out / "cohorts" / f"fold-{fold}"
         crops = cohorts / "both-dram-crops" / "01-prepare"
@@ -106,21 +109,22 @@ def _cohort(slices: CovidSemiSeg, split: Split, source: Source | str, cohorts: P
     return cohorts / source
 
 
-def _train(row: Row, settings: Settings, run: Path, cohorts: Path) -> None:
-    """One run, unless it is complete; the crops are made once for all rows and seeds that learn from one cohort."""
+def _task(slices: CovidSemiSeg, split: Split, place: tuple[str, int, int], out: Path) -> Task | None:
+    """The training of a row, a seed and a fold, its cohorts and crops made; None if it is complete."""
+    name, seed, fold = place
+    row, cohorts = ROWS[name], out / "cohorts" / f"fold-{fold}"
+    train, test = _cohort(slices, split, row.source, cohorts), _cohort(slices, split, "test", cohorts)
+    run = out / "rows" / name / f"seed-{seed}" / f"fold-{fold}"
     if (run / "report.html").exists():
-        return
-    module = import_module(METHODS[row.method].module)
-    first: Stage = module.STAGES[0]
-    shared = cohorts / f"{row.source}-{row.method}-crops"
-    if not (shared / first.name).exists():
-        shutil.rmtree(shared, ignore_errors=True)
-        run_stages([first], shared, settings)
-    run_stages([], run, settings)
-    if not (run / first.name).exists():
-        partial = run / f".{first.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(shared / first.name, partial, copy_function=os.link)
-        partial.rename(run / first.name)
+        return None
+    module, settings = METHODS[row.method].module, row.settings(train, test, seed)
+    share_first(import_module(module).STAGES[0], run, settings, cohorts / f"{row.source}-{row.method}-crops")
+    log = out / "logs" / f"{name}-seed-{seed}-fold-{fold}.log"
+    return Task(f"{row.title}, seed {seed}, fold {fold}", partial(_train, module, settings, run), log)
+
+
+def _train(module_name: str, settings: Settings, run: Path) -> None:
+    """The other stages of a run."""
+    module = import_module(module_name)
     run_stages(module.STAGES, run, settings)
     module.conclude(run, settings)

@@ -4,12 +4,12 @@ OUT/
   test-PRESET/           the test scans with their lobes and lungs
   scans/                 the scans to learn from, on their grid; the same for all rows and seeds, as the test scans are
   rows/ROW/seed-S/       a run folder each; results.csv when the row is judged
+  logs/                  what they say, where several are trained at a time
   lobes.csv  report.html
 """
 
-import os
-import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,8 +26,10 @@ from weakmask.methods.lobes.model import LobeModel, load_lobe_model
 from weakmask.methods.lobes.predict import find_lobes
 from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
 from weakmask.methods.reproduce.lobe_rows import SUBSETS, TEST_SEED, TITLES, Preset, preset_of
+from weakmask.methods.reproduce.sharing import share_first
+from weakmask.methods.reproduce.side_by_side import Task, jobs_for, side_by_side
 from weakmask.pipeline import run_stages
-from weakmask.progress import console, track
+from weakmask.progress import track
 from weakmask.report.page import Page, write_report
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
@@ -39,7 +41,7 @@ TIMED = 3  # scans that the seconds are the median of
 PARTS = ("image", "lobes", "field")
 
 
-def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) -> pd.DataFrame:
+def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jobs: int | None = None) -> pd.DataFrame:
     """Train and judge what is not there yet, then write the table and the report of all that is.
 
     Args:
@@ -47,6 +49,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) ->
         preset: quick or paper.
         rows: Names in `lobe_rows.TITLES`; None: all.
         seeds: How many seeds, from 0.
+        jobs: Networks trained at a time; None: as `jobs_for` says.
 
     Returns:
         The table: a line per row, seed and subset of the test scans.
@@ -62,14 +65,17 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) ->
     test = out / f"test-{preset}"
     if not test.exists():
         _write_test_scans(test, chosen)
-    for seed in range(seeds):
-        for row in rows:
-            run = out / "rows" / row / f"seed-{seed}"
-            if (run / "results.csv").exists():
-                continue
-            console.print(f"[bold]{TITLES[row]}[/], seed {seed}", highlight=False)
-            _train(chosen.settings(row, seed), out / "scans", run)
-            _judge(run, test)
+    places = [(row, seed, out / "rows" / row / f"seed-{seed}") for seed in range(seeds) for row in rows]
+    unjudged = [place for place in places if not (place[2] / "results.csv").exists()]
+    tasks = []
+    for row, seed, run in unjudged:
+        settings = chosen.settings(row, seed)
+        share_first(STAGES[0], run, settings, out / "scans")
+        log = out / "logs" / f"{row}-seed-{seed}.log"
+        tasks.append(Task(f"{TITLES[row]}, seed {seed}", partial(_train, settings, run), log))
+    side_by_side(tasks, jobs_for("auto") if jobs is None else jobs)
+    for _, _, run in unjudged:  # alone on the machine, for the seconds count
+        _judge(run, test)
     return _write_table(out, preset)
 
 
@@ -92,19 +98,9 @@ def _write_test_scans(folder: Path, preset: Preset) -> None:
                 write_volume(volume, temporary / f"{subset.replace(' ', '-')}_{number:02d}_{part}.nii.gz")
 
 
-def _train(settings: LobeSettings, shared: Path, run: Path) -> None:
-    """One run up to its model; the scans are made once for all rows and seeds."""
-    first, *later = STAGES[:3]
-    if not (shared / first.name).exists():
-        shutil.rmtree(shared, ignore_errors=True)
-        run_stages([first], shared, settings)
-    run_stages([], run, settings)
-    if not (run / first.name).exists():
-        partial = run / f".{first.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(shared / first.name, partial, copy_function=os.link)
-        partial.rename(run / first.name)
-    run_stages(later, run, settings)
+def _train(settings: LobeSettings, run: Path) -> None:
+    """The other stages of a run up to its model."""
+    run_stages(STAGES[1:3], run, settings)
 
 
 def _judge(run: Path, test: Path) -> None:

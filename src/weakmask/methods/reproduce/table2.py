@@ -3,6 +3,7 @@
 OUT/
   phantoms/training  phantoms/test    the same for all rows and seeds
   rows/ROW/seed-S/                    a run folder each
+  logs/                               what the rows say, where several are trained at a time
   results.csv                         a line per row, seed, scan and lesion subtype
   table2.csv                          a line per row and seed
   summary.csv                         a line per row: medians over the seeds
@@ -12,6 +13,7 @@ OUT/
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -20,15 +22,16 @@ import pandas as pd
 from weakmask.config import Settings
 from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
+from weakmask.methods.reproduce.sharing import take_over
+from weakmask.methods.reproduce.side_by_side import Task, jobs_for, side_by_side
 from weakmask.methods.reproduce.table2_presets import TEST_SEED, TRAINING_SEED, Preset, preset_of
 from weakmask.methods.reproduce.table2_report import write_everything
-from weakmask.methods.reproduce.table2_rows import ROWS, Row, cohorts_of
-from weakmask.methods.reproduce.table2_sharing import take_over
+from weakmask.methods.reproduce.table2_rows import ROWS, SHARES_WITH, cohorts_of
 from weakmask.pipeline import run_stages
 from weakmask.progress import console
 
 
-def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) -> pd.DataFrame:
+def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jobs: int | None = None) -> pd.DataFrame:
     """Train and judge what is not there yet, then write the tables and the report of all that is.
 
     Args:
@@ -36,6 +39,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) ->
         preset: quick or paper.
         rows: Names in `ROWS`; None: all.
         seeds: How many seeds, from 0.
+        jobs: Rows trained at a time; None: as `jobs_for` says.
 
     Returns:
         The table for the console: a line per row.
@@ -49,15 +53,29 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int) ->
         raise UserError(f"unknown row {unknown[0]!r}; expected one of {', '.join(ROWS)}")
     sizes = preset_of(preset)
     make_phantoms(out / "phantoms", sizes)
-    data = cohorts_of(out / "phantoms", sizes)
-    names = [name for name in ROWS if name in rows]  # in the table's order: what is shared is made by the first
-    for seed in range(seeds):
-        for place, name in enumerate(names, 1):
-            title = f"row {place} of {len(names)}, seed {seed}: {ROWS[name].title}"
-            console.print(f"[bold]{title}[/]", highlight=False)
-            others = [out / "rows" / other / f"seed-{seed}" for other in ROWS]
-            train(ROWS[name], ROWS[name].settings(sizes, data, seed), out / "rows" / name / f"seed-{seed}", others)
+    jobs = jobs_for(sizes.device) if jobs is None else jobs
+    side_by_side([task for seed in range(seeds) for task in tasks_of(out, sizes, rows, seed, jobs)], jobs)
     return write_everything(out)
+
+
+def tasks_of(out: Path, preset: Preset, rows: Sequence[str], seed: int, jobs: int) -> list[Task]:
+    """The rows of one seed; of several at a time the longest chain comes first."""
+    data = cohorts_of(out / "phantoms", preset)
+    chain = [] if jobs == 1 else list(SHARES_WITH)
+    found = []
+    for name in sorted((name for name in ROWS if name in rows), key=lambda name: name not in chain):
+        before = [ROWS[other].title for other in SHARES_WITH.get(name, ()) if other in rows]
+        others = [out / "rows" / other / f"seed-{seed}" for other in ROWS]
+        settings, run = ROWS[name].settings(preset, data, seed), out / "rows" / name / f"seed-{seed}"
+        found.append(
+            Task(
+                name=f"{ROWS[name].title}, seed {seed}",
+                work=partial(train, ROWS[name].module, settings, run, others),
+                log=out / "logs" / f"{name}-seed-{seed}.log",
+                after=tuple(f"{title}, seed {seed}" for title in before),
+            )
+        )
+    return found
 
 
 def make_phantoms(folder: Path, preset: Preset) -> None:
@@ -81,13 +99,13 @@ def make_phantoms(folder: Path, preset: Preset) -> None:
             )
 
 
-def train(row: Row, settings: Settings, run: Path, others: Sequence[Path]) -> None:
+def train(module_name: str, settings: Settings, run: Path, others: Sequence[Path]) -> None:
     """One run, unless it is complete; stages that another row has finished with the same settings are taken over."""
     if (run / "report.html").exists():
         console.print("[green]have[/] it", highlight=False)
         run_stages([], run, settings)  # refuses a run with other settings
         return
-    module = import_module(row.module)
+    module = import_module(module_name)
     run_stages([], run, settings)
     take_over(run, module.STAGES, settings, others)
     run_stages(module.STAGES, run, settings)

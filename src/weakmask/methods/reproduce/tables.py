@@ -22,6 +22,7 @@ class Request:
         preset: quick or paper, where the table has presets.
         final: Train the model to use instead, where the table has one.
         seed: Of that model.
+        jobs: Trainings at a time; None: as many as there are cores for, one on a GPU.
     """
 
     data: Path | None
@@ -30,6 +31,7 @@ class Request:
     preset: str = "quick"
     final: bool = False
     seed: int = 0
+    jobs: int | None = None
 
 
 def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
@@ -45,11 +47,11 @@ def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
     if not request.final:
         out = out.absolute()  # runs remember their cohorts, and are gone on with from any working directory
     if table == "lobes":
-        return lobes.reproduce(out, request.preset, names, seeds)
+        return lobes.reproduce(out, request.preset, names, seeds, request.jobs)
     if table == "table2":
-        return table2.reproduce(out, request.preset, names, seeds)
+        return table2.reproduce(out, request.preset, names, seeds, request.jobs)
     if request.data is None:
         raise UserError("covid-semiseg needs its data set: give --data FOLDER")
     if request.final:
         return covid_semiseg.final_model(request.data, out, request.seed)
-    return covid_semiseg.reproduce(request.data, out, names, seeds)
+    return covid_semiseg.reproduce(request.data, out, names, seeds, jobs=request.jobs)

@@ -12,7 +12,7 @@ from typing import Any
 
 from weakmask.atomic_write import finish_folder
 from weakmask.config import Settings, read_yaml
-from weakmask.pipeline import Stage
+from weakmask.pipeline import Stage, run_stages
 from weakmask.progress import console
 
 CROPS = {"seed", "data", "prepare"}
@@ -50,13 +50,28 @@ def take_over(run: Path, stages: Sequence[Stage], settings: Settings, others: It
         source = _finished(stage.name, settings.model_dump(mode="json"), others)
         if source is None:
             break
-        temporary = run / f".{stage.name}.partial"
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary, copy_function=_link)
-        finish_folder(temporary, run / stage.name)
+        _copy(source, run)
         console.print(f"[green]have[/] {stage.name}, as {source.parent.parent.name} has it", highlight=False)
         taken.append(stage.name)
     return taken
+
+
+def share_first(stage: Stage, run: Path, settings: Settings, shared: Path) -> None:
+    """Open a run and give it its first stage, which is made once in `shared` for all runs that begin with the same."""
+    if not (shared / stage.name).exists():
+        shutil.rmtree(shared, ignore_errors=True)
+        run_stages([stage], shared, settings)
+    run_stages([], run, settings)
+    if not (run / stage.name).exists():
+        _copy(shared / stage.name, run)
+
+
+def _copy(stage: Path, run: Path) -> None:
+    """The folder of a finished stage into another run."""
+    temporary = run / f".{stage.name}.partial"
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(stage, temporary, copy_function=_link)
+    finish_folder(temporary, run / stage.name)
 
 
 def _finished(stage: str, settings: dict[str, Any], others: Iterable[Path]) -> Path | None:

@@ -1,0 +1,138 @@
+"""Trainings side by side, a process each, as many at a time as there are cores; what builds on another waits for it.
+
+The networks of the quick presets are too small to fill two cores: two trainings on a thread each are sooner done than
+one after the other on two threads.
+"""
+
+import multiprocessing
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from time import monotonic
+
+import torch
+from joblib import cpu_count
+
+from weakmask.errors import UserError
+from weakmask.progress import bar, console
+from weakmask.training.devices import device_of
+
+MOST_JOBS = 4  # each holds its crops in memory
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training.
+
+    Attributes:
+        name: Told when it begins and ends; no two tasks have the same.
+        work: Does it; goes on where it was stopped. It is pickled.
+        log: Takes what it prints where it is one of several.
+        after: Names of tasks that must be done before; those that are not asked for count as done.
+    """
+
+    name: str
+    work: Callable[[], None]
+    log: Path
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A task under way."""
+
+    task: Task
+    process: BaseProcess
+    outcome: Connection
+    since: float
+
+
+def jobs_for(device: str) -> int:
+    """How many trainings at a time, where nobody says: one on a GPU, else as many as there are cores, at most four."""
+    return min(MOST_JOBS, cpu_count()) if device_of(device).type == "cpu" else 1
+
+
+def side_by_side(tasks: Sequence[Task], jobs: int) -> None:
+    """Do all tasks: with one job here and in turn, else each in a process of its own, the earlier first where ready.
+
+    Args:
+        tasks: With one job each stands behind those that it waits for.
+        jobs: How many at a time; the cores are shared out among them.
+
+    Raises:
+        UserError: The first fault of a task, which stops the others; or a task was killed.
+        RuntimeError: A task failed through no fault of the user's; its log says how.
+    """
+    if jobs == 1:
+        for task in tasks:
+            console.print(f"[bold]{task.name}[/]", highlight=False)
+            task.work()
+        return
+    waiting, under_way, unfinished = list(tasks), list[Running](), {task.name for task in tasks}
+    try:
+        with bar("trainings", len(tasks)) as advance:
+            while unfinished:
+                ready = [task for task in waiting if not unfinished.intersection(task.after)]
+                for task in ready[: jobs - len(under_way)]:
+                    waiting.remove(task)
+                    console.print(f"[bold]{task.name}[/]", highlight=False)
+                    under_way.append(_started(task, max(1, cpu_count() // jobs)))
+                for one in _ended(under_way):
+                    under_way.remove(one)
+                    _check(one)
+                    unfinished.remove(one.task.name)
+                    minutes = (monotonic() - one.since) / 60
+                    console.print(f"[green]done[/] {one.task.name}, {minutes:.1f} minutes", highlight=False)
+                    advance()
+    finally:
+        for one in under_way:
+            one.process.terminate()
+            one.process.join()
+
+
+def _started(task: Task, threads: int) -> Running:
+    task.log.parent.mkdir(parents=True, exist_ok=True)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    # a fork of a process that has computed with threads may hang
+    process = multiprocessing.get_context("spawn").Process(
+        target=_in_a_process, args=(task.work, task.log, threads, sender), daemon=True
+    )
+    process.start()
+    sender.close()
+    return Running(task, process, receiver, monotonic())
+
+
+def _ended(under_way: Sequence[Running]) -> list[Running]:
+    """Wait until at least one has ended."""
+    ended = set(wait([one.process.sentinel for one in under_way]))
+    return [one for one in under_way if one.process.sentinel in ended]
+
+
+def _check(one: Running) -> None:
+    """Raise what went wrong."""
+    one.process.join()
+    code = one.process.exitcode
+    with one.outcome, suppress(EOFError):  # nothing was sent
+        raise UserError(f"{one.task.name}: {one.outcome.recv()}")
+    if code is not None and code < 0:
+        raise UserError(f"{one.task.name} was killed (signal {-code}); if memory is short, go on with --jobs 1")
+    if code:
+        raise RuntimeError(f"{one.task.name} failed; its last words are in {one.task.log}")
+
+
+def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection) -> None:
+    torch.set_num_threads(threads)
+    with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        try:
+            work()
+        except UserError as error:
+            outcome.send(str(error))
+        except KeyboardInterrupt:
+            raise SystemExit(1) from None
+        except Exception:  # noqa: BLE001 - the process ends here, and the log is to say why
+            traceback.print_exc()
+            raise SystemExit(1) from None
