@@ -1,12 +1,14 @@
 """What the choices do that the dRAM paper leaves open: the CRF, the range of the move in (2), the optimiser.
 
-Starts from the folder of a finished `weakmask reproduce table2 --seeds N`: its phantoms and its rows `raw` and
-`regularizer` are the base, of which one value is changed at a time. The CRF is judged on the maps of `raw`, without
-training; the others are trained for as long as the base. Printed are the mean IoU over the test scans with lesions, its
-mean over the seeds and their range, and the difference from the base with the range over the seeds; `ratio` = IoU with
-the choice / IoU of the base. Trainings that are there are not made again.
+Starts from the folder of a finished `weakmask reproduce table2 --seeds N`: its phantoms and its rows `raw`,
+`regularizer` and `anchor` are the base, of which one value is changed at a time. The CRF is judged by the pseudo-labels
+that it makes of the maps of `anchor` in the first training scans, without training; the others are trained for as long
+as the base and judged on the test scans. Printed are the mean IoU over scans with lesions, its mean over the seeds and
+their range, and the difference from the base with the range over the seeds; `ratio` = IoU with the choice / IoU of the
+base. Trainings that are there are not made again.
 
-Usage: choices.py [--json] [--table DIR] [--preset NAME] [--seeds N] [--out DIR] [--jobs N] [--only crf|move|optimiser]
+Usage: choices.py [--json] [--table DIR] [--preset NAME] [--seeds N] [--scans N] [--out DIR] [--jobs N]
+                  [--only crf|move|optimiser]
 """
 
 import argparse
@@ -25,27 +27,35 @@ from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.overlap import overlap
 from weakmask.methods.by_region.model import MODEL
 from weakmask.methods.dram.config import CrfSettings, DramSettings
+from weakmask.methods.dram.context_grid import LESION
 from weakmask.methods.dram.model import load_model
 from weakmask.methods.dram.predict import map_of_scan
-from weakmask.methods.dram.refinement import crf_of
+from weakmask.methods.dram.pseudo_labels import FoundScan, labelled, vessels_of
 from weakmask.methods.reproduce.side_by_side import Task, jobs_for, side_by_side
 from weakmask.methods.reproduce.table2 import train
 from weakmask.methods.reproduce.table2_presets import preset_of
 from weakmask.methods.reproduce.table2_rows import ROWS, cohorts_of
-from weakmask.refinement import CRF, refine_map
 from weakmask.volume.files import read_volume
-from weakmask.volume.intensity import window
+from weakmask.volume.resample import resample_onto
 
 BASE = CrfSettings()
-CRFS: dict[str, CrfSettings | None] = {
-    "the map alone": None,
-    "ours: 3 mm x 2, 10 mm and 90 HU x 4": BASE,
-    "half the weights": BASE.model_copy(update={"smoothness_weight": 1.0, "appearance_weight": 2.0}),
-    "twice the weights": BASE.model_copy(update={"smoothness_weight": 4.0, "appearance_weight": 8.0}),
-    "appearance within 5 mm": BASE.model_copy(update={"appearance_mm": 5.0}),
-    "appearance within 20 mm": BASE.model_copy(update={"appearance_mm": 20.0}),
-    "45 HU": BASE.model_copy(update={"appearance_window": 0.03}),
-    "180 HU": BASE.model_copy(update={"appearance_window": 0.12}),
+WIDE: dict[str, float] = {"appearance_mm": 20.0, "appearance_window": 0.03}
+CRFS: dict[str, dict[str, float] | None] = {
+    "the default: 3 mm x 2, 10 mm and 90 HU x 4": {},
+    "no CRF": None,
+    "180 HU": {"appearance_window": 0.12},
+    "45 HU": {"appearance_window": 0.03},
+    "20 mm": {"appearance_mm": 20.0},
+    "45 HU, both weights twice": {"appearance_window": 0.03, "appearance_weight": 8.0, "smoothness_weight": 4.0},
+    "45 HU, 20 mm": WIDE,
+    "45 HU, 20 mm, weight 8 (preset quick)": {**WIDE, "appearance_weight": 8.0},
+    "45 HU, 20 mm, both weights twice": {**WIDE, "appearance_weight": 8.0, "smoothness_weight": 4.0},
+    "30 HU, 20 mm, both weights twice": {
+        "appearance_window": 0.02,
+        "appearance_mm": 20.0,
+        "appearance_weight": 8.0,
+        "smoothness_weight": 4.0,
+    },
 }
 # row of the table, section, values
 TRAINED: dict[str, dict[str, tuple[str, str, dict[str, Any]]]] = {
@@ -72,12 +82,14 @@ class Place:
         out: Runs of the choices.
         preset: That the table was made with.
         seeds: How many, from 0.
+        scans: Training scans whose pseudo-labels are judged.
     """
 
     table: Path
     out: Path
     preset: str
     seeds: int
+    scans: int
 
 
 def main() -> None:
@@ -87,11 +99,12 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("runs/table2"))
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--scans", type=int, default=26, help="training scans whose pseudo-labels are judged")
     parser.add_argument("--out", type=Path, default=Path("runs/choices"))
     parser.add_argument("--jobs", type=int, help="trainings at a time; without: one a core, at most 4")
     parser.add_argument("--only", choices=["crf", *TRAINED])
     given = parser.parse_args()
-    place = Place(given.table.absolute(), given.out.absolute(), given.preset, given.seeds)
+    place = Place(given.table.absolute(), given.out.absolute(), given.preset, given.seeds, given.scans)
     kinds = [given.only] if given.only else ["crf", *TRAINED]
     tasks = [task for kind in kinds if kind != "crf" for task in trainings(kind, place)]
     side_by_side(tasks, given.jobs or jobs_for("cpu"))
@@ -102,7 +115,7 @@ def main() -> None:
     for case in cases:
         low, high, least, most = case["iou_low"], case["iou_high"], case["gain_low"], case["gain_high"]
         print(
-            f"{case['choice']:10} {case['case']:38} IoU {case['iou']:.3f} [{low:.3f}, {high:.3f}], gain "
+            f"{case['choice']:10} {case['case']:42} IoU {case['iou']:.3f} [{low:.3f}, {high:.3f}], gain "
             f"{case['gain']:+.3f} [{least:+.3f}, {most:+.3f}], ratio {case['ratio']:.3f}"
         )
 
@@ -145,35 +158,42 @@ def of(kind: str, place: Place) -> dict[str, list[float]]:
 
 
 def of_crfs(place: Place) -> dict[str, list[float]]:
-    """The same for the dense CRF on the maps of `raw`."""
+    """The same of the pseudo-labels that each CRF makes."""
     found: dict[str, list[float]] = {name: [] for name in CRFS}
     for seed in range(place.seeds):
-        model = load_model(place.table / "rows" / "raw" / f"seed-{seed}" / "04-model" / MODEL, torch.device("cpu"))
+        run = place.table / "rows" / "anchor" / f"seed-{seed}"
+        model = load_model(run / "04-model" / MODEL, torch.device("cpu"))
+        preset = preset_of(place.preset)
+        settings: Any = ROWS["context"].settings(preset, cohorts_of(place.table / "phantoms", preset), seed)
+        cohort = read_cohort(settings.data.cohort)
         each: dict[str, list[float]] = {name: [] for name in CRFS}
-        for case in read_cohort(place.table / "phantoms" / "test").cases:
+        for case in cohort.cases[: place.scans]:
             if case.lesions is None or case.regions is None:
                 continue
             image, regions = read_volume(case.image), read_volume(case.regions, "label")
-            truth, inside = read_volume(case.lesions, "label").voxels > 0, regions.voxels > 0
-            if not truth.any():
+            lesions = read_volume(case.lesions, "label")
+            if not lesions.voxels.any():
                 continue
-            activation = map_of_scan(model, image, regions)
-            grey = window(image.voxels, *model.regional.prepare.window)
-            for name, settings in CRFS.items():
-                found_map = activation
-                if settings is not None:
-                    crf = crf_of(settings)
-                    found_map = refined(activation, grey, inside, crf, image.geometry.spacing_mm)
-                each[name].append(overlap((found_map > 0.5) & inside, truth, inside).iou)
+            activation = image.with_voxels(map_of_scan(model, image, regions), "image")
+            crops = [file.name for file in (run / "01-prepare" / "crops").glob(f"{case.name}_*")]
+            scan = FoundScan(image, regions, activation, vessels_of(run, crops, image), case.scores)
+            for name, changes in CRFS.items():
+                _, labels = labelled(scan, with_crf(settings, changes), model.threshold, cohort.score_map)
+                truth = resample_onto(lesions, labels.geometry).voxels > 0
+                each[name].append(overlap(labels.voxels == LESION, truth).iou)
         for name, values in each.items():
             found[name].append(float(np.mean(values)))
     return found
 
 
-def refined(activation: np.ndarray, grey: np.ndarray, inside: np.ndarray, crf: CRF, spacing_mm: tuple) -> np.ndarray:
-    """The map after the CRF."""
-    p, image, region = (torch.from_numpy(np.ascontiguousarray(a))[None, None] for a in (activation, grey, inside))
-    return refine_map(p, image.float(), crf, spacing_mm, region)[0, 0].numpy()
+def with_crf(settings: DramSettings, changes: dict[str, float] | None) -> DramSettings:
+    """Settings with another CRF; None: with none."""
+    crf = BASE.model_copy(update=changes or {})
+    parts = {
+        "refinement": settings.refinement.model_copy(update={"crf": crf}),
+        "context": settings.context.model_copy(update={"crf": changes is not None}),
+    }
+    return settings.model_copy(update=parts)
 
 
 def compared(kind: str, found: Mapping[str, list[float]]) -> list[dict[str, Any]]:

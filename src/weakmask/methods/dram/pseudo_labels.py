@@ -55,7 +55,7 @@ def pseudo_labels(work: Work) -> None:
             continue
         found = image.with_voxels(map_of_scan(trained, image, regions), "image")
         crops = index.loc[index["scan"] == case.name, "file"]
-        vessels = _vessels_of(work.run, crops.tolist(), image) if asks_for_vessels(config) else None
+        vessels = vessels_of(work.run, crops.tolist(), image) if asks_for_vessels(config) else None
         scan = FoundScan(image, regions, found, vessels, case.scores)
         image, labels = labelled(scan, config, trained.threshold, cohort.score_map)
         np.save(work.out / "images" / f"{case.name}.npy", image.voxels)
@@ -131,8 +131,14 @@ def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config
     return found.numpy().reshape(grey.shape) * inside
 
 
-def _vessels_of(run: Path, files: list[str], image: Volume) -> Volume:
-    """The vessels of a scan's crops on the scan's grid."""
+def vessels_of(run: Path, files: list[str], image: Volume) -> Volume:
+    """The vessels that a run found in some of its crops, on the scan's grid.
+
+    Args:
+        run: Its folder.
+        files: Of the crops, as index.csv names them.
+        image: The scan that the crops were cut from.
+    """
     found = np.zeros(image.geometry.shape, dtype=np.uint8)
     for file in files:
         mask = read_volume(run / VESSELS / "masks" / Path(file).name, "label")
