@@ -48,7 +48,7 @@ CRFS: dict[str, dict[str, float] | None] = {
     "20 mm": {"appearance_mm": 20.0},
     "45 HU, both weights twice": {"appearance_window": 0.03, "appearance_weight": 8.0, "smoothness_weight": 4.0},
     "45 HU, 20 mm": WIDE,
-    "45 HU, 20 mm, weight 8 (preset quick)": {**WIDE, "appearance_weight": 8.0},
+    "45 HU, 20 mm, weight 8": {**WIDE, "appearance_weight": 8.0},
     "45 HU, 20 mm, both weights twice": {**WIDE, "appearance_weight": 8.0, "smoothness_weight": 4.0},
     "30 HU, 20 mm, both weights twice": {
         "appearance_window": 0.02,

@@ -17,7 +17,6 @@ from weakmask.methods.demo import SPACING_MM as QUICK_SPACING_MM
 from weakmask.methods.dram.config import (
     AnchorSettings,
     ContextSettings,
-    CrfSettings,
     DramSettings,
     LossSettings,
     MapSettings,
@@ -88,8 +87,6 @@ QUICK = Preset(
         "refinement": RefinementSettings(
             keep_to_scores=True,
             dice=1.0,
-            # in voxels of 4 mm neighbours are far; chosen by the pseudo-labels of 26 training scans
-            crf=CrfSettings(appearance_mm=20.0, appearance_window=0.03, appearance_weight=8.0),
             anchor=AnchorSettings(until=0.6, opening_voxels=3),  # 5 opens small lesions away as well
         ),
         "regression": RegressionSettings(**QUICK_LOOP),
@@ -103,7 +100,7 @@ QUICK = Preset(
             from_regression=True,
             inside_only=True,
             dice=1.0,
-            steps=500,
+            steps=800,
             batch=4,
             learning_rate=2e-3,
         ),

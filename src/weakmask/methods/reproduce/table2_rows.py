@@ -13,7 +13,7 @@ from typing import Any
 from weakmask.config import Settings
 from weakmask.methods.by_region.settings import DataSettings
 from weakmask.methods.cam_baseline.config import CamSettings
-from weakmask.methods.dram.config import AnchorSettings, DramSettings, LossSettings
+from weakmask.methods.dram.config import AnchorSettings, ContextSettings, DramSettings, LossSettings
 from weakmask.methods.reproduce.table2_floors import Floor, FloorSettings
 from weakmask.methods.reproduce.table2_presets import Preset
 from weakmask.methods.supervised.config import SupervisedSettings
@@ -33,7 +33,7 @@ RUNGS: tuple[tuple[str, str, float, dict[str, dict[str, Any]]], ...] = (
     # ours: targets that keep to the scores, and are cut from the opened image while the map still says nothing; they
     # say more than the score alone, which then weighs less
     ("anchor", "+ anchor", math.nan, WITHOUT_ANCHOR),
-    ("context", "+ context (complete)", 0.495, {"context": {"train": False}}),
+    ("context", "+ context (complete)", 0.495, {"context": ContextSettings(train=False).model_dump()}),
 )
 # rows that take over what another has computed, and so wait for it; dRAM's are the longest chain
 SHARES_WITH = {"vessels": (), "anchor": ("vessels",), "context": ("anchor",), BASELINE: (CAM_RAW,)}
