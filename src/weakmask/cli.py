@@ -253,7 +253,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     data: Annotated[Path | None, typer.Option(help="The data set's folder; the others have phantoms.")] = None,
     rows: Annotated[str, typer.Option(help="Rows by name, with commas: raw,complete,supervised.")] = "all",
     seeds: Annotated[int | None, typer.Option(min=1, help="How many, from 0; without: 3, of table2 1.")] = None,
-    preset: Annotated[str, typer.Option(help="Of phantoms: quick (two cores, under an hour a seed), paper.")] = "quick",
+    preset: Annotated[str, typer.Option(help="Of phantoms: quick (for two cores) or paper (for a GPU).")] = "quick",
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trainings at a time; without: one a core, at most 4.")
     ] = None,

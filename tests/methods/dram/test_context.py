@@ -225,6 +225,18 @@ def test_inside_only_neither_shows_nor_teaches_what_lies_around() -> None:
     assert (logits.grad[..., 3:] != 0).all()
 
 
+def test_inside_only_draws_no_window_without_a_region(tmp_path: Path) -> None:
+    labels = np.full((40, 120, 120), OUTSIDE, np.uint8)
+    labels[5:15, 5:15, 5:15] = BACKGROUND  # a corner, which a window drawn anywhere would seldom meet
+    image = Volume(np.zeros(labels.shape, np.int16), Geometry(labels.shape, (2.0, 2.0, 2.0)))
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "one.npy", image.voxels)
+    write_volume(image.with_voxels(labels, "label"), tmp_path / "labels" / "one.nii.gz")
+    drawn = Windows(tmp_path, settings(inside_only=True, padding="same", window_voxels=16))
+    for step in range(10):
+        assert (drawn(step)["labels"] != OUTSIDE).flatten(1).any(dim=1).all()
+
+
 def test_from_the_regression_it_begins_with_its_answer(tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = settings(padding="same", window_voxels=16, from_regression=True)

@@ -213,6 +213,31 @@ def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert trained == ["nothing", "raw"]  # opened, and found complete
 
 
+def test_side_by_side_rows_wait_for_those_that_they_take_over(tmp_path: Path) -> None:
+    tasks = table2.tasks_of(tmp_path, QUICK, list(ROWS), seed=2, jobs=2)
+    names = [task.name for task in tasks]
+    assert len(tasks) == len(ROWS)
+    assert names.index("dRAM + vessel suppression, seed 2") < names.index("dRAM raw, seed 2")
+    assert {task.name: task.after for task in tasks if task.after} == {
+        "CAM + refine, seed 2": ("CAM raw, seed 2",),
+        "dRAM + anchor, seed 2": ("dRAM + vessel suppression, seed 2",),
+        "dRAM + context (complete), seed 2": ("dRAM + anchor, seed 2",),
+    }
+    (alone,) = table2.tasks_of(tmp_path, QUICK, ["context"], seed=0, jobs=2)
+    assert alone.after == ()  # nobody asked for the others
+
+
+def test_a_table_goes_on_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_quick(monkeypatch)
+    monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
+    monkeypatch.chdir(tmp_path)
+    reproduce_table("table2", Path("here"), Request(None, rows="nothing", jobs=1))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    shown = reproduce_table("table2", Path("../here"), Request(None, rows="nothing", jobs=1))
+    assert shown["row"].tolist() == ["nothing"]
+
+
 def test_faults_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="unknown row 'rwa'; expected one of nothing, otsu"):
         table2.reproduce(tmp_path, "quick", ["rwa"], seeds=1)

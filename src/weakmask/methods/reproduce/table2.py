@@ -59,7 +59,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
 
 
 def tasks_of(out: Path, preset: Preset, rows: Sequence[str], seed: int, jobs: int) -> list[Task]:
-    """The rows of one seed; of several at a time the longest chain comes first."""
+    """The rows of one seed that are not complete; of several at a time the longest chain comes first."""
     data = cohorts_of(out / "phantoms", preset)
     chain = [] if jobs == 1 else list(SHARES_WITH)
     found = []
@@ -67,6 +67,9 @@ def tasks_of(out: Path, preset: Preset, rows: Sequence[str], seed: int, jobs: in
         before = [ROWS[other].title for other in SHARES_WITH.get(name, ()) if other in rows]
         others = [out / "rows" / other / f"seed-{seed}" for other in ROWS]
         settings, run = ROWS[name].settings(preset, data, seed), out / "rows" / name / f"seed-{seed}"
+        if (run / "report.html").exists():
+            train(ROWS[name].module, settings, run, others)  # only opened, which is no work for a process
+            continue
         found.append(
             Task(
                 name=f"{ROWS[name].title}, seed {seed}",
@@ -102,7 +105,7 @@ def make_phantoms(folder: Path, preset: Preset) -> None:
 def train(module_name: str, settings: Settings, run: Path, others: Sequence[Path]) -> None:
     """One run, unless it is complete; stages that another row has finished with the same settings are taken over."""
     if (run / "report.html").exists():
-        console.print("[green]have[/] it", highlight=False)
+        console.print(f"[green]have[/] {run.parent.name}, {run.name}", highlight=False)
         run_stages([], run, settings)  # refuses a run with other settings
         return
     module = import_module(module_name)

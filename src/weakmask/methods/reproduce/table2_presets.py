@@ -1,4 +1,4 @@
-"""How large everything is: `quick` for two cores and under an hour a seed, `paper` for one GPU.
+"""How large everything is: `quick` for two cores, `paper` for one GPU.
 
 The phantoms of a preset are the same for all seeds, which change the split, the initialisation and the draws alone:
 so that rows and seeds are compared on the same scans.

@@ -45,7 +45,7 @@ def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
         raise UserError(f"unknown table {table!r}; expected one of {', '.join(SEEDS)}")
     seeds = request.seeds or SEEDS[table]
     if not request.final:
-        out = out.absolute()  # runs remember their cohorts, and are gone on with from any working directory
+        out = out.resolve()  # runs remember their cohorts, and are gone on with from any working directory
     if table == "lobes":
         return lobes.reproduce(out, request.preset, names, seeds, request.jobs)
     if table == "table2":
