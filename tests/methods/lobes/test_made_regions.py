@@ -34,7 +34,7 @@ def network(monkeypatch: pytest.MonkeyPatch, scan: tuple[Volume, Volume]) -> Cal
     def says(*faults: str) -> None:
         monkeypatch.setattr(regions, "SHIPPED", Path(__file__))
         monkeypatch.setattr(regions, "_kept", lambda model, device: model)
-        monkeypatch.setattr(regions, "find_lobes", lambda model, image, field: FoundLobes(scan[1], faults))
+        monkeypatch.setattr(regions, "find_lobes", lambda model, image, field: FoundLobes(scan[1], scan[1], faults))
 
     return says
 

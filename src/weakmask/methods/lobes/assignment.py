@@ -47,7 +47,7 @@ def assign_lobes(shares: Shares, grid: Volume, field: Volume) -> Volume:
         for number in range(1, len(lobes) + 1):  # cleaned voxels are certain, the others as sure as the network
             ours[number - 1] = np.where(pieces == likely, ours[number - 1], pieces == number)
         parts = [grid.with_voxels(share, "image") for share in ours]
-        _paint(labels, field, boxes[0][1], side, dict(zip(lobes, parts, strict=True)))
+        paint_largest(labels, field, boxes[0][1], side, dict(zip(lobes, parts, strict=True)))
     return field.with_voxels(labels, "label")
 
 
@@ -70,7 +70,7 @@ def assign_freely(shares: Shares, grid: Volume, image: Volume) -> Volume:
     everywhere = image.with_voxels(np.ones(image.geometry.shape, np.uint8), "label")
     labels = np.zeros(image.geometry.shape, np.uint8)
     parts = {k: grid.with_voxels(share.astype(np.float32), "image") for k, share in enumerate(cleaned)}
-    _paint(labels, everywhere, image.geometry.box, 1, parts)
+    paint_largest(labels, everywhere, image.geometry.box, 1, parts)
     return image.with_voxels(labels, "label")
 
 
@@ -88,8 +88,16 @@ def one_piece_each(
     return kept[tuple(nearest)]
 
 
-def _paint(labels: np.ndarray, field: Volume, box: Box, wanted: int, parts: dict[int, Volume]) -> None:
-    """Write the label of the largest share where the field is `wanted`, into labels on the scan's grid."""
+def paint_largest(labels: np.ndarray, field: Volume, box: Box, wanted: int, parts: dict[int, Volume]) -> None:
+    """Write the label whose part is largest there where the field is `wanted`.
+
+    Args:
+        labels: Changed in place; on the scan's own grid.
+        field: On the same grid.
+        box: Where to write.
+        wanted: The value of the field.
+        parts: By label, on any grid; linear between its voxels.
+    """
     names = np.array(list(parts), np.uint8)
     depth = max(1, SLAB_VOXELS // int(np.prod(box.shape[1:])))
     for start in range(box.start[0], box.stop[0], depth):
@@ -98,7 +106,7 @@ def _paint(labels: np.ndarray, field: Volume, box: Box, wanted: int, parts: dict
         if not here.any():
             continue
         geometry = field.geometry.cropped(slab)
-        best, winner = np.full(slab.shape, -1.0, np.float32), np.zeros(slab.shape, np.uint8)
+        best, winner = np.full(slab.shape, -np.inf, np.float32), np.zeros(slab.shape, np.uint8)
         for number, part in enumerate(parts.values()):
             share = resample_onto(part, geometry).voxels
             better = share > best

@@ -121,6 +121,10 @@ class MaskSettings(Settings):
         default="lungs",
         description="lungs: every voxel of the lungs by threshold gets a lobe of its side, no other voxel does (O)",
     )
+    fissures: bool = Field(
+        default=True,
+        description="move the borders onto the fissures that a CT shows, where lungs confine the lobes (O)",
+    )
 
 
 class LobeSettings(Settings):

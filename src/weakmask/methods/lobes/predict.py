@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from weakmask.methods.lobes.assignment import assign_freely, assign_lobes
+from weakmask.methods.lobes.fissures import follow_fissures
 from weakmask.methods.lobes.frame import frame_scan, network_input
 from weakmask.methods.lobes.model import LobeModel
 from weakmask.methods.lobes.segmentation import lobe_logits
@@ -20,10 +21,12 @@ class FoundLobes:
 
     Attributes:
         lobes: In the house's numbering, on the scan's grid.
+        drawn: The same as the network drew them, before their borders were moved onto fissures.
         faults: Why no radiologist would believe them; empty if they are plausible.
     """
 
     lobes: Volume
+    drawn: Volume
     faults: tuple[str, ...]
 
 
@@ -40,16 +43,22 @@ def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> 
         UserError: The scan shows no lungs.
     """
     confined = model.config.masks.confine == "lungs"
+    is_ct = model.config.prepare.grey_values == "hounsfield"
     if field is None and (confined or model.config.prepare.needs_field):
         field = lung_field(image)
     framed = frame_scan(image, field, model.config.prepare)
     values = network_input(framed.image.voxels, framed.field.voxels, model.config.prepare)
     shares = _shares(model, values)
     if confined and field is not None:
-        lobes = assign_lobes(shares, framed.image, field)
+        drawn = assign_lobes(shares, framed.image, field)
     else:
-        lobes = assign_freely(shares, framed.image, image)
-    return FoundLobes(lobes, tuple(lobe_faults(lobes)))
+        drawn = assign_freely(shares, framed.image, image)
+    faults = tuple(lobe_faults(drawn))
+    if field is None or not (confined and model.config.masks.fissures and is_ct):
+        return FoundLobes(drawn, drawn, faults)
+    lobes = follow_fissures(drawn, image, field)
+    worse = tuple(lobe_faults(lobes))
+    return FoundLobes(drawn, drawn, faults) if len(worse) > len(faults) else FoundLobes(lobes, drawn, worse)
 
 
 @torch.inference_mode()
