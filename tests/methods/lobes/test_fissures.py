@@ -105,6 +105,16 @@ def test_a_lung_that_lacks_a_lobe_stays_as_it_is() -> None:
     assert not np.array_equal(found.voxels[..., 40:], wrong.voxels[..., 40:])
 
 
+def test_coarse_voxels_show_no_fissures() -> None:
+    wrong = lobes_of(OBLIQUE + 5, HORIZONTAL + 5)
+    coarse = Geometry(SHAPE, (1.0, 4.0, 4.0))
+    labels, image, field = (Volume(v.voxels, coarse, v.kind) for v in (wrong, scan(), sides()))
+    assert follow_fissures(labels, image, field) is labels
+    thick = Geometry(SHAPE, (5.0, 2.0, 2.0))
+    labels, image, field = (Volume(v.voxels, thick, v.kind) for v in (wrong, scan(), sides()))
+    assert follow_fissures(labels, image, field) is not labels
+
+
 def test_no_lungs_no_change() -> None:
     nothing = sides().with_voxels(np.zeros(SHAPE, np.uint8))
     assert follow_fissures(nothing, scan(), nothing) is nothing

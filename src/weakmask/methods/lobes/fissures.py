@@ -25,11 +25,12 @@ from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
 EDGE_MM = 2.0  # of the voxels in which fissures are looked for
+COARSEST_MM = 3.0  # voxels longer than this along two axes show none
 LINE_MM = 1.0  # standard deviation of the smoothing before
 BESIDE_MM = 3.5  # how far to both sides the tissue is that a line is compared with
 AROUND_MM = 8.0  # standard deviation of the window of the tissue around
 VESSEL_HU = 80.0  # so much above the tissue around is no fissure
-DARKEST_HU, BRIGHTEST_HU = -100.0, 150.0  # about the tissue around
+DARKEST_HU = -100.0  # and so much below counts no further
 BOUND_HU = 30.0  # of what one column can say
 REACH_MM = 40.0  # how far a border is moved at most
 STEP_MM = 1.0  # between the heights that are tried
@@ -68,15 +69,16 @@ def follow_fissures(lobes: Volume, image: Volume, field: Volume) -> Volume:
         field: Left lung 1, right lung 2, on the same grid.
 
     Returns:
-        Lobes (uint8) of the same voxels as the lungs.
+        Lobes (uint8) of the same voxels as the lungs; as they came where the scan is too coarse to show a fissure.
     """
+    if sorted(image.geometry.spacing_mm)[1] > COARSEST_MM:
+        return lobes
     coarse = coarse_upright(image, EDGE_MM)
     grid = _lung_grid(field, coarse.geometry)
     if grid is None:
         return lobes
-    lungs = resample_onto(field, grid).voxels
+    lungs, drawn = (resample_onto(each, grid).voxels for each in (field, lobes))
     tissue = tissue_of(resample_onto(coarse, grid, fill=OUTSIDE_HU).voxels, lungs > 0)
-    drawn = resample_onto(lobes, grid).voxels
     labels = lobes.voxels.copy()
     for side, names in SIDES.items():
         lung = lungs == side
@@ -94,7 +96,7 @@ def tissue_of(hu: Voxels, lungs: Mask) -> Tissue:
     share = ndimage.gaussian_filter(lungs.astype(np.float32), sigma)
     around = ndimage.gaussian_filter(np.where(lungs, hu.clip(max=-400), np.float32(0)), sigma) / share.clip(min=1e-3)
     above = hu - around
-    grey = np.where(lungs, above.clip(DARKEST_HU, BRIGHTEST_HU), np.float32(0))
+    grey = np.where(lungs, above.clip(DARKEST_HU, VESSEL_HU), np.float32(0))
     clear = lungs & (above < VESSEL_HU)
     return Tissue(ndimage.gaussian_filter(grey, LINE_MM / EDGE_MM), clear.astype(np.float32))
 
