@@ -27,9 +27,9 @@ from weakmask.volume.volume import Volume
 EDGE_MM = 2.0  # of the voxels in which fissures are looked for
 COARSEST_MM = 3.0  # voxels longer than this along two axes show none
 LINE_MM = 1.0  # standard deviation of the smoothing before
-BESIDE_MM = 3.5  # how far to both sides the tissue is that a line is compared with
+BESIDE_MM = 3.0  # how far to both sides the tissue is that a line is compared with
 AROUND_MM = 8.0  # standard deviation of the window of the tissue around
-VESSEL_HU = 80.0  # so much above the tissue around is no fissure
+VESSEL_HU = 60.0  # so much above the tissue around is no fissure
 DARKEST_HU = -100.0  # and so much below counts no further
 BOUND_HU = 30.0  # of what one column can say
 REACH_MM = 40.0  # how far a border is moved at most
