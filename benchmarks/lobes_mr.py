@@ -110,6 +110,8 @@ def main() -> None:
     given = parser.parse_args()
     data, out = given.data.resolve(), given.out.resolve()
     names = sorted(file.name.removesuffix("H1.nii.gz") for file in (data / "ProtonImages").glob("*H1.nii.gz"))
+    if not names:
+        parser.error(f"{data}: no ProtonImages/NAMEH1.nii.gz in it; expected the data of LungAndLobeEstimationExample")
     rows = []
     for name in names:
         config = settings(cohort_without(name, names, data, out / f"without-{name}"), given.steps)

@@ -5,21 +5,22 @@ a voxel thick, faint, missing in places and crossed by vessels that are far brig
 is that it goes on for centimetres. So each border is taken as a surface, a height over the plane of the back, and is
 moved up or down: a column speaks for a height by how much brighter the tissue is there than a little to both sides,
 bounded, so that no vessel outvotes a fissure, and all columns settle on a surface that bends little. Where nothing is
-seen the border goes along with what is seen around it, or stays.
+seen the border goes along with what is seen around it; where none of it is seen, noise moves it by some millimetres.
 
-They settle by semi-global matching (Hirschmueller 2008, IEEE TPAMI 30(2), section 2.3) with a penalty linear in the
+They settle by semi-global matching (Hirschmueller 2008, IEEE TPAMI 30(2), section 2.2) with a penalty linear in the
 difference between neighbours: costs are summed along eight directions, and each column takes its cheapest height.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Integer
 from scipy import ndimage
 
 from weakmask.methods.lobes.assignment import SIDES, paint_largest
-from weakmask.volume.geometry import Geometry
-from weakmask.volume.morphology import object_boxes
+from weakmask.volume.geometry import Box, Geometry
+from weakmask.volume.morphology import object_boxes, worn
 from weakmask.volume.patient_frame import OUTSIDE_HU, coarse_upright
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
@@ -30,6 +31,7 @@ LINE_MM = 1.0  # standard deviation of the smoothing before
 BESIDE_MM = 3.0  # how far to both sides the tissue is that a line is compared with
 AROUND_MM = 8.0  # standard deviation of the window of the tissue around
 VESSEL_HU = 60.0  # so much above the tissue around is no fissure
+RIM_MM = 4.0  # of the lungs, where nothing is looked for
 DARKEST_HU = -100.0  # and so much below counts no further
 BOUND_HU = 30.0  # of what one column can say
 REACH_MM = 40.0  # how far a border is moved at most
@@ -73,10 +75,11 @@ def follow_fissures(lobes: Volume, image: Volume, field: Volume) -> Volume:
     """
     if sorted(image.geometry.spacing_mm)[1] > COARSEST_MM:
         return lobes
-    coarse = coarse_upright(image, EDGE_MM)
-    grid = _lung_grid(field, coarse.geometry)
-    if grid is None:
+    boxes = dict(object_boxes(field.voxels.astype(np.int8)))
+    if not boxes:
         return lobes
+    coarse = coarse_upright(image, EDGE_MM)
+    grid = _lung_grid(boxes, field.geometry, coarse.geometry)
     lungs, drawn = (resample_onto(each, grid).voxels for each in (field, lobes))
     tissue = tissue_of(resample_onto(coarse, grid, fill=OUTSIDE_HU).voxels, lungs > 0)
     labels = lobes.voxels.copy()
@@ -85,36 +88,49 @@ def follow_fissures(lobes: Volume, image: Volume, field: Volume) -> Volume:
         parts = _parts(np.where(lung, drawn, 0).astype(np.uint8), lung, names, tissue)
         if parts is None:
             continue
-        for _, box in object_boxes((field.voxels == side).astype(np.int8)):
-            paint_largest(labels, field, box, side, {name: Volume(part, grid) for name, part in parts.items()})
+        volumes = {name: Volume(part, grid) for name, part in parts.items()}
+        paint_largest(labels, field, boxes[side], side, volumes)
     return lobes.with_voxels(labels, "label")
 
 
 def tissue_of(hu: Voxels, lungs: Mask) -> Tissue:
-    """The tissue of the lungs on a grid of `EDGE_MM`."""
+    """The tissue of the lungs on a grid of `EDGE_MM`.
+
+    The outermost voxels of the lungs are left out: they hold some of the chest wall, and a surface along them would
+    look like a fissure.
+    """
+    inside = worn(lungs, steps=round(RIM_MM / EDGE_MM))
     sigma = AROUND_MM / EDGE_MM
-    share = ndimage.gaussian_filter(lungs.astype(np.float32), sigma)
-    around = ndimage.gaussian_filter(np.where(lungs, hu.clip(max=-400), np.float32(0)), sigma) / share.clip(min=1e-3)
+    share = ndimage.gaussian_filter(inside.astype(np.float32), sigma)
+    around = ndimage.gaussian_filter(np.where(inside, hu.clip(max=-400), np.float32(0)), sigma) / share.clip(min=1e-3)
     above = hu - around
-    grey = np.where(lungs, above.clip(DARKEST_HU, VESSEL_HU), np.float32(0))
-    clear = lungs & (above < VESSEL_HU)
+    grey = np.where(inside, above.clip(DARKEST_HU, VESSEL_HU), np.float32(0))
+    clear = inside & (above < VESSEL_HU)
     return Tissue(ndimage.gaussian_filter(grey, LINE_MM / EDGE_MM), clear.astype(np.float32))
 
 
 def border(below: Mask, lung: Mask) -> tuple[Heights, Columns] | None:
-    """A border as voxels of the grid below it, and the columns of the lung that hold both parts.
+    """A border as the height, in voxels of the grid, that it has in each column.
 
     Args:
         below: What lies below the border; also outside the lung, where it is drawn on.
         lung: The two parts together.
 
     Returns:
-        None where there is as good as none.
+        The heights, and the columns of the lung that hold both parts; in these the border leaves the fewest voxels of
+        the lung on the wrong side. None where there is as good as no border.
     """
-    columns: Columns = np.asarray((below & lung).any(axis=0) & (~below & lung).any(axis=0))
+    lower, upper = below & lung, ~below & lung
+    columns: Columns = np.asarray(lower.any(axis=0) & upper.any(axis=0))
     if columns.sum() < LEAST_COLUMNS:
         return None
-    return below.sum(axis=0).astype(np.float32) - np.float32(0.5), columns
+    start = ((1, 0), (0, 0), (0, 0))
+    wrong = np.cumsum(np.pad(upper, start), axis=0) - np.cumsum(np.pad(lower, start), axis=0)  # but for a constant
+    least = wrong == wrong.min(axis=0)
+    first, last = least.argmax(axis=0), len(least) - 1 - least[::-1].argmax(axis=0)
+    counted = below.sum(axis=0)  # of equally good ones the nearest to the border as it is drawn on
+    heights = np.where(columns, counted.clip(first, last), counted)
+    return heights.astype(np.float32) - np.float32(0.5), columns
 
 
 def settled(heights: Heights, columns: Columns, tissue: Tissue) -> Heights:
@@ -205,10 +221,14 @@ def _parts(drawn: np.ndarray, lung: Mask, names: tuple[int, ...], tissue: Tissue
     return {top: np.minimum(over, higher), middle: np.minimum(over, -higher), lowest: -over}
 
 
-def _lung_grid(field: Volume, coarse: Geometry) -> Geometry | None:
-    """The upright grid of `EDGE_MM` around the lungs."""
-    boxes = object_boxes((resample_onto(field, coarse).voxels > 0).astype(np.int8))
-    return coarse.cropped(boxes[0][1].grown((2, 2, 2))).with_spacing((EDGE_MM, EDGE_MM, EDGE_MM)) if boxes else None
+def _lung_grid(boxes: dict[int, Box], scan: Geometry, coarse: Geometry) -> Geometry:
+    """The upright grid of `EDGE_MM` around the lungs, of which no voxel lies outside."""
+    ends = [np.array([(box.start[a], box.stop[a] - 1) for box in boxes.values()]) for a in range(3)]
+    corners = np.array(list(product(*((each.min(), each.max()) for each in ends), (1,))))
+    placed = (corners @ scan.index_map(coarse).T)[:, :3]
+    z0, y0, x0 = (int(i) for i in np.floor(placed.min(axis=0)))
+    z1, y1, x1 = (int(i) + 1 for i in np.ceil(placed.max(axis=0)))
+    return coarse.cropped(Box((z0, y0, x0), (z1, y1, x1)).grown((1, 1, 1))).with_spacing((EDGE_MM, EDGE_MM, EDGE_MM))
 
 
 def _nearest(labels: Integer[np.ndarray, "z y x"]) -> Integer[np.ndarray, "z y x"]:

@@ -54,11 +54,10 @@ def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> 
     else:
         drawn = assign_freely(shares, framed.image, image)
     faults = tuple(lobe_faults(drawn))
-    if field is None or not (confined and model.config.masks.fissures and is_ct):
+    if field is None or faults or not (confined and model.config.masks.fissures and is_ct):
         return FoundLobes(drawn, drawn, faults)
     lobes = follow_fissures(drawn, image, field)
-    worse = tuple(lobe_faults(lobes))
-    return FoundLobes(drawn, drawn, faults) if len(worse) > len(faults) else FoundLobes(lobes, drawn, worse)
+    return FoundLobes(drawn if lobe_faults(lobes) else lobes, drawn, ())
 
 
 @torch.inference_mode()
