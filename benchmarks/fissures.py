@@ -6,7 +6,10 @@ for each kind of phantom of `weakmask reproduce lobes`; `ratio` = Dice over that
 median of the step by itself on one thread. The phantoms are none of those that that table is judged on, so that numbers
 may be chosen here.
 
-Usage: fissures.py [--json] [--scans N]
+`--picture FILE` draws two sagittal slices of the first phantom instead: the scan, the borders of the network, and the
+same moved onto fissures, beside the truth.
+
+Usage: fissures.py [--json] [--scans N] [--picture FILE]
 """
 
 import argparse
@@ -16,7 +19,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from rich.console import Console
@@ -112,13 +117,37 @@ def measured(case: str, chosen: list[Scan], alone: float | None) -> dict[str, ob
     }
 
 
+def draw(scan: Scan, file: Path) -> None:
+    """Borders before and after in orange, the truth in blue, in a sagittal slice of each lung."""
+    moved = fissures.follow_fissures(scan.drawn, scan.image, scan.field)
+    columns = np.flatnonzero((scan.truth.voxels > 0).any(axis=(0, 1)))
+    figure, axes = plt.subplots(2, 3, figsize=(8, 6.4), layout="constrained")
+    titles = ("scan", "network alone", "moved onto fissures")
+    for row, share in zip(axes, (0.22, 0.8), strict=True):
+        x = int(columns[0] + share * len(columns))
+        y, z = (np.flatnonzero((scan.truth.voxels[:, :, x] > 0).any(axis=axis)) for axis in (0, 1))
+        part = (slice(max(0, z[0] - 2), z[-1] + 3), slice(max(0, y[0] - 2), y[-1] + 3), x)
+        for axis, title, labels in zip(row, titles, (None, scan.drawn, moved), strict=True):
+            axis.imshow(scan.image.voxels[part], cmap="gray", vmin=-1000, vmax=-550, origin="lower")
+            for colour, volume in () if labels is None else (("#56B4E9", scan.truth), ("#E69F00", labels)):
+                for label in np.unique(volume.voxels[part][volume.voxels[part] > 0]):
+                    axis.contour(volume.voxels[part] == label, [0.5], colors=colour, linewidths=1.2)
+            axis.set_title(title, fontsize=9)
+            axis.axis("off")
+    figure.savefig(file, dpi=100, pil_kwargs={"quality": 80} if file.suffix == ".webp" else None)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--scans", type=int, default=6, help="of each kind")
+    parser.add_argument("--picture", type=Path, help="draw this instead of measuring")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    if given.picture is not None:
+        draw(scans(1)[0], given.picture)
+        return
     chosen = scans(given.scans)
     first = measured("network alone", chosen, None)
     alone = float(str(first["all"]))
