@@ -61,6 +61,10 @@ def test_rows_are_trained_once_and_the_table_holds_them(monkeypatch: pytest.Monk
     assert len(written) == 10
     assert {"LUL", "RML", "seconds_per_scan", "parameters", "seed"} <= set(written.columns)
     assert "PDV-Net" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    results = tmp_path / "rows" / "pdv" / "seed-0" / "results.csv"
+    pd.read_csv(results).drop(columns="network_alone").to_csv(results, index=False)  # as before it was told
+    assert list(lobes.reproduce(tmp_path, "tiny", ["unet"], seeds=1, jobs=1)["row"].unique()) == ["2-D U-Net"]
+    assert len(lobes.reproduce(tmp_path, "tiny", ["pdv"], seeds=1, jobs=1)) == 10
 
 
 def test_unknown_presets_and_rows_are_named(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from weakmask.volume.volume import Volume
 LEAST_SCORE = 5  # in all, of a test scan with lesions
 TIMED = 3  # scans that the seconds are the median of
 PARTS = ("image", "lobes", "field")
+NUMBERS = [*LOBES, "mean", "network_alone", "implausible", "seconds_per_scan", "parameters"]  # of a scan
 
 
 def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jobs: int | None = None) -> pd.DataFrame:
@@ -66,7 +67,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
     if not test.exists():
         _write_test_scans(test, chosen)
     places = [(row, seed, out / "rows" / row / f"seed-{seed}") for seed in range(seeds) for row in rows]
-    unjudged = [place for place in places if not (place[2] / "results.csv").exists()]
+    unjudged = [place for place in places if not _is_judged(place[2])]
     tasks = []
     for row, seed, run in unjudged:
         settings = chosen.settings(row, seed)
@@ -101,6 +102,12 @@ def _write_test_scans(folder: Path, preset: Preset) -> None:
 def _train(settings: LobeSettings, run: Path) -> None:
     """The other stages of a run up to its model."""
     run_stages(STAGES[1:3], run, settings)
+
+
+def _is_judged(run: Path) -> bool:
+    """Whether its results.csv is there and has all columns; an earlier version's may lack one."""
+    file = run / "results.csv"
+    return file.exists() and set(NUMBERS) <= set(pd.read_csv(file, nrows=0).columns)
 
 
 def _judge(run: Path, test: Path) -> None:
@@ -140,13 +147,14 @@ def _read(test: Path, name: str, part: str) -> Volume:
 
 def _write_table(out: Path, preset: str) -> pd.DataFrame:
     """lobes.csv and the report, of all rows that are judged."""
-    numbers = [*LOBES, "mean", "network_alone", "implausible", "seconds_per_scan", "parameters"]
     lines: list[pd.DataFrame] = []
     for row, title in TITLES.items():
         for file in sorted((out / "rows" / row).glob("seed-*/results.csv")):
+            if not _is_judged(file.parent):
+                continue
             results = pd.read_csv(file)
             both: Any = pd.concat([results, results.assign(subset="all")])
-            means = both.groupby("subset", sort=False)[numbers].mean().reset_index()
+            means = both.groupby("subset", sort=False)[NUMBERS].mean().reset_index()
             means.insert(0, "seed", int(file.parent.name.removeprefix("seed-")))
             means.insert(0, "row", title)
             lines.append(means)
