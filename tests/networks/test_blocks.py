@@ -1,10 +1,20 @@
 """The pieces of U-Nets."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from weakmask.networks.blocks import Convolution3d, convolution_pair, crop_to, double_linear, double_nearest
+from weakmask.networks.blocks import (
+    CHANNELS_LAST,
+    MAX_POOL,
+    Convolution3d,
+    convolution_pair,
+    crop_to,
+    double_linear,
+    double_nearest,
+)
 
 
 def test_doubling_linearly_keeps_a_ramp_at_its_place():
@@ -58,3 +68,41 @@ def test_bfloat16_weight_gradients_are_right_two_slices_deep(shape: tuple[int, i
     assert ours.weight.grad is not None
     assert plain.weight.grad is not None
     assert (ours.weight.grad - plain.weight.grad).norm() < 0.02 * plain.weight.grad.norm()
+
+
+def autocast_to_float32(maps: Tensor, slope: Tensor, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Values and gradients where torch does as it does, in contiguous float32, rounded to bfloat16 behind."""
+    plain = maps.float().contiguous().requires_grad_()
+    values = function(plain)
+    values.backward(slope.float().contiguous())
+    assert plain.grad is not None
+    return values.to(torch.bfloat16), plain.grad.to(torch.bfloat16)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("kind", ["double", "pool"])
+def test_under_autocast_maps_keep_their_type_and_every_bit(dimensions: int, kind: str):
+    torch.manual_seed(0)
+    layout = CHANNELS_LAST[dimensions]
+    pool = MAX_POOL[dimensions](2)
+    ours = double_linear if kind == "double" else pool
+    plain = nn.MaxPool2d(2) if dimensions == 2 else nn.MaxPool3d(2)
+    theirs = double_linear if kind == "double" else plain
+    maps = torch.randn(2, 5, *(8, 6, 4)[:dimensions]).to(torch.bfloat16).contiguous(memory_format=layout)
+    with torch.autocast("cpu", torch.bfloat16):
+        leaf = maps.clone(memory_format=torch.preserve_format).requires_grad_()
+        found = ours(leaf)
+        assert found.dtype == torch.bfloat16
+        assert found.is_contiguous(memory_format=layout)
+        whole = torch.cat([torch.zeros_like(found), found], dim=1)  # so that the gradient comes with gaps
+        slope = torch.randn_like(whole)
+        whole.backward(slope)
+    values, gradient = autocast_to_float32(maps, slope[:, 5:], theirs)
+    assert leaf.grad is not None
+    assert torch.equal(found, values)
+    assert torch.equal(leaf.grad, gradient)
+
+
+def test_the_middle_of_the_same_size_is_the_map_itself():
+    maps = torch.rand(1, 2, 4, 4)
+    assert crop_to(maps, (4, 4)) is maps

@@ -18,7 +18,8 @@ from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from weakmask.activation.tile_plan import plan_tiles
-from weakmask.networks.lean_unet import CHANNELS_LAST, LeanUNet
+from weakmask.networks.blocks import CHANNELS_LAST
+from weakmask.networks.lean_unet import LeanUNet
 from weakmask.networks.unet import UNet
 from weakmask.progress import track
 from weakmask.volume.geometry import Box, Index3
@@ -88,7 +89,7 @@ def class_labels(
     """
     out = np.empty(scan.shape, dtype=np.uint8)
     for tile, logits in _answers(network, scan, workspace, border, Box((0, 0, 0), _shape(scan))):
-        found = logits[0] > 0 if logits.shape[0] == 1 else logits.argmax(dim=0)
+        found = logits[0] > 0 if logits.shape[0] == 1 else logits.max(dim=0).indices
         put_back(out, tile, found.to(torch.uint8).cpu().numpy())
     return out
 

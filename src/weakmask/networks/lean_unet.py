@@ -16,13 +16,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weakmask.networks.blocks import MAX_POOL, crop_to
+from weakmask.networks.blocks import CHANNELS_LAST, MAX_POOL, crop_to
 from weakmask.networks.unet import UNet
 
 SLAB_BYTES = 2**29  # a slab repeats 4 planes of its neighbour: larger ones repeat less, smaller ones need less memory
 FEWEST_PLANES = 8
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
-CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 PAIR_LOSS = 4  # two valid 3^d convolutions take so many voxels off along each axis
 
 # Three neighbours on a doubled line, weighted w0 w1 w2, have two origins. Seen from one origin, it reaches four voxels

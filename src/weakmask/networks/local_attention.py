@@ -17,10 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weakmask.networks.blocks import LINEAR, with_dense_gradient
 from weakmask.networks.local_attention_kernel import Affinity, LocalAttentionFunction
 
 NEIGHBOURS = {2: 9, 3: 19}  # of a voxel, itself among them: a 3 x 3 window; 3 x 3 x 3 without its corners
-_LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
 def local_attention(
@@ -153,4 +153,5 @@ class LocalAttention(nn.Module):
     def _enlarge(feature: Tensor, size: torch.Size) -> Tensor:
         if feature.shape[2:] == size:
             return feature
-        return F.interpolate(feature, size=size, mode=_LINEAR[len(size)], align_corners=False)
+        mode = LINEAR[len(size)]
+        return with_dense_gradient(F.interpolate(feature, size=size, mode=mode, align_corners=False))

@@ -8,11 +8,10 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from weakmask.errors import UserError
+from weakmask.networks.blocks import CHANNELS_LAST
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]
-
-CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric:
@@ -50,8 +49,8 @@ def lay_out(network: nn.Module, fabric: Fabric) -> None:
     """Lay convolution weights out with channels last on the CPU: 10-25 % faster there in 3-D, measured; same values."""
     if fabric.device.type == "cpu":
         for parameter in network.parameters():
-            if parameter.ndim in CHANNELS_LAST:
-                parameter.data = parameter.data.to(memory_format=CHANNELS_LAST[parameter.ndim])
+            if parameter.ndim - 2 in CHANNELS_LAST:
+                parameter.data = parameter.data.to(memory_format=CHANNELS_LAST[parameter.ndim - 2])
 
 
 def computes_bfloat16(device: str) -> bool:

@@ -168,7 +168,7 @@ class Validation:
         both, either = np.zeros(CLASSES), np.zeros(CLASSES)
         for row in range(len(self.grids)):
             image, lobes = self.grids.plain(row)
-            found = lobe_logits(network, image.to(device)).argmax(dim=1).cpu().flatten()
+            found = lobe_logits(network, image.to(device)).max(dim=1).indices.cpu().flatten()
             truth = lobes.long().flatten()
             both += np.bincount(truth[found == truth].numpy(), minlength=CLASSES)
             either += np.bincount(found.numpy(), minlength=CLASSES) + np.bincount(truth.numpy(), minlength=CLASSES)

@@ -59,12 +59,12 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
 
 
 def tasks_of(out: Path, preset: Preset, rows: Sequence[str], seed: int, jobs: int) -> list[Task]:
-    """The rows of one seed that are not complete; of several at a time the longest chain comes first."""
+    """The rows of one seed that are not complete; of several at a time those that others wait for come first."""
     data = cohorts_of(out / "phantoms", preset)
-    chain = [] if jobs == 1 else list(SHARES_WITH)
+    shares = SHARES_WITH if jobs > 1 else {}  # in turn, whichever comes second takes over
     found = []
-    for name in sorted((name for name in ROWS if name in rows), key=lambda name: name not in chain):
-        before = [ROWS[other].title for other in SHARES_WITH.get(name, ()) if other in rows]
+    for name in sorted((name for name in ROWS if name in rows), key=[*shares, *ROWS].index):
+        before = [ROWS[other].title for other in shares.get(name, ()) if other in rows]
         others = [out / "rows" / other / f"seed-{seed}" for other in ROWS]
         settings, run = ROWS[name].settings(preset, data, seed), out / "rows" / name / f"seed-{seed}"
         if (run / "report.html").exists():

@@ -35,8 +35,8 @@ RUNGS: tuple[tuple[str, str, float, dict[str, dict[str, Any]]], ...] = (
     ("anchor", "+ anchor", math.nan, WITHOUT_ANCHOR),
     ("context", "+ context (complete)", 0.495, {"context": ContextSettings(train=False).model_dump()}),
 )
-# rows that take over what another has computed, and so wait for it; dRAM's are the longest chain
-SHARES_WITH = {"vessels": (), "anchor": ("vessels",), "context": ("anchor",), BASELINE: (CAM_RAW,)}
+# rows that take over what another has computed, and so wait for it; the longest chain comes first
+SHARES_WITH = {"anchor": (), "context": ("anchor",), "vessels": ("anchor",), BASELINE: (CAM_RAW,)}
 FLOORS: tuple[tuple[str, Floor], ...] = (
     ("nothing", "nothing"),
     ("otsu", "Otsu in the region"),
