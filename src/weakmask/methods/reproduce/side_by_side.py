@@ -5,6 +5,7 @@ one after the other on two threads.
 """
 
 import multiprocessing
+import os
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from time import monotonic
 
 import torch
@@ -126,6 +128,7 @@ def _check(one: Running) -> None:
 
 def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection) -> None:
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
     with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
             work()
@@ -136,3 +139,11 @@ def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Co
         except Exception:  # noqa: BLE001 - the process ends here, and the log is to say why
             traceback.print_exc()
             raise SystemExit(1) from None
+
+
+def _end_with_parent() -> None:
+    """Killed, the parent can stop nobody; left alone, a training would go on beside the one that is started next."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # what is written is written atomically
