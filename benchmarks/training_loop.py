@@ -77,7 +77,7 @@ def bare(setting: Setting) -> tuple[list[float], nn.Module]:
     """Seconds of each step of the shortest possible loop, and the network."""
     network, batch = network_of(setting), batch_of(setting)
     fabric = fabric_for("cpu", setting.precision)
-    lay_out(network, fabric)
+    lay_out(network, fabric.device)
     optimiser = build_optimiser(network.parameters())
     network.train()
     times = []

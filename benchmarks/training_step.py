@@ -27,7 +27,7 @@ from weakmask.methods.dram.config import LossSettings, NetworkSettings, Refineme
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.regression import Objective
 from weakmask.networks import build_network
-from weakmask.training.devices import CHANNELS_LAST
+from weakmask.training.devices import lay_out
 
 RAW: dict[str, Any] = {
     "losses": LossSettings(equivariance=0.0, entropy=0.0),
@@ -101,9 +101,7 @@ class Step:
         )
         torch.manual_seed(0)
         self.network = build_network(*network_of(config)).to(arguments.device)
-        for weight in self.network.parameters():
-            if weight.ndim in CHANNELS_LAST:
-                weight.data = weight.data.to(memory_format=CHANNELS_LAST[weight.ndim])
+        lay_out(self.network, torch.device(arguments.device))
         self.optimiser = torch.optim.Adam(self.network.parameters(), 1e-4)
         self.objective = Objective(config)
 

@@ -45,9 +45,9 @@ def device_of(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def lay_out(network: nn.Module, fabric: Fabric) -> None:
+def lay_out(network: nn.Module, device: torch.device) -> None:
     """Lay convolution weights out with channels last on the CPU: 10-25 % faster there in 3-D, measured; same values."""
-    if fabric.device.type == "cpu":
+    if device.type == "cpu":
         for parameter in network.parameters():
             if parameter.ndim - 2 in CHANNELS_LAST:
                 parameter.data = parameter.data.to(memory_format=CHANNELS_LAST[parameter.ndim - 2])

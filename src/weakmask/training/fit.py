@@ -117,7 +117,7 @@ def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) ->
         litter.unlink()
     fabric = fabric_for(plan.device, plan.precision)
     rates = tuple(group["lr"] for group in optimiser.param_groups)
-    lay_out(network, fabric)
+    lay_out(network, fabric.device)
     module, stepper = fabric.setup(network, optimiser)
     module.train()
     average = WeightAverage(network, plan.average_decay) if plan.average_decay else None

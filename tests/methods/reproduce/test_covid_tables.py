@@ -37,8 +37,10 @@ def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
         line("complete", 1, "b", math.nan),
         line("complete", 2, "a", 0.1),  # has not judged "b" yet
         line("raw", 0, "a", 0.4),
+        line("Otsu in the region", 0, "a", 0.3),
     ]
     table = tabulate(pd.DataFrame(lines)).set_index("row")
+    assert list(table.index) == ["Otsu in the region", "raw", "complete"]
     assert table.loc["complete", "dice_mean"] == pytest.approx(0.7)
     assert table.loc["complete", "dice_sd"] == pytest.approx(0.0)
     assert table.loc["complete", "dice_of_seeds"] == "0.700 0.700"

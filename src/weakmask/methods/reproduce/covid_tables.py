@@ -12,13 +12,14 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.methods.by_region.cases import in_hounsfield
-from weakmask.methods.reproduce.covid_floors import FIXED
+from weakmask.methods.reproduce.covid_floors import FIXED, OPENED
 from weakmask.methods.reproduce.covid_rows import PREPARE, ROWS
 from weakmask.pipeline import provenance
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
 
 FLOORS = {"Otsu in the region": "Otsu", "fixed threshold": "fixed threshold, regions weigh alike"}
+ORDER = (*FLOORS, FIXED, OPENED, *ROWS)
 SHOWN = "complete"
 WORST = 8
 COLUMNS = ("scan", "dice", "iou", "sensitivity", "ppv", "tp", "fp", "fn", "tn")
@@ -62,13 +63,15 @@ def write_results(out: Path) -> pd.DataFrame:
 def tabulate(slices: pd.DataFrame) -> pd.DataFrame:
     """One line per row: slices judged, seeds, Dice (mean and deviation over seeds, and each seed's), pooled IoU.
 
+    What needs no training comes first, then the rows as `ROWS` has them.
+
     Args:
         slices: per_slice.csv: row, method, seed, fold, scan, dice, iou, tp, fp, fn and more.
     """
     lines: dict[str, list[dict[Any, Any]]] = {}
     for line in slices.to_dict("records"):
         lines.setdefault(str(line["row"]), []).append(line)
-    return pd.DataFrame([_tabulated(mine) for mine in lines.values()])
+    return pd.DataFrame([_tabulated(lines[row]) for row in sorted(lines, key=ORDER.index)])
 
 
 def _tabulated(mine: list[dict[Any, Any]]) -> dict[str, object]:
