@@ -24,7 +24,8 @@ def print_faults(faults: Iterable[Any]) -> None:
 
 
 def print_summary(summary: Any) -> None:
-    """A data frame as a table, fractions with three places."""
+    """A data frame as a table, fractions with three places; columns without any value are left out."""
+    summary = summary.dropna(axis="columns", how="all")
     table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for row in summary.itertuples(index=False):
         table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))

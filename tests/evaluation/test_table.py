@@ -118,6 +118,17 @@ def test_without_scores_or_positives_the_numbers_are_nan() -> None:
     assert row["scans"] == 1
 
 
+def test_scores_without_any_truth_still_agree_or_not(results: pd.DataFrame, scores: pd.DataFrame) -> None:
+    summary = summarise(results.iloc[:0], scores)
+    assert summary["method"].tolist() == scores["method"].drop_duplicates().tolist()
+    with_truth = summarise(results, scores).set_index("method")
+    for row in summary.to_dict("records"):
+        assert math.isnan(row["iou_mean"])
+        assert math.isnan(row["dice_mean"])
+        assert row["kappa"] == with_truth.loc[row["method"], "kappa"]
+        assert row["scans"] == scores.query("method == @row['method']")["scan"].nunique()
+
+
 def test_an_evaluation_of_nothing_is_an_empty_table() -> None:
     assert summarise(results_table([]), scores_table([])).empty
     assert tuple(summarise_detail(results_table([])).columns) == DETAIL_COLUMNS

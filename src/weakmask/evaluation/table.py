@@ -91,7 +91,7 @@ def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         scores: Table with `SCORE_COLUMNS`; regions without one of the two scores are left out. It may be empty.
 
     Returns:
-        Table with exactly `SUMMARY_COLUMNS`, methods in the order of `results`.
+        Table with exactly `SUMMARY_COLUMNS`, methods in the order of `results`, then those that have scores alone.
 
     Raises:
         ValueError: A column is missing or a method's scan stands there twice.
@@ -106,6 +106,11 @@ def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
             ious = (_mean(positives, "iou"), sum(overlaps, Overlap()).iou)
             kappa = kappas.get(method, NO_AGREEMENT)
             rows.append((method, len(overlaps), *ious, *means, kappa.kappa, kappa.low, kappa.high))
+    judged = {row[0] for row in rows}
+    for method, kappa in kappas.items():
+        if method not in judged:  # no scan has a mask to judge by, but scores there are
+            scans = scores.loc[scores["method"] == method, "scan"].nunique()
+            rows.append((method, scans, *[math.nan] * 6, kappa.kappa, kappa.low, kappa.high))
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 

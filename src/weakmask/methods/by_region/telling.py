@@ -127,7 +127,9 @@ def preparation_text(prepare: PrepareSettings) -> str:
 
 def _sentence(story: Story, ours: Mapping[Any, Any] | None) -> str:
     if ours is None or not math.isfinite(ours["iou_mean"]):
-        return f"{story.row}, {story.learned}; there was no truth to judge masks by."
+        kappa = math.nan if ours is None else ours["kappa"]
+        agrees = f" Its scores agree with those given with a kappa of {kappa:.3f}." if math.isfinite(kappa) else ""
+        return f"{story.row}, {story.learned}; there was no truth to judge masks by.{agrees}"
     return (
         f"{story.row}, {story.learned}, reaches a mean IoU of {ours['iou_mean']:.3f} (pooled "
         f"{ours['iou_pooled']:.3f}) and a kappa of {ours['kappa']:.3f} on {ours['scans']} scans it has not seen."
@@ -138,7 +140,8 @@ def _tiles(ours: Mapping[Any, Any] | None) -> tuple[tuple[str, str], ...]:
     if ours is None:
         return ()
     names = {"iou_mean": "mean IoU", "dice_mean": "mean Dice", "sensitivity": "sensitivity", "kappa": "kappa"}
-    return (("scans", str(ours["scans"])), *((text, f"{ours[column]:.3f}") for column, text in names.items()))
+    known = [(text, f"{ours[column]:.3f}") for column, text in names.items() if math.isfinite(ours[column])]
+    return (("scans", str(ours["scans"])), *known)
 
 
 def _worst_first(run: Path, config: Any, story: Story) -> list[Callable[[], ScanView]]:
@@ -169,7 +172,7 @@ def _view(work: Work, maps: Path, case: Case, scores: Rows, iou: float) -> ScanV
         activation=read_volume(maps / "activation" / f"{case.name}.nii.gz"),
         truth=read_truth(case, image),
         regions=regions,
-        headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no lesions",
+        headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.lesions is None else "no lesions",
         rank=iou if math.isfinite(iou) else NO_LESIONS,
         scores=shown_scores(scores),
     )
