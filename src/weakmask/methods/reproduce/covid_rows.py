@@ -1,7 +1,8 @@
 """The rows of the COVID-SemiSeg table, and their settings on two cores.
 
-Every row has the same crops, network, steps and learning rate; only labels and losses differ. The numbers are our
-choice (O) except where dRAM's own defaults stand.
+Every row has the same crops, network, steps and learning rate; only labels and losses differ. The two rows that end in
+`-long` take three times the steps and tell what is left in the others. The numbers are our choice (O) except where
+dRAM's own defaults stand.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ Source = Literal["both", "expert", "simulated", "masks"]
 STEPS, BATCH, LEARNING_RATE = 300, 8, 2e-3
 OPENING_VOXELS = 7  # of a crop; of 5, 7 and 9 the one whose labels were best
 PREPARE = PrepareSettings(spacing_mm=None, margin_mm=3.0, crop_shape=(1, 96, 160), grey_values="picture")
+LONG = 3  # times the steps, in the rows that say so
 LOOP: dict[str, Any] = {
     "steps": STEPS,
     "batch": BATCH,
@@ -80,20 +82,25 @@ class Row:
     settings: Callable[[Path, Path | None, int], Settings]
 
 
-def dram(seed: int, data: DataSettings, parts: Mapping[str, Any]) -> DramSettings:
+def dram(seed: int, data: DataSettings, parts: Mapping[str, Any], times: int = 1) -> DramSettings:
     """The settings of a dRAM row; the map is cut at 0.5 where the row does not say otherwise."""
     return DramSettings(
         seed=seed,
         data=data,
         prepare=PREPARE,
         network=NetworkSettings(width=8),
-        regression=RegressionSettings(**LOOP, **EVERY, sampling="patients"),
+        regression=RegressionSettings(**_loop(times), sampling="patients"),
         **{"maps": MapSettings(scales=(1.0,)), "context": ContextSettings(train=False), **parts},
     )
 
 
-def _dram_row(title: str, source: Source = "both", **parts: Settings) -> Row:
-    return Row(title, "dram", source, lambda train, test, seed: dram(seed, _data(train, test), parts))
+def _dram_row(title: str, source: Source = "both", times: int = 1, **parts: Settings) -> Row:
+    return Row(title, "dram", source, lambda train, test, seed: dram(seed, _data(train, test), parts, times))
+
+
+def _loop(times: int) -> dict[str, Any]:
+    """How every row is trained, for so many times the steps."""
+    return {**LOOP, **EVERY, "steps": times * LOOP["steps"]}
 
 
 def _refined(*, attention: bool, vessels: bool) -> dict[str, Any]:
@@ -110,18 +117,18 @@ def _cam(train: Path, test: Path | None, seed: int, *, refine: bool) -> CamSetti
         data=_data(train, test),
         prepare=PREPARE,
         network=CamNetworkSettings(width=8),
-        classification=ClassificationSettings(**LOOP, **EVERY),
+        classification=ClassificationSettings(**_loop(1)),
         maps=CamMapSettings(scales=(1.0,), refine=refine),
     )
 
 
-def _supervised(train: Path, test: Path | None, seed: int) -> SupervisedSettings:
+def _supervised(train: Path, test: Path | None, seed: int, times: int = 1) -> SupervisedSettings:
     return SupervisedSettings(
         seed=seed,
         data=_data(train, test),
         prepare=PREPARE,
         network=NetworkSettings(width=8),
-        segmentation=SegmentationSettings(**LOOP, **EVERY),
+        segmentation=SegmentationSettings(**_loop(times)),
     )
 
 
@@ -140,5 +147,9 @@ ROWS = {
     "complete": _dram_row("dRAM complete", **COMPLETE),
     "complete-expert": _dram_row("dRAM complete, expert scores alone", "expert", **COMPLETE),
     "complete-simulated": _dram_row("dRAM complete, simulated scores alone", "simulated", **COMPLETE),
+    "complete-long": _dram_row("dRAM complete, three times the steps", times=LONG, **COMPLETE),
     "supervised": Row("supervised U-Net", "supervised", "masks", _supervised),
+    "supervised-long": Row(
+        "supervised U-Net, three times the steps", "supervised", "masks", lambda *given: _supervised(*given, times=LONG)
+    ),
 }
