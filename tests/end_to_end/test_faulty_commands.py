@@ -46,6 +46,30 @@ COMMANDS: dict[str, tuple[Make, str]] = {
         lambda t: ["predict", str(t / "m.safetensors"), str(image_file(t / "s.nii")), "-o", str(t / "o")],
         "no such model",
     ),
+    "regions that are absent": (
+        lambda t: [
+            "predict",
+            str(written(t / "m.safetensors", b"hello")),
+            str(image_file(t / "s.nii")),
+            "--regions",
+            str(t / "lobes.nii.gz"),
+            "-o",
+            str(t / "o"),
+        ],
+        "lobes.nii.gz: no such region mask",
+    ),
+    "a numbering that is unknown": (
+        lambda t: [
+            "predict",
+            str(written(t / "m.safetensors", b"hello")),
+            str(image_file(t / "s.nii")),
+            "--numbering",
+            "lungmsk",
+            "-o",
+            str(t / "o"),
+        ],
+        "lungmask",
+    ),
     "a run that is not finished": (
         lambda t: [
             "predict",

@@ -43,13 +43,15 @@ def segment_in_context(
         found = class_probabilities(network, grey, workspace, part=grid.answered)
     else:
         found = class_probabilities(network, grey, workspace)[(slice(None), *grid.answered.slices)]
+    del grey  # of a large scan every volume of this size counts
     answered = grid.whole.cropped(grid.answered)
     best_other = found[BACKGROUND]
     np.maximum(best_other, found[VESSEL], out=best_other)
     lead = np.subtract(found[LESION], best_other, out=best_other)
     lesion = resample_onto(Volume(found[LESION], answered), image.geometry).voxels
     ahead = resample_onto(Volume(lead, answered), image.geometry, fill=-1.0).voxels
-    return np.where(inside, lesion, 0).astype(np.float32), (ahead > 0) & inside
+    lesion *= inside
+    return lesion, (ahead > 0) & inside
 
 
 def _dtype(precision: Precision, device: torch.device) -> torch.dtype:
