@@ -10,7 +10,7 @@ from weakmask.config import parse, read_yaml
 from weakmask.methods.dram import DramSettings
 from weakmask.methods.reproduce.covid_floors import FIXED
 from weakmask.methods.reproduce.covid_rows import ROWS
-from weakmask.methods.reproduce.covid_tables import checked_claims, explained, tabulate
+from weakmask.methods.reproduce.covid_tables import checked_claims, explained, tabulate, write_results
 
 
 def line(row: str, seed: int, scan: str, dice: float, counts: tuple[int, int, int] = (1, 1, 1)) -> dict[str, object]:
@@ -47,6 +47,23 @@ def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
     assert table.loc["complete", "iou_pooled"] == pytest.approx((4 / 10 + 2 / 6) / 2)
     assert table.loc["complete", "scans"] == 2
     assert math.isnan(table.loc["raw", "dice_sd"])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_run_counts_with_its_own_masks_alone(tmp_path: Path) -> None:
+    run = tmp_path / "rows" / "cam-refine" / "seed-0" / "fold-3"
+    run.mkdir(parents=True)
+    methods = ("CAM + refine", "CAM raw", "Otsu in the region", "nothing")
+    lines = [
+        line(method, 0, "7", dice) | {"iou": dice, "tn": 1}
+        for method, dice in zip(methods, (0.6, 0.2, 0.4, 0.0), strict=True)
+    ]
+    table = pd.DataFrame(lines).assign(method=methods, subset="all").drop(columns=["row", "seed"])
+    table.to_csv(run / "results.csv", index=False)
+    found = write_results(tmp_path).set_index("row")
+    assert list(found.index) == ["Otsu in the region", "cam-refine"]
+    assert found["scans"].tolist() == [1, 1]
+    assert found["dice_mean"].tolist() == [0.4, 0.6]
+    assert pd.read_csv(tmp_path / "per_slice.csv")["fold"].tolist() == [3, 3]
 
 
 def test_claims_are_checked_against_the_rows_that_are_there() -> None:

@@ -147,14 +147,16 @@ def _judged(out: Path) -> Iterator[dict[str, Any]]:
         row, seed, fold = run.parts[-3], int(run.parts[-2].split("-")[1]), run.parts[-1]
         with_floors = ROWS[row].source == "both" and fold not in floors
         floors |= {fold} if with_floors else set()
-        for line in pd.read_csv(run / "results.csv", dtype={"scan": str}).to_dict("records"):
-            method = line["method"]
-            if line["subset"] != "all" or method == "nothing" or (method in FLOORS and not with_floors):
+        lines = pd.read_csv(run / "results.csv", dtype={"scan": str}).to_dict("records")
+        own = lines[0]["method"]  # behind it stand the floors, and of a refined CAM the raw one
+        for line in lines:
+            method = str(line["method"])
+            if line["subset"] != "all":
                 continue
-            if method in FLOORS:
-                yield _line(line, method, FLOORS[method], 0, fold)
-            else:
+            if method == own:
                 yield _line(line, row, ROWS[row].title, seed, fold)
+            elif method in FLOORS and with_floors:
+                yield _line(line, method, FLOORS[method], 0, fold)
 
 
 def _line(results: Mapping[Any, Any], row: str, title: str, seed: int, fold: str) -> dict[str, Any]:
