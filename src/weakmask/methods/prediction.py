@@ -45,6 +45,17 @@ class RegionSource:
     numbering: str | None = None
     lobe_model: Path | None = None
 
+    def __post_init__(self) -> None:
+        """Say what is wrong for every scan, before one is read.
+
+        Raises:
+            UserError: The path is not there, or the numbering is unknown.
+        """
+        if self.path is not None and not self.path.exists():
+            raise UserError(f"{self.path}: no such region mask; expected a mask for the one scan, or a folder of masks")
+        if self.numbering is not None:
+            _names(self.numbering)
+
 
 class EmptyRegionError(UserError):
     """A picture whose region mask is empty: a slice above or below the lungs. Its mask is empty too."""
@@ -92,10 +103,8 @@ def predict(
         A line for every scan that failed.
 
     Raises:
-        UserError: No model, regions or scan there, an unknown numbering, an output that cannot be written, or every
-            scan failed.
+        UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
     """
-    _refuse_unreadable(regions)
     trained = load_trained(model_file(model_path), device_of(device), limits.memory_gb, limits.precision)
     reference = None if subtypes is None else read_reference(subtypes)
     found = all_scans(scans)
@@ -125,14 +134,6 @@ def predict(
         scores.to_csv(temporary, index=False)
     write_report(out / "report.html", trained.page(model_path, rows, _severest(views), [*failures, *empty]))
     return failures
-
-
-def _refuse_unreadable(source: RegionSource) -> None:
-    """Say what is wrong for every scan at once, before a scan is read."""
-    if source.path is not None and not source.path.exists():
-        raise UserError(f"{source.path}: no such region mask; expected a mask for the one scan, or a folder of masks")
-    if source.numbering is not None:
-        _names(source.numbering)
 
 
 def _severest(views: list[tuple[int, Callable[[], ScanView]]]) -> list[Callable[[], ScanView]]:
