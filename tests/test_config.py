@@ -54,7 +54,7 @@ def test_overrides_are_typed_by_yaml_and_do_not_touch_the_original() -> None:
     assert values == {"training": {"steps": 3}}
 
 
-@pytest.mark.parametrize("override", ["steps", "=3", "seed.x=1"])
+@pytest.mark.parametrize("override", ["steps", "=3", "seed.x=1", "seed=[1, 2"])
 def test_an_override_that_means_nothing_is_refused(override: str) -> None:
     with pytest.raises(UserError, match="--set"):
         with_overrides({"seed": 1}, [override])

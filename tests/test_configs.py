@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from weakmask.config import Settings, parse, read_yaml, to_yaml
+from weakmask.errors import UserError
 from weakmask.methods import METHODS
 from weakmask.methods.demo import demo_settings
 from weakmask.methods.dram import DramSettings
@@ -35,6 +36,29 @@ def keys(values: dict, prefix: str = "") -> set[str]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_is_read_and_leaves_nothing_to_defaults(name: str) -> None:
     assert keys(read_yaml(CONFIGS[name])) == keys(yaml.safe_load(to_yaml(settings_of(name))))
+
+
+@pytest.mark.parametrize(
+    ("method", "section", "changes", "words"),
+    [
+        ("dram", "maps", {"scales": []}, "maps.scales is []"),
+        ("dram", "vessels", {"sigmas_mm": []}, "vessels.sigmas_mm is []"),
+        ("dram", "prepare", {"window": [300, -1200]}, "the first must be below the second"),
+        ("dram", "regression", {"batch": 10, "accumulate": 20}, "regression: accumulate cuts a batch of 10 into 20"),
+        ("dram", "refinement", {"anchor": {"opening_voxels": 4}}, "its side is odd"),
+        ("cam", "maps", {"proposal_window": [0, 0]}, "the first must be below the second"),
+        ("cam", "classification", {"batch": 2, "accumulate": 3}, "accumulate"),
+        ("supervised", "segmentation", {"batch": 2, "accumulate": 3}, "accumulate"),
+    ],
+)
+def test_what_would_fail_hours_later_is_refused_at_once(
+    method: str, section: str, changes: dict[str, object], words: str
+) -> None:
+    values = {"method": method, "data": {"cohort": "cohort"}, section: changes}
+    with pytest.raises(UserError) as caught:
+        parse(settings_class(values), values, "my.yaml")
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 200
 
 
 def test_there_are_configs() -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from weakmask import __version__
 from weakmask.errors import UserError
-from weakmask.screen import err, out, print_faults, print_summary
+from weakmask.screen import err, out, print_checked, print_faults, print_summary
 
 app = typer.Typer(
     name="weakmask",
@@ -99,11 +99,13 @@ def check(
     try:
         cohort = check_cohort(folder)
     except NoUsableScanError as error:
-        print_faults(error.faults)
+        if as_json:
+            print_checked([], error.faults)
+        else:
+            print_faults(error.faults)
         raise
     if as_json:
-        faults = [{"scan": f.scan, "file": str(f.file), "message": f.message, "fatal": f.fatal} for f in cohort.faults]
-        out.print_json(json.dumps({"scans": [case.name for case in cohort.cases], "faults": faults}))
+        print_checked([case.name for case in cohort.cases], cohort.faults)
     else:
         print_faults(cohort.faults)
         regions = sum(len(case.scores) for case in cohort.cases)

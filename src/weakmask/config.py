@@ -44,7 +44,7 @@ def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, An
     """A copy of nested values with `a.b=c` settings from the command line; c is read as YAML.
 
     Raises:
-        UserError: An override without `=` or through a key that is not a section.
+        UserError: An override without `=`, through a key that is not a section, or with a value that is no YAML.
     """
     result = yaml.safe_load(yaml.safe_dump(values))
     for override in overrides:
@@ -57,7 +57,10 @@ def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, An
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise UserError(f"--set {override}: {section} is not a section")
-        place[key] = yaml.safe_load(text)
+        try:
+            place[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {override}: {text} is not valid YAML; quote it, or close its brackets") from error
     return result
 
 
@@ -79,8 +82,11 @@ def parse(model: type[AnySettings], values: dict[str, Any], source: str) -> AnyS
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise UserError(f"{source}: unknown key {key}; {_nearest(model, first['loc'])}") from error
+        told = first["msg"].removeprefix("Value error, ").lower()
+        if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a whole section
+            raise UserError(f"{source}: {key}: {told}") from error
         came = "nothing" if first["type"] == "missing" else repr(first["input"])
-        raise UserError(f"{source}: {key} is {came}; {first['msg'].lower()}") from error
+        raise UserError(f"{source}: {key} is {came}; {told}") from error
 
 
 def differences(old: Settings, new: Settings, prefix: str = "") -> list[str]:

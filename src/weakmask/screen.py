@@ -1,5 +1,6 @@
 """What the command line prints, in words and tables."""
 
+import json
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -13,7 +14,7 @@ from weakmask.progress import console as err
 
 out = Console() if sys.stdout.isatty() else Console(width=150)  # columns of a table for a file or a pipe
 
-__all__ = ["err", "out", "print_faults", "print_summary"]
+__all__ = ["err", "out", "print_checked", "print_faults", "print_summary"]
 
 
 def print_faults(faults: Iterable[Any]) -> None:
@@ -21,6 +22,12 @@ def print_faults(faults: Iterable[Any]) -> None:
     for fault in faults:
         kind = "[red]left out[/]" if fault.fatal else "[yellow]note[/]"
         err.print(f"{kind} {escape(fault.message)}", highlight=False, soft_wrap=True)
+
+
+def print_checked(scans: Iterable[str], faults: Iterable[Any]) -> None:
+    """The names of a cohort's good scans and all its faults as JSON, for a script."""
+    plain = [{"scan": f.scan, "file": str(f.file), "message": f.message, "fatal": f.fatal} for f in faults]
+    out.print_json(json.dumps({"scans": list(scans), "faults": plain}))
 
 
 def print_summary(summary: Any) -> None:

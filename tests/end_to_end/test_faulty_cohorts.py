@@ -1,6 +1,9 @@
 """Cohorts as users really bring them: every fault is one clean line, and the exit code is 2."""
 
+import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +87,15 @@ def test_a_faulty_cohort(fault: str, tmp_path: Path, weakmask: Run) -> None:
     assert code == 2
     assert any(word.lower() in line.lower() for line in lines), lines
     assert len(lines) <= 4, lines
+
+
+def test_faults_are_json_also_where_no_scan_is_good(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = cohort(tmp_path / "cohort", "scan,region,score\ns0,LUL,7\ns1,LUL,9")
+    command = [sys.executable, "-m", "weakmask", "check", str(folder), "--json"]
+    assert subprocess.run(command, check=False).returncode == 2
+    found = json.loads(capfd.readouterr().out)
+    assert found["scans"] == []
+    assert {fault["scan"] for fault in found["faults"]} == {"s0", "s1"}
 
 
 def test_a_good_cohort_passes(tmp_path: Path, weakmask: Run) -> None:

@@ -115,6 +115,17 @@ def test_one_method_against_each_alternative() -> None:
     assert (found["median_difference"][:2] > 0).all()
 
 
+def test_runs_put_together_share_their_floors_and_nothing_else() -> None:
+    ours, theirs = {"a": 0.5, "b": 0.7}, {"a": 0.4, "b": 0.2}
+    one, other = results({"ours": ours, "Otsu": theirs}), results({"theirs": theirs, "Otsu": theirs})
+    found = compare_methods(pd.concat([one, other]), "ours")
+    assert found["alternative"].tolist() == ["Otsu", "theirs"]
+    assert found["pairs"].tolist() == [2, 2]
+    another = results({"Otsu": {"a": 0.9, "b": 0.2}})
+    with pytest.raises(ValueError, match="two different rows of 'Otsu' for scan a"):
+        compare_methods(pd.concat([one, another]), "ours")
+
+
 def test_an_alternative_without_a_common_scan_is_told_and_costs_nothing() -> None:
     table = results({"ours": {"a": 0.5, "b": 0.7}, "there": {"a": 0.4, "b": 0.2}, "elsewhere": {"c": 0.3}})
     found = compare_methods(table, "ours").set_index("alternative")

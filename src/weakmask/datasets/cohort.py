@@ -42,6 +42,29 @@ def read_cohort(folder: Path) -> Cohort:
     return cohort
 
 
+def read_cohort_of_masks(folder: Path) -> Cohort:
+    """As `read_cohort`, for who needs true masks and no scores: without scores.csv, the images with a lesion mask.
+
+    Raises:
+        UserError: As `read_cohort`, or no scores.csv and no lesions/ with the name of an image.
+        NoUsableScanError: No scan is left.
+    """
+    if (folder / TABLE).exists() or not (folder / "images").is_dir():
+        return read_cohort(folder)
+    finder = _Files(folder, known=set())
+    faults, cases = list[Fault](), list[Case]()
+    for scan in finder.by_kind["images"]:
+        if scan in finder.by_kind["lesions"]:
+            case, found = finder.case(scan, {}, "")
+            faults += found
+            cases += [] if case is None else [case]
+    if not cases and not faults:
+        raise UserError(f"{folder}: neither {TABLE} nor a mask in lesions/ with the name of an image; give one of them")
+    if not cases:
+        raise NoUsableScanError(folder, faults)
+    return Cohort(folder, CT_SEVERITY, {}, tuple(cases), tuple(faults))
+
+
 def check_cohort(folder: Path, *, hounsfield: bool = True) -> Cohort:
     """As `read_cohort`, and then read every voxel.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.datasets.case import Case, Cohort
-from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.cohort import read_cohort, read_cohort_of_masks
 from weakmask.datasets.cohort_checks import check_case
 from weakmask.datasets.splits import Split, k_fold
 from weakmask.errors import UserError
@@ -107,7 +107,7 @@ def export_nnunet(cohort_folder: Path, raw: Path, dataset: NnunetDataset, test_f
     if taken:
         raise UserError(f"{raw} holds {taken[0]} already; choose another --dataset-id, or delete that folder")
     notes: list[str] = []
-    cohort = read_cohort(cohort_folder)
+    cohort = read_cohort_of_masks(cohort_folder)
     tested = None if test_folder is None else read_cohort(test_folder)
     hounsfield = dataset.channel == CT
     with atomic_folder(raw / dataset.folder) as out:

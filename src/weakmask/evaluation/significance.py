@@ -82,7 +82,8 @@ def compare_methods(
     or undefined, whatever the method.
 
     Args:
-        results: Table with `table.RESULT_COLUMNS`.
+        results: Table with `table.RESULT_COLUMNS`; of several runs put together, rows that both have (the floors)
+            count once.
         method: The one that is compared.
         measure: One of `table.RATIOS`.
         subset: `all` or a lesion subtype.
@@ -93,7 +94,8 @@ def compare_methods(
         number of alternatives that could be tested, at most 1 (Bonferroni).
 
     Raises:
-        ValueError: The method or the measure is not in the table.
+        ValueError: The method or the measure is not in the table, or two runs in it speak of one method and scan
+            differently.
     """
     if measure not in RATIOS:
         raise ValueError(f"measure {measure!r} is unknown; expected one of {', '.join(RATIOS)}")
@@ -102,6 +104,11 @@ def compare_methods(
     names = list(dict.fromkeys(results["method"]))
     if method not in names:
         raise ValueError(f"method {method!r} is not in the results; they hold {', '.join(names) or 'nothing'}")
+    positive = positive.drop_duplicates(["method", "scan", "tp", "fp", "fn"])
+    twice = positive[positive.duplicated(["method", "scan"])]
+    if not twice.empty:
+        name, scan = twice.iloc[0]["method"], twice.iloc[0]["scan"]
+        raise ValueError(f"two different rows of {name!r} for scan {scan}; rename the methods of one of the runs")
     values = positive.pivot(index="scan", columns="method", values=measure).reindex(columns=names)
     ours = values[method].to_numpy(dtype=float)
     tests = {name: signed_rank(ours, values[name].to_numpy(dtype=float)) for name in names if name != method}

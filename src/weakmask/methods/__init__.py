@@ -73,7 +73,7 @@ def load_config(path: Path, overrides: list[str] | None = None) -> tuple[ModuleT
     """
     values = with_overrides(read_yaml(path), overrides or [])
     name = values.get("method")
-    if name not in METHODS:
+    if not isinstance(name, str) or name not in METHODS:
         raise UserError(f"{path}: method is {name!r}; expected one of {', '.join(METHODS)}")
     module = import_module(METHODS[name].module)
     return module, parse(getattr(module, METHODS[name].settings), values, str(path))

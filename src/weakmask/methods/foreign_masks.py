@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.datasets.case import Case
-from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.cohort import read_cohort_of_masks
 from weakmask.errors import UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
 from weakmask.methods.by_region.cases import read_regions
@@ -19,8 +19,9 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
     """Judge masks and write results.csv, severity.csv, summary.csv and summary_detail.csv.
 
     Args:
-        masks: A folder with NAME.nii.gz (or another image format), or NAME/mask.nii.gz as `weakmask predict` leaves.
-        cohort_folder: The cohort whose lesions/ and scores are the truth.
+        masks: A folder with NAME.nii.gz (or another image format), or NAME/mask.nii.gz as `weakmask predict` leaves;
+            for a cohort of one scan also its mask.nii.gz, in the folder or itself.
+        cohort_folder: The cohort whose lesions/ and scores are the truth; without scores.csv, its lesions/ alone.
         out: Where the tables go.
         method: The name in the tables.
 
@@ -30,11 +31,11 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
     Raises:
         UserError: No mask belongs to a scan of the cohort, or the folder cannot be written.
     """
-    cohort = read_cohort(cohort_folder)
+    cohort = read_cohort_of_masks(cohort_folder)
     results: list[dict[str, object]] = []
     scores: list[dict[str, object]] = []
     for case in track(cohort.cases, "judging", len(cohort.cases)):
-        path = find_mask(masks, case.name)
+        path = find_mask(masks, case.name, alone=len(cohort.cases) == 1)
         if path is None:
             console.print(f"[yellow]note[/] {case.name}: no mask in {masks}", highlight=False, soft_wrap=True)
             continue
@@ -53,9 +54,11 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
     return summarise(results_table(results), scores_table(scores))
 
 
-def find_mask(masks: Path, name: str) -> Path | None:
-    """The mask of a scan in a folder of masks, by its name."""
+def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
+    """The mask of a scan in a folder of masks, by its name; of a scan that is alone, the one that has no name."""
     candidates = [masks / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES] + [masks / name / "mask.nii.gz"]
+    if alone:
+        candidates += [masks] if masks.is_file() else [masks / "mask.nii.gz"]
     return next((path for path in candidates if path.exists()), None)
 
 

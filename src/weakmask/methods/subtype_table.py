@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.cohort import read_cohort_of_masks
 from weakmask.errors import UserError
 from weakmask.methods.by_region.cases import read_regions
 from weakmask.progress import console, track
@@ -28,7 +28,7 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
     Raises:
         UserError: The cohort cannot be read, no lesion in it is told apart, or the file cannot be written.
     """
-    cohort = read_cohort(cohort_folder)
+    cohort = read_cohort_of_masks(cohort_folder)
     labelled = [(case, case.lesions) for case in cohort.cases if case.lesions is not None]
     tables = []
     for case, lesions in track(labelled, "lesions", len(labelled)):

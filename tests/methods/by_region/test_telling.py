@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from weakmask.errors import UserError
 from weakmask.methods.by_region.settings import PrepareSettings
-from weakmask.methods.by_region.telling import copy_tables, preparation_text
+from weakmask.methods.by_region.telling import Story, conclude_run, copy_tables, preparation_text
 
 
 def test_all_tables_that_the_stage_left_are_copied(tmp_path: Path) -> None:
@@ -14,6 +17,13 @@ def test_all_tables_that_the_stage_left_are_copied(tmp_path: Path) -> None:
     copy_tables(tmp_path, "05-judging")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["results.csv", "significance.csv"]
     assert (tmp_path / "results.csv").read_text(encoding="utf-8") == "results.csv"
+
+
+def test_a_run_that_is_not_finished_has_no_report_yet(tmp_path: Path) -> None:
+    story = Story("dRAM", "dRAM raw", "trained", "03-regression", "")
+    with pytest.raises(UserError, match=f"{tmp_path}: has not come to .*-judging yet"):
+        conclude_run(tmp_path, None, story)
+    assert not list(tmp_path.iterdir())
 
 
 def test_crops_of_the_scans_own_grid_are_told_in_a_sentence() -> None:

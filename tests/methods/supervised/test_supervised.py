@@ -103,6 +103,7 @@ def test_validation_is_the_pooled_dice() -> None:
     assert Validation(held, truth, 2)(Threshold(), 1)["score"] == pytest.approx(1.0)
     undecided = Validation(held, truth, 2)(Threshold(0.0), 1)  # a probability of one half is no mark
     assert undecided["score"] == 0.0
+    assert Validation(held, truth & ~held.region, 2)(Threshold(0.0), 1)["score"] == 0.0  # nothing true, nothing marked
     darkest = Threshold()
     darkest.forward = lambda image: 40.0 * (image - 0.1)  # everything inside the regions
     marked, true = int(held.region.sum()), int(truth.sum())

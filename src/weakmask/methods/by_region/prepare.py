@@ -17,8 +17,14 @@ SPACING_COLUMNS = ("spacing_mm_z", "spacing_mm_y", "spacing_mm_x")
 
 
 def prepare(work: Work) -> None:
-    """Write crops/*.nii and index.csv; a scan with a fault is left out and noted."""
+    """Write crops/*.nii and index.csv; a scan with a fault is left out and noted.
+
+    Raises:
+        UserError: No scan is left, too few patients to split, or nothing that the run could be judged on at its end.
+    """
     config = work.config
+    if config.data.test is None and config.data.validation == 0:
+        raise UserError("data.validation is 0 and data.test null, so no scan is left to judge; give one of them")
     cohort = read_usable(config.data.cohort, work)
     work.hash_input(config.data.cohort / "scores.csv")
     (work.out / "crops").mkdir()
@@ -33,9 +39,11 @@ def prepare(work: Work) -> None:
             work.note(f"left out {case.name}: {error}")
     if not rows:
         raise UserError(f"{config.data.cohort}: no scan could be prepared; run `weakmask check` on it")
-    split = hold_out(cohort.cases, config.seed, validation=config.data.validation, test=0.0)
-    write_splits([split], work.out / "splits.csv")
     table = pd.DataFrame(rows)
+    prepared = set(table["scan"])
+    cases = [case for case in cohort.cases if case.name in prepared]
+    split = hold_out(cases, config.seed, validation=config.data.validation, test=0.0)
+    write_splits([split], work.out / "splits.csv")
     held_out = set(split.validation)
     table["split"] = ["validation" if scan in held_out else "training" for scan in table["scan"]]
     table.to_csv(work.out / "index.csv", index=False)

@@ -4,15 +4,54 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol, TypeVar, runtime_checkable
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from weakmask.config import Settings
 
 Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Side = Annotated[int, Field(ge=1)]
+Sizes = Annotated[tuple[Positive, ...], Field(min_length=1)]
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] >= pair[1]:
+        raise ValueError("the first must be below the second")
+    return pair
+
+
+Window = Annotated[tuple[float, float], AfterValidator(_rising)]
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """Settings of a training whose batches may be cut into parts."""
+
+    @property
+    def batch(self) -> int:
+        """Crops per step."""
+        ...
+
+    @property
+    def accumulate(self) -> int:
+        """Parts that a batch is cut into."""
+        ...
+
+
+AnyInParts = TypeVar("AnyInParts", bound=InParts)
+
+
+def with_full_parts(settings: AnyInParts) -> AnyInParts:
+    """The settings, whose every part of a batch holds a crop.
+
+    Raises:
+        ValueError: More parts than crops.
+    """
+    if settings.accumulate > settings.batch:
+        raise ValueError(f"accumulate cuts a batch of {settings.batch} into {settings.accumulate} parts")
+    return settings
 
 
 class DataSettings(Settings):
@@ -39,4 +78,4 @@ class PrepareSettings(Settings):
         default="hounsfield",
         description="hounsfield: as stored; picture: brought to about HU by each picture's lung and soft tissue (O)",
     )
-    window: tuple[float, float] = Field(default=(-1200.0, 300.0), description="HU clamped and rescaled to 0..1 (P)")
+    window: Window = Field(default=(-1200.0, 300.0), description="HU clamped and rescaled to 0..1 (P)")

@@ -12,6 +12,7 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case
+from weakmask.errors import UserError
 from weakmask.methods.by_region.cases import judged_cases, read_case
 from weakmask.methods.by_region.judging import JUDGING_STAGE, read_truth
 from weakmask.methods.by_region.maps import MAPS_STAGE
@@ -50,7 +51,13 @@ class Story:
 
 
 def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
-    """Copy the tables to the run's root, write report.html and return the summary."""
+    """Copy the tables to the run's root, write report.html and return the summary.
+
+    Raises:
+        UserError: The run is not finished.
+    """
+    if not (run / story.judging / "summary.csv").exists():
+        raise UserError(f"{run}: has not come to {story.judging} yet; go on with `weakmask train` and the same --out")
     copy_tables(run, story.judging)
     summary = pd.read_csv(run / "summary.csv")
     ours = next((row for row in summary.to_dict("records") if row["method"] == story.row), None)

@@ -6,10 +6,18 @@ trains the baseline with the numbers of its own method, so these are dRAM's.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from weakmask.config import Settings
-from weakmask.methods.by_region.settings import DataSettings, Fraction, Positive, PrepareSettings
+from weakmask.methods.by_region.settings import (
+    DataSettings,
+    Fraction,
+    Positive,
+    PrepareSettings,
+    Sizes,
+    Window,
+    with_full_parts,
+)
 from weakmask.refinement.lesion_candidates import WINDOW_HU
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
 
@@ -50,24 +58,22 @@ class ClassificationSettings(Settings):
         default="auto", description="auto: bfloat16 where it is faster"
     )
 
+    _parts_are_full = model_validator(mode="after")(with_full_parts)
+
 
 class MapSettings(Settings):
     """Class activation maps and the mask cut from them by Otsu's threshold over the scan (P)."""
 
-    scales: tuple[Positive, ...] = Field(
-        default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)"
-    )
+    scales: Sizes = Field(default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)")
     refine: bool = Field(
         default=True, description="keep the mask inside the lesion proposal (P); false is the row `raw`"
     )
     proposal_factor: Positive = Field(
         default=1.0, description="on the proposal's Otsu threshold, from the window's lower end: 1 (P), 0.75 (C)"
     )
-    proposal_window: tuple[float, float] = Field(
-        default=WINDOW_HU, description="HU that the proposal's threshold sees (C)"
-    )
+    proposal_window: Window = Field(default=WINDOW_HU, description="HU that the proposal's threshold sees (C)")
     exclude_vessels: bool = Field(default=True, description="take vessels out of the proposal (P)")
-    vessel_sigmas_mm: tuple[Positive, ...] = Field(
+    vessel_sigmas_mm: Sizes = Field(
         default=LUNG_VESSELS_MM,
         description="scales of the filter whose Otsu mask are the vessels (O; P: a vessel network)",
     )

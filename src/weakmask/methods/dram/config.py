@@ -5,10 +5,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from weakmask.config import Settings
-from weakmask.methods.by_region.settings import DataSettings, Fraction, Positive, PrepareSettings, Side
+from weakmask.methods.by_region.settings import (
+    DataSettings,
+    Fraction,
+    Positive,
+    PrepareSettings,
+    Side,
+    Sizes,
+    with_full_parts,
+)
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
 
 
@@ -53,7 +61,7 @@ class VesselSettings(Settings):
     suppress: bool = Field(
         default=True, description="take vessels out of the refinement's target (P); false is the row `attention`"
     )
-    sigmas_mm: tuple[Positive, ...] = Field(
+    sigmas_mm: Sizes = Field(
         default=LUNG_VESSELS_MM, description="scales of the Frangi filter whose Otsu mask is the reference (O)"
     )
     confidence: Fraction = Field(default=0.7, description="of the vessel network, above which a voxel is vessel (P)")
@@ -74,6 +82,12 @@ class CrfSettings(Settings):
     iterations: Annotated[int, Field(ge=0)] = Field(default=5, description="of mean field; 0: no CRF")
 
 
+def _odd(voxels: int) -> int:
+    if voxels % 2 == 0:
+        raise ValueError("an opening has a middle voxel, so its side is odd")
+    return voxels
+
+
 class AnchorSettings(Settings):
     """A first target without chance: the image itself, narrow bright things opened away, cut by the scores."""
 
@@ -81,7 +95,7 @@ class AnchorSettings(Settings):
         default=0.0,
         description="part of the training whose target is cut from the opened image instead of the map (O); 0: none",
     )
-    opening_voxels: Annotated[int, Field(ge=1)] = Field(
+    opening_voxels: Annotated[int, Field(ge=1), AfterValidator(_odd)] = Field(
         default=7, description="of a crop, odd: brighter things that are narrower, vessels above all, are opened away"
     )
 
@@ -145,13 +159,13 @@ class RegressionSettings(Settings):
         default="auto", description="auto: bfloat16 where it is faster"
     )
 
+    _parts_are_full = model_validator(mode="after")(with_full_parts)
+
 
 class MapSettings(Settings):
     """Activation maps and the mask cut from them."""
 
-    scales: tuple[Positive, ...] = Field(
-        default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)"
-    )
+    scales: Sizes = Field(default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)")
     threshold: Fraction | Literal["scores"] = Field(
         default=0.5, description="mask where the map exceeds it; scores: chosen on the training scores by loss (1) (O)"
     )

@@ -7,10 +7,17 @@ dRAM's.
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from weakmask.config import Settings
-from weakmask.methods.by_region.settings import DataSettings, Fraction, Positive, PrepareSettings
+from weakmask.methods.by_region.settings import (
+    DataSettings,
+    Fraction,
+    Positive,
+    PrepareSettings,
+    Sizes,
+    with_full_parts,
+)
 from weakmask.methods.dram.config import NetworkSettings
 
 
@@ -49,11 +56,13 @@ class SegmentationSettings(Settings):
         default="auto", description="auto: bfloat16 where it is faster"
     )
 
+    _parts_are_full = model_validator(mode="after")(with_full_parts)
+
 
 class MapSettings(Settings):
     """From the network to the mask."""
 
-    scales: tuple[Positive, ...] = Field(default=(1.0,), description="resizings averaged into one map (O)")
+    scales: Sizes = Field(default=(1.0,), description="resizings averaged into one map (O)")
     threshold: Fraction = Field(default=0.5, description="mask where the map is at least this (O)")
 
 

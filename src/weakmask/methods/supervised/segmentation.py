@@ -100,5 +100,5 @@ class Validation:
                 both += int((mask & truth).sum())
                 marked += int(mask.sum())
                 true += int(truth.sum())
-        found = 2 * both / (marked + true)
+        found = 2 * both / max(1, marked + true)
         return {"score": found, "dice_at_half": found}
