@@ -12,11 +12,13 @@ from typing import Any
 
 from weakmask.atomic_write import finish_folder
 from weakmask.config import Settings, read_yaml
+from weakmask.errors import UserError
 from weakmask.pipeline import Stage, run_stages
 from weakmask.progress import console
 
 CROPS = {"seed", "data", "prepare"}
 VESSELS = "02-vessels"
+OPENED = ("config.yaml", "manifest.json")  # all that a run holds beside its stages
 # method, stage -> sections that it reads, or "all but" those that only later stages read
 READS: dict[tuple[str, str], set[str]] = {
     ("dram", "01-prepare"): CROPS,
@@ -57,13 +59,34 @@ def take_over(run: Path, stages: Sequence[Stage], settings: Settings, others: It
 
 
 def share_first(stage: Stage, run: Path, settings: Settings, shared: Path) -> None:
-    """Open a run and give it its first stage, which is made once in `shared` for all runs that begin with the same."""
+    """Open a run and give it its first stage, which is made once in `shared` for all runs that begin with the same.
+
+    Args:
+        stage: The first of the run's method.
+        run: The run folder.
+        settings: The run's.
+        shared: A run folder of that stage alone.
+
+    Raises:
+        UserError: A folder cannot be written, `run` holds a run with other settings, or `shared` something of others.
+    """
     if not (shared / stage.name).exists():
-        shutil.rmtree(shared, ignore_errors=True)
+        _forget_stopped(shared)
         run_stages([stage], shared, settings)
     run_stages([], run, settings)
     if not (run / stage.name).exists():
         _copy(shared / stage.name, run)
+
+
+def _forget_stopped(shared: Path) -> None:
+    """Remove the settings that a stopped call left, which may be another row's; what is not ours is left alone."""
+    if not shared.is_dir():
+        return
+    there = {file.name for file in shared.iterdir() if not file.name.startswith(".")}
+    if there and (there - set(OPENED) or "config.yaml" not in there):
+        raise UserError(f"{shared} is not empty and is not what an earlier call left; choose another output folder")
+    for name in OPENED:
+        (shared / name).unlink(missing_ok=True)
 
 
 def _copy(stage: Path, run: Path) -> None:
