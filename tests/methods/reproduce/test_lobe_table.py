@@ -1,5 +1,7 @@
 """The lobe table: hard scans are what they say, rows are resumable, and the table holds them all."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +67,25 @@ def test_rows_are_trained_once_and_the_table_holds_them(monkeypatch: pytest.Monk
     pd.read_csv(results).drop(columns="network_alone").to_csv(results, index=False)  # as before it was told
     assert list(lobes.reproduce(tmp_path, "tiny", ["unet"], seeds=1, jobs=1)["row"].unique()) == ["2-D U-Net"]
     assert len(lobes.reproduce(tmp_path, "tiny", ["pdv"], seeds=1, jobs=1)) == 10
+
+
+def test_another_preset_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before anything is made, whether a row of it is asked for that is there or another one."""
+    monkeypatch.setitem(lobe_rows.PRESETS, "tiny", TINY)
+    longer = replace(TINY, segmentation=SegmentationSettings(steps=2, batch=1))
+    monkeypatch.setitem(lobe_rows.PRESETS, "longer", longer)
+    monkeypatch.setitem(lobe_rows.PRESETS, "more", replace(TINY, data=TINY.data.model_copy(update={"phantoms": 4})))
+    lobes.reproduce(tmp_path, "tiny", ["pdv"], seeds=1, jobs=1)
+    for row in ("pdv", "unet"):
+        with pytest.raises(
+            UserError, match=r"pdv/seed-0 holds a run with other settings: segmentation.steps \(1 there"
+        ):
+            lobes.reproduce(tmp_path, "longer", [row], seeds=1, jobs=1)
+    shutil.rmtree(tmp_path / "rows")
+    with pytest.raises(UserError, match=r"scans was made with other settings: data.phantoms \(3 there, 4 here\)"):
+        lobes.reproduce(tmp_path, "more", ["unet"], seeds=1, jobs=1)
+    assert not (tmp_path / "rows").exists()
+    assert sorted(folder.name for folder in tmp_path.glob("test-*")) == ["test-tiny"]
 
 
 def test_unknown_presets_and_rows_are_named(tmp_path: Path) -> None:

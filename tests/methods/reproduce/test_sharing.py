@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from weakmask.errors import UserError
-from weakmask.methods.lobes.config import LobeSettings
+from weakmask.methods.lobes.config import DataSettings, LobeSettings
 from weakmask.methods.reproduce.sharing import share_first
 from weakmask.pipeline import Stage, Work, run_stages
 
@@ -27,6 +27,27 @@ def test_the_first_stage_is_made_once(tmp_path: Path) -> None:
         share_first(FIRST, tmp_path / str(seed), LobeSettings(seed=seed), shared)
     files = [folder / FIRST.name / "seed.txt" for folder in (shared, tmp_path / "0", tmp_path / "1")]
     assert [file.read_text(encoding="utf-8") for file in files] == ["0", "0", "0"]
+
+
+def test_one_that_was_made_with_other_settings_is_refused(tmp_path: Path) -> None:
+    shared = tmp_path / "scans"
+    share_first(FIRST, tmp_path / "few", LobeSettings(data=DataSettings(phantoms=3)), shared)
+    with pytest.raises(
+        UserError, match=r"scans was made with other settings: data.phantoms \(3 there, 4 here\); choose"
+    ):
+        share_first(FIRST, tmp_path / "more", LobeSettings(data=DataSettings(phantoms=4)), shared)
+    assert not (tmp_path / "more").exists()
+
+
+def test_what_later_stages_read_and_where_the_scans_lie_may_differ(tmp_path: Path) -> None:
+    shared = tmp_path / "scans"
+    first = LobeSettings(data=DataSettings(cohort=Path("here")))
+    other = LobeSettings(
+        seed=1, data=DataSettings(cohort=Path("there")), segmentation=first.segmentation.model_copy(update={"steps": 2})
+    )
+    for name, settings in (("first", first), ("other", other)):
+        share_first(FIRST, tmp_path / name, settings, shared)
+    assert (tmp_path / "other" / FIRST.name / "seed.txt").read_text(encoding="utf-8") == "0"
 
 
 def test_a_stopped_one_is_made_by_the_next_row(tmp_path: Path) -> None:

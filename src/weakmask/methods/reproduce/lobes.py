@@ -8,7 +8,7 @@ OUT/
   lobes.csv  report.html
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -56,16 +56,15 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
         The table: a line per row, seed and subset of the test scans.
 
     Raises:
-        UserError: An unknown preset or row, or a folder that cannot be written.
+        UserError: An unknown preset or row, or a folder that cannot be written or holds another preset.
     """
     chosen = preset_of(preset)
     rows = list(TITLES) if rows is None else rows
     unknown = [row for row in rows if row not in TITLES]
     if unknown:
         raise UserError(f"unknown row {unknown[0]!r}; expected one of {', '.join(TITLES)}")
-    test = out / f"test-{preset}"
-    if not test.exists():
-        _write_test_scans(test, chosen)
+    for row, seed, run in _judged(out):
+        run_stages([], run, chosen.settings(row, seed))  # refuses a run with other settings
     places = [(row, seed, out / "rows" / row / f"seed-{seed}") for seed in range(seeds) for row in rows]
     unjudged = [place for place in places if not _is_judged(place[2])]
     tasks = []
@@ -74,6 +73,9 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
         share_first(STAGES[0], run, settings, out / "scans")
         log = out / "logs" / f"{row}-seed-{seed}.log"
         tasks.append(Task(f"{TITLES[row]}, seed {seed}", partial(_train, settings, run), log))
+    test = out / f"test-{preset}"
+    if not test.exists():
+        _write_test_scans(test, chosen)
     side_by_side(tasks, jobs_for("auto") if jobs is None else jobs)
     for _, _, run in unjudged:  # alone on the machine, for the seconds count
         _judge(run, test)
@@ -108,6 +110,14 @@ def _is_judged(run: Path) -> bool:
     """Whether its results.csv is there and has all columns; an earlier version's may lack one."""
     file = run / "results.csv"
     return file.exists() and set(NUMBERS) <= set(pd.read_csv(file, nrows=0).columns)
+
+
+def _judged(out: Path) -> Iterator[tuple[str, int, Path]]:
+    """Row, seed and folder of all runs that are judged, asked for now or not."""
+    for row in TITLES:
+        for file in sorted((out / "rows" / row).glob("seed-*/results.csv")):
+            if _is_judged(file.parent):
+                yield row, int(file.parent.name.removeprefix("seed-")), file.parent
 
 
 def _judge(run: Path, test: Path) -> None:
@@ -148,16 +158,13 @@ def _read(test: Path, name: str, part: str) -> Volume:
 def _write_table(out: Path, preset: str) -> pd.DataFrame:
     """lobes.csv and the report, of all rows that are judged."""
     lines: list[pd.DataFrame] = []
-    for row, title in TITLES.items():
-        for file in sorted((out / "rows" / row).glob("seed-*/results.csv")):
-            if not _is_judged(file.parent):
-                continue
-            results = pd.read_csv(file)
-            both: Any = pd.concat([results, results.assign(subset="all")])
-            means = both.groupby("subset", sort=False)[NUMBERS].mean().reset_index()
-            means.insert(0, "seed", int(file.parent.name.removeprefix("seed-")))
-            means.insert(0, "row", title)
-            lines.append(means)
+    for row, seed, run in _judged(out):
+        results = pd.read_csv(run / "results.csv")
+        both: Any = pd.concat([results, results.assign(subset="all")])
+        means = both.groupby("subset", sort=False)[NUMBERS].mean().reset_index()
+        means.insert(0, "seed", seed)
+        means.insert(0, "row", TITLES[row])
+        lines.append(means)
     table = pd.concat(lines, ignore_index=True).astype({"parameters": int})
     with atomic_file(out / "lobes.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.5g")

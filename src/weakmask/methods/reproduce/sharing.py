@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from weakmask.atomic_write import finish_folder
-from weakmask.config import Settings, read_yaml
+from weakmask.config import Settings, differences, parse, read_yaml
 from weakmask.errors import UserError
 from weakmask.pipeline import Stage, run_stages
 from weakmask.progress import console
 
 CROPS = {"seed", "data", "prepare"}
 VESSELS = "02-vessels"
+PLACES = ("data.cohort ", "data.test ")
 OPENED = ("config.yaml", "manifest.json")  # all that a run holds beside its stages
 # method, stage -> sections that it reads, or "all but" those that only later stages read
 READS: dict[tuple[str, str], set[str]] = {
@@ -68,11 +69,13 @@ def share_first(stage: Stage, run: Path, settings: Settings, shared: Path) -> No
         shared: A run folder of that stage alone.
 
     Raises:
-        UserError: A folder cannot be written, `run` holds a run with other settings, or `shared` something of others.
+        UserError: A folder cannot be written, one of the two was made with other settings, or `shared` is not ours.
     """
     if not (shared / stage.name).exists():
         _forget_stopped(shared)
         run_stages([stage], shared, settings)
+    elif not (run / stage.name).exists():
+        _check_made_with(settings, shared)
     run_stages([], run, settings)
     if not (run / stage.name).exists():
         _copy(shared / stage.name, run)
@@ -87,6 +90,17 @@ def _forget_stopped(shared: Path) -> None:
         raise UserError(f"{shared} is not empty and is not what an earlier call left; choose another output folder")
     for name in OPENED:
         (shared / name).unlink(missing_ok=True)
+
+
+def _check_made_with(settings: Settings, shared: Path) -> None:
+    """Refuse scans that were prepared in another way; where they lie may differ, for folders are moved."""
+    there = shared / "config.yaml"
+    found = differences(parse(type(settings), read_yaml(there), str(there)), settings)
+    if changed := [one for one in found if one.startswith(("data.", "prepare.")) and not one.startswith(PLACES)]:
+        raise UserError(
+            f"{shared} was made with other settings: {', '.join(changed[:3])}; "
+            "choose another output folder, or delete that one"
+        )
 
 
 def _copy(stage: Path, run: Path) -> None:
