@@ -188,6 +188,26 @@ def write_phantom_cohort(
         (temporary / "phantom.json").write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
 
 
+def check_phantom_cohort(folder: Path, scans: int, seed: int, shape: Index3, spacing_mm: Float3) -> None:
+    """Make sure that a cohort is the one that the same arguments of `write_phantom_cohort` would make.
+
+    Raises:
+        UserError: It is another, or its phantom.json cannot be read.
+    """
+    recipe = folder / "phantom.json"
+    try:
+        made = json.loads(recipe.read_text(encoding="utf-8"))
+        there = len(made["scans"]), made["seed"], tuple(made["shape"]), tuple(made["spacing_mm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{recipe}: cannot be read as the recipe of phantoms; choose another output folder") from error
+    if there != (scans, seed, shape, spacing_mm):
+        came, expected = (
+            f"{count} phantoms with seed {of}, {size} voxels of {edge} mm"
+            for count, of, size, edge in (there, (scans, seed, shape, spacing_mm))
+        )
+        raise UserError(f"{folder}: {came}; expected {expected}; choose another output folder")
+
+
 def _check_request(folder: Path, scans: int, seed: int, reader_noise: float) -> None:
     """Refuse what makes no cohort, before any work is done."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.datasets.phantom_ct import check_phantom_cohort, write_phantom_cohort
 from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import STAGES, DramSettings, conclude
 from weakmask.methods.dram.config import (
@@ -50,13 +50,14 @@ def run_demo(run: Path, seed: int) -> pd.DataFrame:
     """Run the demo into `run`, its phantoms beside it in `run`-phantoms; returns the summary.
 
     Raises:
-        UserError: The folder cannot be written or holds a run with other settings.
+        UserError: The folder cannot be written or holds a run with other settings, or the phantoms are of another seed.
     """
     phantoms = run.with_name(f"{run.name}-phantoms")
     for name, scans, first in (("training", TRAINING_SCANS, seed), ("test", TEST_SCANS, seed + TEST_SEED)):
-        if not (phantoms / name).exists():
+        if not (phantoms / name / "phantom.json").exists():
             console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
             write_phantom_cohort(phantoms / name, scans, first, SHAPE, SPACING_MM)
+        check_phantom_cohort(phantoms / name, scans, first, SHAPE, SPACING_MM)
     settings = demo_settings(phantoms, seed)
     run_stages(STAGES, run, settings)
     summary = conclude(run, settings)

@@ -11,7 +11,6 @@ OUT/
   examples.webp  report.html
 """
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
@@ -20,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.config import Settings
-from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.datasets.phantom_ct import check_phantom_cohort, write_phantom_cohort
 from weakmask.errors import UserError
 from weakmask.methods.reproduce.sharing import take_over
 from weakmask.methods.reproduce.side_by_side import Task, jobs_for, side_by_side
@@ -89,17 +88,10 @@ def make_phantoms(folder: Path, preset: Preset) -> None:
     """
     sets = {"training": (preset.training_scans, TRAINING_SEED), "test": (preset.test_scans, TEST_SEED)}
     for name, (scans, seed) in sets.items():
-        recipe = folder / name / "phantom.json"
-        if not recipe.exists():
+        if not (folder / name / "phantom.json").exists():
             console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
             write_phantom_cohort(folder / name, scans, seed, preset.shape, preset.spacing_mm)
-        made = json.loads(recipe.read_text(encoding="utf-8"))
-        there = len(made["scans"]), made["seed"], tuple(made["shape"]), tuple(made["spacing_mm"])
-        if there != (scans, seed, preset.shape, preset.spacing_mm):
-            raise UserError(
-                f"{folder / name}: {there[0]} phantoms of {there[2]} voxels, seed {there[1]}; the preset has {scans} "
-                f"of {preset.shape}, seed {seed}: choose another output folder"
-            )
+        check_phantom_cohort(folder / name, scans, seed, preset.shape, preset.spacing_mm)
 
 
 def train(module_name: str, settings: Settings, run: Path, others: Sequence[Path]) -> None:
