@@ -49,6 +49,14 @@ def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
     assert math.isnan(table.loc["raw", "dice_sd"])  # pyright: ignore[reportArgumentType]
 
 
+def test_a_seed_that_is_not_complete_counts_in_no_column() -> None:
+    complete = [line("raw", seed, scan, 0.5) for seed in (0, 1) for scan in "ab"]
+    unfinished = line("raw", 2, "a", 0.9) | {"sensitivity": 1.0, "ppv": 1.0}
+    expected = tabulate(pd.DataFrame(complete))
+    assert expected["sensitivity"].tolist() == expected["ppv"].tolist() == [0.5]
+    pd.testing.assert_frame_equal(tabulate(pd.DataFrame([*complete, unfinished])), expected)
+
+
 def test_a_run_counts_with_its_own_masks_alone(tmp_path: Path) -> None:
     run = tmp_path / "rows" / "cam-refine" / "seed-0" / "fold-3"
     run.mkdir(parents=True)

@@ -63,7 +63,8 @@ def write_results(out: Path) -> pd.DataFrame:
 def tabulate(slices: pd.DataFrame) -> pd.DataFrame:
     """One line per row: slices judged, seeds, Dice (mean and deviation over seeds, and each seed's), pooled IoU.
 
-    What needs no training comes first, then the rows as `ROWS` has them.
+    Every number is of the same seeds: those that have judged the most slices. What needs no training comes first, then
+    the rows as `ROWS` has them.
 
     Args:
         slices: per_slice.csv: row, method, seed, fold, scan, dice, iou, tp, fp, fn and more.
@@ -83,6 +84,7 @@ def _tabulated(mine: list[dict[Any, Any]]) -> dict[str, object]:
     iou = [
         sum(line["tp"] for line in one) / sum(line[n] for line in one for n in ("tp", "fp", "fn")) for one in of_seeds
     ]
+    complete = [line for one in of_seeds for line in one]
     return {
         "row": mine[0]["row"],
         "method": mine[0]["method"],
@@ -92,8 +94,8 @@ def _tabulated(mine: list[dict[Any, Any]]) -> dict[str, object]:
         "dice_sd": float(np.std(dice, ddof=1)) if len(dice) > 1 else math.nan,
         "dice_of_seeds": " ".join(f"{value:.3f}" for value in dice),
         "iou_pooled": float(np.mean(iou)),
-        "sensitivity": _mean([line["sensitivity"] for line in mine]),
-        "ppv": _mean([line["ppv"] for line in mine]),
+        "sensitivity": _mean([line["sensitivity"] for line in complete]),
+        "ppv": _mean([line["ppv"] for line in complete]),
     }
 
 
