@@ -10,9 +10,10 @@ from PIL import Image
 
 from weakmask.errors import UserError
 from weakmask.methods.prediction import RegionSource, predict
-from weakmask.methods.reproduce import covid_rows
+from weakmask.methods.reproduce import covid_rows, covid_semiseg
 from weakmask.methods.reproduce.covid_floors import FIXED, OPENED
 from weakmask.methods.reproduce.covid_semiseg import final_model, reproduce
+from weakmask.methods.reproduce.side_by_side import Task
 from weakmask.scoring.severity import CT_SEVERITY
 
 HEIGHT, WIDTH = 64, 56
@@ -67,6 +68,19 @@ def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (out / "rows").rglob("model.safetensors")}
     reproduce(data, out, ["complete"], seeds=1, folds=(0,), jobs=1)
     assert {path: path.stat().st_mtime_ns for path in (out / "rows").rglob("model.safetensors")} == before
+
+
+def test_a_row_that_is_named_twice_is_trained_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names: list[str] = []
+
+    def stop(tasks: list[Task], jobs: int) -> None:
+        names.extend(task.name for task in tasks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(covid_semiseg, "side_by_side", stop)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(data, tmp_path / "out", ["raw", "raw"], seeds=1, folds=(0,), jobs=2)
+    assert names == ["dRAM raw, seed 0, fold 0"]
 
 
 def test_the_final_model_segments_a_folder_of_pictures(data: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from weakmask.methods.lobes.config import DataSettings, NetworkSettings, Prepare
 from weakmask.methods.lobes.scans import phantom_scan
 from weakmask.methods.reproduce import lobe_rows, lobes
 from weakmask.methods.reproduce.lobe_rows import NOISE_HU, PRESETS, Preset, with_noise, with_thick_slices
+from weakmask.methods.reproduce.side_by_side import Task
 from weakmask.volume.volume import Volume
 
 TINY = Preset(
@@ -67,6 +68,20 @@ def test_rows_are_trained_once_and_the_table_holds_them(monkeypatch: pytest.Monk
     pd.read_csv(results).drop(columns="network_alone").to_csv(results, index=False)  # as before it was told
     assert list(lobes.reproduce(tmp_path, "tiny", ["unet"], seeds=1, jobs=1)["row"].unique()) == ["2-D U-Net"]
     assert len(lobes.reproduce(tmp_path, "tiny", ["pdv"], seeds=1, jobs=1)) == 10
+
+
+def test_a_row_that_is_named_twice_is_trained_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(lobe_rows.PRESETS, "tiny", TINY)
+    names: list[str] = []
+
+    def stop(tasks: list[Task], jobs: int) -> None:
+        names.extend(task.name for task in tasks)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lobes, "side_by_side", stop)
+    with pytest.raises(KeyboardInterrupt):
+        lobes.reproduce(tmp_path, "tiny", ["pdv", "pdv"], seeds=1, jobs=2)
+    assert names == ["PDV-Net, seed 0"]
 
 
 def test_another_preset_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

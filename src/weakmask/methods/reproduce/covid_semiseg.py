@@ -59,7 +59,7 @@ def reproduce(
     Raises:
         UserError: An unknown row, data that is not there, or a folder that cannot be written.
     """
-    rows = list(ROWS) if rows is None else rows
+    rows = list(ROWS) if rows is None else list(dict.fromkeys(rows))  # two trainings of a run would collide
     unknown = [row for row in rows if row not in ROWS]
     if unknown:
         raise UserError(f"unknown row {unknown[0]!r}; expected one of {', '.join(ROWS)}")

@@ -59,7 +59,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
         UserError: An unknown preset or row, or a folder that cannot be written or holds another preset.
     """
     chosen = preset_of(preset)
-    rows = list(TITLES) if rows is None else rows
+    rows = list(TITLES) if rows is None else list(dict.fromkeys(rows))  # two trainings of a run would collide
     unknown = [row for row in rows if row not in TITLES]
     if unknown:
         raise UserError(f"unknown row {unknown[0]!r}; expected one of {', '.join(TITLES)}")
