@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.phantom_ct import write_phantom_cohort
-from weakmask.methods.by_region.judging import judge_masks
+from weakmask.evaluation.overlap import SUBSETS, Overlap
+from weakmask.evaluation.table import result_rows, results_table, summarise_detail
+from weakmask.methods.by_region.judging import judge_masks, overlaps_of, without_empty_subtypes
 from weakmask.methods.by_region.prepare import prepare
 from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import DramSettings
@@ -61,3 +64,32 @@ def test_the_first_masks_are_tested_against_all_others(judged: Path) -> None:
     compared = pd.read_csv(judged / "significance.csv")
     assert set(compared["method"]) == {"the truth"}
     assert compared["alternative"].tolist() == ["Otsu in the region", "fixed threshold", "nothing"]
+
+
+MASK = np.array([1, 1, 1, 0], np.uint8)
+ILL, CLEAR = np.array([2, 2, 0, 0], np.uint8), np.zeros(4, np.uint8)
+
+
+def rows_of(**truths: np.ndarray) -> list[dict[str, object]]:
+    return [row for scan, truth in truths.items() for row in result_rows("m", scan, overlaps_of(MASK, truth, None))]
+
+
+def test_marks_in_a_scan_without_lesions_are_false_for_each_subtype() -> None:
+    assert overlaps_of(MASK, CLEAR, None) == dict.fromkeys(SUBSETS, Overlap(0, 3, 0, 1))
+    detail = summarise_detail(results_table(without_empty_subtypes(rows_of(ill=ILL, clear=CLEAR))))
+    of_subset = {line["cases"]: line for line in detail.query("subset == 'consolidation'").to_dict("records")}
+    assert (of_subset["all"]["scans"], of_subset["positives"]["scans"]) == (2, 1)
+    assert of_subset["all"]["iou_pooled"] == pytest.approx(2 / 6)
+    assert of_subset["positives"]["iou_mean"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("lesion", [1, 255])
+def test_a_cohort_that_does_not_tell_subtypes_apart_has_no_rows_of_them(lesion: int) -> None:
+    truth = np.array([lesion, lesion, 0, 0], np.uint8)
+    for truths in ({"ill": truth, "clear": CLEAR}, {"clear": CLEAR}):
+        rows = without_empty_subtypes(rows_of(**truths))
+        assert [row["subset"] for row in rows] == ["all"] * len(truths)
+
+
+def test_labels_that_are_no_subtypes_are_lesions_alike() -> None:
+    assert overlaps_of(MASK, np.array([-1, 0, 0, 0], np.int16), None) == {"all": Overlap(1, 2, 0, 1)}

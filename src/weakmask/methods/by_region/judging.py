@@ -104,8 +104,11 @@ def read_truth(case: Case, image: Volume) -> Volume | None:
 
 
 def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None) -> dict[str, Overlap]:
-    """Overlap with all lesions and, where the truth may tell them apart (labels up to 3), with each subtype."""
-    if truth.max(initial=0) in LESION_SUBTYPES.values():
+    """Overlap with all lesions and, where the truth may tell them apart (labels up to 3), with each subtype.
+
+    A truth without lesions is among these: what is marked there counts as false for each subtype.
+    """
+    if truth.min(initial=0) >= 0 and truth.max(initial=0) <= max(LESION_SUBTYPES.values()):
         return subtype_overlaps(mask, truth, inside)
     return {"all": overlap(mask, truth, inside)}
 
