@@ -256,14 +256,16 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     table: Annotated[str, typer.Argument(help="covid-semiseg, lobes or table2.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Where runs, tables and the report go.")],
     data: Annotated[Path | None, typer.Option(help="The data set's folder; the others have phantoms.")] = None,
-    rows: Annotated[str, typer.Option(help="Rows by name, with commas: raw,complete,supervised.")] = "all",
+    rows: Annotated[str | None, typer.Option(help="Rows by name, with commas: raw,complete; without: all.")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many, from 0; without: 3, of table2 1.")] = None,
-    preset: Annotated[str, typer.Option(help="Of phantoms: quick (for two cores) or paper (for a GPU).")] = "quick",
+    preset: Annotated[
+        str | None, typer.Option(help="Of phantoms: quick (for two cores) or paper (for a GPU); without: quick.")
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trainings at a time; without: one a core, at most 4.")
     ] = None,
     final: Annotated[bool, typer.Option("--final", help="Train the model to use, on all scores, instead.")] = False,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the model that --final trains; without: 0.")] = None,
 ) -> None:
     """Reproduce a table; after any interruption the same command goes on where it stopped."""
     from weakmask.methods.reproduce.tables import Request, reproduce_table

@@ -32,6 +32,10 @@ COMMANDS: dict[str, tuple[Make, str]] = {
         lambda t: ["show", str(written(t / "c.yaml", b"method: dram\ndata: {cohort: x}")), "--set", "seed"],
         "KEY=VALUE",
     ),
+    "a flag that a table has no use for": (
+        lambda t: ["reproduce", "lobes", "-o", str(t / "o"), "--seed", "7"],
+        "lobes takes no --seed; it takes --rows, --seeds, --preset, --jobs; leave it out",
+    ),
     "a model that is text": (
         lambda t: [
             "predict",
