@@ -74,6 +74,22 @@ COMMANDS: dict[str, tuple[Make, str]] = {
         ],
         "lungmask",
     ),
+    "a device that is unknown": (
+        lambda t: [
+            "predict",
+            str(written(t / "m.safetensors", b"hello")),
+            str(image_file(t / "s.nii")),
+            "--device",
+            "gpu",
+            "-o",
+            str(t / "o"),
+        ],
+        "device gpu is not available here",
+    ),
+    "lobes on a device that is unknown": (
+        lambda t: ["lobes", str(image_file(t / "s.nii")), "--device", "gpu", "-o", str(t / "o")],
+        "device gpu is not available here",
+    ),
     "a run that is not finished": (
         lambda t: [
             "predict",

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from weakmask.errors import UserError
-from weakmask.training.devices import computes_bfloat16, fabric_for, lay_out
+from weakmask.training.devices import computes_bfloat16, device_of, fabric_for, lay_out
 
 
 def test_auto_takes_bfloat16_only_where_the_device_has_it():
@@ -23,6 +23,19 @@ def test_auto_takes_the_best_device():
 def test_an_absent_device_is_one_line():
     with pytest.raises(UserError, match="device cuda is not available here; use one of cpu"):
         fabric_for("cuda")
+    with pytest.raises(UserError, match="device cuda is not available here; use one of cpu"):
+        device_of("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cpu:0", "cuda:99", "cuda:-1"])
+def test_a_device_of_no_known_name_is_one_line(name: str):
+    with pytest.raises(UserError, match=f"device {name} is not available here; use one of cpu"):
+        device_of(name)
+
+
+def test_inference_takes_the_device_that_training_takes():
+    assert device_of("auto").type == fabric_for("auto", "32-true").device.type
+    assert device_of("cpu") == torch.device("cpu")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Where a training runs and with which numbers: Lightning Fabric behind two plain words."""
 
 import logging
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -25,11 +25,7 @@ def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric
     Raises:
         UserError: The device is not there.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there.get(device, False):
-        raise UserError(f"device {device} is not available here; use one of {', '.join(d for d in there if there[d])}")
+    device = _available(device)
     if precision == "auto":
         precision = "bf16-mixed" if computes_bfloat16(device) else "32-true"
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
@@ -37,12 +33,26 @@ def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric
 
 
 def device_of(name: str) -> torch.device:
-    """The device for inference: auto is CUDA, then Apple's, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    """The device for inference: auto is CUDA, then Apple's, then the CPU.
+
+    Args:
+        name: auto, cpu, cuda (cuda:1 where there are several) or mps.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return torch.device(name if name in cards else _available(name))
+
+
+def _available(device: str) -> Any:
+    """The device of that name; auto is the best that is there."""
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there.get(device, False):
+        raise UserError(f"device {device} is not available here; use one of {', '.join(d for d in there if there[d])}")
+    return device
 
 
 def lay_out(network: nn.Module, device: torch.device) -> None:
