@@ -1,5 +1,6 @@
 """The baselines from the cohort to the report, on phantoms: trained, stopped and gone on with, judged, used."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -15,9 +16,10 @@ from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
 from weakmask.methods import METHODS
 from weakmask.methods.prediction import RegionSource, predict
-from weakmask.pipeline import read_manifest, run_stages
+from weakmask.pipeline import read_manifest, read_stage, run_stages
 from weakmask.training import fit as loop
-from weakmask.volume.files import read_volume
+from weakmask.volume.files import read_volume, scan_name, write_volume
+from weakmask.volume.geometry import Box
 
 TRAINING = {"cam": "classification", "supervised": "segmentation"}
 ROW = {"cam": "CAM + refine", "supervised": "supervised U-Net"}
@@ -156,14 +158,34 @@ def test_stopped_in_the_training_it_goes_on_to_the_same_end(
     assert (tmp_path / "run" / curves).read_bytes() == (unbroken / curves).read_bytes()
 
 
-def test_slices_train_the_two_dimensional_networks(cohort: Path, tmp_path: Path) -> None:
-    for method in TRAINING:
-        config = settings(method, cohort, steps=2)
-        changes = {"prepare": {"crop_shape": (1, 24, 24)}, "data": {"test": None}}  # judged on the validation scans
-        sections = {name: getattr(config, name).model_copy(update=change) for name, change in changes.items()}
-        assert set(train(method, tmp_path / method, config.model_copy(update=sections))["scans"]) == {2}
-        state = load_file(tmp_path / method / "03-model" / "model.safetensors")
-        assert state["encoder.0.0.weight"].ndim == 4
+def sliced(cohort: Path, folder: Path, volume: str) -> Path:
+    """One slice of each scan, but one scan as the volume that it is."""
+    for file in sorted(cohort.glob("*/*.nii.gz")):
+        whole = read_volume(file, "image" if file.parent.name == "images" else "label")
+        _, height, width = whole.geometry.shape
+        part = whole if file.name == f"{volume}.nii.gz" else whole.crop(Box((16, 0, 0), (17, height, width)))
+        write_volume(part, folder / file.parent.name / file.name)
+    shutil.copy(cohort / "scores.csv", folder / "scores.csv")
+    return folder
+
+
+@every_baseline
+def test_slices_train_the_two_dimensional_networks(cohort: Path, tmp_path: Path, method: str) -> None:
+    volume, *slices = sorted(scan_name(file) for file in (cohort / "images").iterdir())
+    folder = sliced(cohort, tmp_path / "slices", volume)
+    config, run = settings(method, folder, steps=2), tmp_path / "run"
+    flat = config.model_copy(update={"prepare": config.prepare.model_copy(update={"crop_shape": (1, 24, 24)})})  # pyright: ignore[reportAttributeAccessIssue]
+    assert set(train(method, run, flat)["scans"]) == {len(slices)}
+    assert load_file(run / "03-model" / "model.safetensors")["encoder.0.0.weight"].ndim == 4
+    # one plane of a volume must not stand for its regions, neither in the training nor in a prediction
+    assert set(pd.read_csv(run / "01-prepare" / "index.csv")["scan"]) == set(slices)
+    told = f"left out {volume}: a volume of 48 slices, but crops of 1 x 24 x 24 voxels (z, y, x) take single slices"
+    for stage in ("01-prepare", "04-maps"):
+        assert any(note.startswith(told) for note in read_stage(run, stage)["notes"])
+    scan = folder / "images" / f"{volume}.nii.gz"
+    with pytest.raises(UserError, match=rf"{volume}\.nii\.gz: a volume of 48 slices, but crops of 1 x 24 x 24"):
+        predict(run, [scan], tmp_path / "out", RegionSource(folder / "regions"), device="cpu")
+    assert not (tmp_path / "out").exists()
 
 
 def test_scores_of_one_kind_and_missing_truth_are_told(cohort: Path, tmp_path: Path) -> None:

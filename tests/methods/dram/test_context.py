@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from weakmask.activation.whole_scan import class_probabilities
+from weakmask.errors import UserError
 from weakmask.methods.by_region.model import RegionModel
 from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram.config import (
@@ -185,6 +186,14 @@ def test_it_learns_its_labels(windows: Windows) -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_network_of_slices_takes_no_volume() -> None:
+    config, found = settings(flat=True), scan()
+    network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
+    regional = RegionModel(network, config, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), header={})
+    with pytest.raises(UserError, match="a volume of 30 slices, but crops of 1 x 16 x 16"):
+        segment_in_context(DramModel(regional, 0.5, config.context), found.image, found.regions)
 
 
 def test_on_the_scans_grid_it_is_one_pass_of_the_network() -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from weakmask.datasets.augment import apply_intensity, apply_moves, draw_intensity, draw_move
+from weakmask.errors import UserError
 from weakmask.methods.by_region.settings import PrepareSettings
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Box
@@ -44,7 +45,11 @@ def region_crops(
 
     Returns:
         Per label an int16 crop whose geometry says where it lies in the scan's world.
+
+    Raises:
+        UserError: Crops are slices and the scan is a volume, or the mask lies on another grid.
     """
+    refuse_volume(image, settings)
     boxes = {k: b for k, b in region_boxes(regions, settings.margin_mm).items() if k in labels}
     if not boxes:
         return {}
@@ -57,6 +62,20 @@ def region_crops(
         limited = np.clip(np.rint(voxels.voxels), OUTSIDE + 1, 32767)
         crops[label] = voxels.with_voxels(np.where(inside.voxels > 0, limited, OUTSIDE).astype(np.int16))
     return crops
+
+
+def refuse_volume(image: Volume, settings: PrepareSettings) -> None:
+    """Refuse a volume where crops are slices: one plane of each region would stand for all of it.
+
+    Raises:
+        UserError: The scan has several slices and crops have one.
+    """
+    slices, shape = image.geometry.shape[0], settings.crop_shape
+    if shape[0] == 1 and slices > 1:
+        raise UserError(
+            f"a volume of {slices} slices, but crops of {' x '.join(map(str, shape))} voxels (z, y, x) take single "
+            "slices; bring its slices one by one, or train with a crop_shape of more than 1 along z"
+        )
 
 
 def windowed(crop: Volume, settings: PrepareSettings) -> tuple[Float[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:

@@ -35,10 +35,10 @@ def write_maps(work: Work, segment: Segment, further: Callable[[str, Prediction]
             continue
         try:
             image, regions = read_case(case, work)
+            found = segment(image, regions)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue
-        found = segment(image, regions)
         write_volume(found.activation, work.out / "activation" / f"{case.name}.nii.gz")
         write_volume(found.mask, work.out / "masks" / f"{case.name}.nii.gz")
         if further is not None:

@@ -36,6 +36,9 @@ def scan_map(
 
     Returns:
         Float32 on the scan's grid, 0 outside the regions.
+
+    Raises:
+        UserError: The model takes slices and the scan is a volume.
     """
     labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
     shapes = None

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from weakmask.activation.whole_scan import Workspace, class_probabilities
+from weakmask.methods.by_region.crops import refuse_volume
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, VESSEL, context_grid
 from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.networks import UNet
@@ -25,7 +26,11 @@ def segment_in_context(
         model: With a context network.
         image: The scan in Hounsfield units.
         regions: Region labels on the same grid.
+
+    Raises:
+        UserError: The model takes slices and the scan is a volume.
     """
+    refuse_volume(image, model.regional.prepare)
     network = model.regional.network
     if model.context is None or not isinstance(network, UNet):
         raise ValueError("the model has no context network")
