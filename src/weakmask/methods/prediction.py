@@ -14,7 +14,7 @@ from weakmask.methods.by_region.cases import in_hounsfield, read_regions
 from weakmask.methods.by_region.model import MODEL
 from weakmask.methods.by_region.prediction import Prediction, score_rows
 from weakmask.methods.by_region.telling import shown_scores
-from weakmask.methods.dram.model import Precision
+from weakmask.methods.dram.model import Precision, lacks_context
 from weakmask.methods.lobes.regions import make_regions
 from weakmask.methods.predictors import Trained, load_trained
 from weakmask.methods.scan_files import all_scans, open_output
@@ -22,6 +22,7 @@ from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
+from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.regions import NUMBERINGS
@@ -149,6 +150,9 @@ def _nothing_segmented(scans: int, failures: list[str], empty: list[str]) -> str
 def model_file(path: Path) -> Path:
     """The model file of a run folder, or the path itself.
 
+    Args:
+        path: A run folder, or a model file, which is taken as it is.
+
     Raises:
         UserError: Nothing there, or a run that is not finished.
     """
@@ -159,6 +163,9 @@ def model_file(path: Path) -> Path:
     inside = sorted(path.glob(f"*-model/{MODEL}"))  # the stage's number is the method's own
     if not inside:
         raise UserError(f"{path}: holds no NN-model/{MODEL}; expected a run whose training is complete")
+    _, header = load_weights(inside[-1])
+    if lacks_context(header):
+        raise UserError(f"{path}: training is not complete, no context network yet; run weakmask train again")
     return inside[-1]
 
 

@@ -1,5 +1,6 @@
 """The model file of dRAM: beside what every model file holds, the threshold, and how a context network sees a scan."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -86,6 +87,12 @@ def save_model(
         "context": None if described_as is None else config.context.model_dump(mode="json"),
     }
     save_weights(path, network, described | own)
+
+
+def lacks_context(header: Mapping[str, Any]) -> bool:
+    """Whether a model file's header speaks of a run with a context network, and the file holds the regression's."""
+    wanted = header.get("config", {}).get("context") or {}
+    return bool(wanted.get("train")) and header.get("context") is None
 
 
 def load_model(path: Path, device: torch.device) -> DramModel:

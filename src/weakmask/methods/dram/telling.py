@@ -31,7 +31,9 @@ def prediction_page(
     failures: Sequence[str],
 ) -> Page:
     """The report of a prediction; among its key numbers the threshold."""
-    story = _story(model.regional.config, {})
+    config: DramSettings = model.regional.config
+    answers = config.context.model_copy(update={"train": model.context is not None})  # a file may be the regression's
+    story = _story(config.model_copy(update={"context": answers}), {})
     page = telling.prediction_page(story, model.regional, model_path, rows, views, failures)
     return replace(page, tiles=(*page.tiles, ("threshold", f"{model.threshold:.2f}")))
 
