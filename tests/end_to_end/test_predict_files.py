@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from malformed_files import cohort
+from malformed_files import cohort, image_file, lobes
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -28,3 +29,67 @@ def test_a_run_before_its_context_network_is_not_complete(model: Path, scans: Pa
     # the file itself is taken for what it is, and the report says no more than that
     assert weakmask("predict", run / "04-model" / "model.safetensors", scan, "--regions", regions, "-o", out)[0] == 0
     assert "second U-Net" not in (out / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two pictures and their regions."""
+    folder = tmp_path / "pictures"
+    for name in ("p0.png", "p1.png"):
+        image_file(folder / "images" / name, np.full((14, 16), 90, np.uint8))
+        image_file(folder / "regions" / name, lobes()[7])
+    return folder
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(weakmask: Run, folder: Path, *arguments: object) -> str:
+    """The one line of a command that leaves a folder as it was."""
+    before = contents(folder)
+    code, lines = weakmask(*arguments)
+    assert (code, len(lines)) == (2, 1), lines
+    assert contents(folder) == before
+    return lines[0]
+
+
+def test_lobes_never_replace_the_scans(scans: Path, weakmask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = scans / "images"
+    line = refused(weakmask, scans, "lobes", images, "-o", images)
+    assert (
+        line
+        == f"error {images}/s0.nii.gz: is read here, and a result would replace it; choose another folder for --out"
+    )
+    (scans / "link").symlink_to(images)
+    assert "link/s1.nii.gz: is read here" in refused(
+        weakmask, scans, "lobes", images / "s1.nii.gz", "-o", scans / "link"
+    )
+    monkeypatch.chdir(images)
+    assert "s0.nii.gz: is read here" in refused(weakmask, scans, "lobes", "s0.nii.gz", "-o", ".")
+
+
+def test_masks_never_replace_pictures_or_regions(model: Path, pictures: Path, weakmask: Run) -> None:
+    images, regions = pictures / "images", pictures / "regions"
+    for out in (images, regions):
+        line = refused(weakmask, pictures, "predict", model, images, "--regions", regions, "-o", out)
+        assert f"{out}/p0.png: is read here, and a result would replace it" in line
+
+
+def test_masks_never_replace_volumes_or_their_regions(model: Path, scans: Path, weakmask: Run) -> None:
+    scan, mask = scans / "one" / "mask.nii.gz", scans / "one" / "regions.nii.gz"
+    scan.parent.mkdir()
+    shutil.copy(scans / "images" / "s0.nii.gz", scan)
+    shutil.copy(scans / "regions" / "s0.nii.gz", mask)
+    line = refused(weakmask, scans, "predict", model, scan, "--regions", mask, "-o", scan.parent)
+    assert f"{scan}: is read here" in line
+    other = scans / "images" / "s0.nii.gz"
+    line = refused(weakmask, scans, "predict", model, other, "--regions", mask, "-o", scan.parent)
+    assert f"{mask}: is read here" in line
+
+
+def test_a_cohort_keeps_its_scores(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
+    command = ["predict", model, scans / "images", "--regions", scans / "regions", "-o"]
+    assert f"{scans}/scores.csv: not the table of a prediction" in refused(weakmask, scans, *command, scans)
+    for _ in range(2):  # what a prediction left may be replaced by the next
+        assert weakmask(*command, tmp_path / "out")[0] == 0

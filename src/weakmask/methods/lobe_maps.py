@@ -9,7 +9,7 @@ from rich.markup import escape
 from weakmask.errors import UserError
 from weakmask.methods.lobes.model import load_lobe_model
 from weakmask.methods.lobes.predict import FoundLobes, find_lobes
-from weakmask.methods.scan_files import find_scans, open_output
+from weakmask.methods.scan_files import all_scans, open_output, refuse_replacing
 from weakmask.progress import console, track
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name, write_volume
@@ -35,12 +35,12 @@ def write_lobe_maps(
         failed.
 
     Raises:
-        UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
+        UserError: No model there, no scan there, an output that cannot be written or would replace a scan, or every
+            scan failed.
     """
     trained = load_lobe_model(model, device_of(device))
-    found = [path for scan in scans for path in find_scans(scan)]
-    if not found:
-        raise UserError(f"no scan in {', '.join(map(str, scans))}; expected images or folders of DICOM files")
+    found = all_scans(scans)
+    refuse_replacing(found, [out / f"{scan_name(path)}.nii.gz" for path in found])
     made = open_output(out)
     rows: list[dict[str, object]] = []
     failures: list[str] = []

@@ -10,52 +10,24 @@ from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
-from weakmask.methods.by_region.cases import in_hounsfield, read_regions
+from weakmask.methods.by_region.cases import in_hounsfield
 from weakmask.methods.by_region.model import MODEL
 from weakmask.methods.by_region.prediction import Prediction, score_rows
 from weakmask.methods.by_region.telling import shown_scores
 from weakmask.methods.dram.model import Precision, lacks_context
-from weakmask.methods.lobes.regions import make_regions
 from weakmask.methods.predictors import Trained, load_trained
-from weakmask.methods.scan_files import all_scans, open_output
+from weakmask.methods.region_source import PICTURES, RegionSource, regions_of
+from weakmask.methods.scan_files import all_scans, open_output, refuse_replacing
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
 from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
-from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
-from weakmask.volume.regions import NUMBERINGS
+from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.volume import Volume
 
-PICTURES = (".png", ".jpg", ".jpeg")
-
-
-@dataclass(frozen=True)
-class RegionSource:
-    """Where the regions of a prediction come from.
-
-    Attributes:
-        path: A mask for the one scan, or a folder of masks with the scans' names; None: lobes by a network where the
-            model was trained on lobes, else the lungs by threshold.
-        numbering: The tool whose lobe numbers the masks carry; None: those the model was trained on.
-        lobe_model: The lobe network; None: the one that comes with the package.
-    """
-
-    path: Path | None = None
-    numbering: str | None = None
-    lobe_model: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Say what is wrong for every scan, before one is read.
-
-        Raises:
-            UserError: The path is not there, or the numbering is unknown.
-        """
-        if self.path is not None and not self.path.exists():
-            raise UserError(f"{self.path}: no such region mask; expected a mask for the one scan, or a folder of masks")
-        if self.numbering is not None:
-            _names(self.numbering)
+__all__ = ["Limits", "RegionSource", "model_file", "predict"]
 
 
 class EmptyRegionError(UserError):
@@ -104,11 +76,13 @@ def predict(
         A line for every scan that failed.
 
     Raises:
-        UserError: No model there, no scan there, an output that cannot be written, or every scan failed.
+        UserError: No model there, no scan there, an output that cannot be written or would replace an input, or every
+            scan failed.
     """
     trained = load_trained(model_file(model_path), device_of(device), limits.memory_gb, limits.precision)
     reference = None if subtypes is None else read_reference(subtypes)
     found = all_scans(scans)
+    _refuse_losses(found, out, regions)
     created = open_output(out)
     rows: list[dict[str, object]] = []
     views: list[tuple[int, Callable[[], ScanView]]] = []
@@ -130,11 +104,34 @@ def predict(
         if created and not empty:
             out.rmdir()
         raise UserError(_nothing_segmented(len(found), failures, empty))
-    scores = pd.DataFrame(rows).drop(columns="score_given")
-    with atomic_file(out / "scores.csv") as temporary:
-        scores.to_csv(temporary, index=False)
+    _write_scores(out / "scores.csv", rows)
     write_report(out / "report.html", trained.page(model_path, rows, _severest(views), [*failures, *empty]))
     return failures
+
+
+def _refuse_losses(found: list[Path], out: Path, source: RegionSource) -> None:
+    """Refuse a folder in which results would replace scans, region masks or a table that is no prediction's."""
+    masks = [mask for path in found for mask in source.masks_of(path)]
+    refuse_replacing([*found, *masks], [file for path in found for file in _results(path, out, alone=len(found) == 1)])
+    table = out / "scores.csv"
+    if table.is_file() and b"score_predicted" not in table.read_bytes().partition(b"\n")[0]:
+        raise UserError(
+            f"{table}: not the table of a prediction, which would replace it; choose another folder for --out"
+        )
+
+
+def _results(path: Path, out: Path, *, alone: bool) -> list[Path]:
+    """The files that a scan may leave."""
+    if path.suffix.lower() in PICTURES:
+        return [out / f"{scan_name(path)}.png"]
+    folder = out if alone else out / scan_name(path)
+    return [folder / f"{what}.nii.gz" for what in ("mask", "activation", "regions", "subtypes")]
+
+
+def _write_scores(path: Path, rows: list[dict[str, object]]) -> None:
+    scores = pd.DataFrame(rows).drop(columns="score_given")
+    with atomic_file(path) as temporary:
+        scores.to_csv(temporary, index=False)
 
 
 def _severest(views: list[tuple[int, Callable[[], ScanView]]]) -> list[Callable[[], ScanView]]:
@@ -203,7 +200,7 @@ def _segmented(
 ) -> tuple[Volume, Prediction, list[dict[str, object]]]:
     image = read_volume(path)
     refuse_nonfinite(image, path)
-    regions, names = _regions(trained, image, path, source)
+    regions, names = regions_of(path, image, source, trained.regional)
     present = {names.get(int(label), str(label)) for label in np.unique(regions.voxels) if label > 0}
     if not present:
         told = f"{path}: its region mask is empty"
@@ -214,35 +211,6 @@ def _segmented(
     known = present <= set(trained.regional.region_names.values())
     found = trained.segment(image, regions, trained_regions=known)
     return image, found, score_rows(scan_name(path), found, names)
-
-
-def _regions(trained: Trained, image: Volume, path: Path, source: RegionSource) -> tuple[Volume, dict[int, str]]:
-    """A scan's regions and the names of their labels."""
-    if source.path is None:
-        if path.suffix.lower() in PICTURES:
-            raise UserError(f"{path}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
-        device = next(trained.regional.network.parameters()).device.type
-        made = make_regions(image, trained.regional.region_names.values(), source.lobe_model, device)
-        if made.numbering.keys() != set(trained.regional.region_names.values()):
-            console.print(f"[yellow]note[/] {escape(f'{path}: {made.told}')}", highlight=False, soft_wrap=True)
-        return made.labels, {label: name for name, label in made.numbering.items()}
-    file = source.path if source.path.is_file() else _mask_of(scan_name(path), source.path)
-    names = trained.regional.region_names if source.numbering is None else _names(source.numbering)
-    return read_regions(file, image), names
-
-
-def _names(numbering: str) -> dict[int, str]:
-    if numbering not in NUMBERINGS:
-        raise UserError(f"unknown numbering {numbering!r}; expected one of {', '.join(sorted(NUMBERINGS))}")
-    return {label: name for name, label in NUMBERINGS[numbering].items()}
-
-
-def _mask_of(name: str, folder: Path) -> Path:
-    """The mask of a scan in a folder of masks."""
-    for suffix in IMAGE_SUFFIXES:
-        if (folder / f"{name}{suffix}").exists():
-            return folder / f"{name}{suffix}"
-    raise UserError(f"{folder}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
 
 
 def _view(trained: Trained, name: str, image: Volume, found: Prediction, rows: list[dict[str, object]]) -> ScanView:

@@ -1,5 +1,6 @@
-"""Which scans a path stands for, and whether the folder that their results go to can be written."""
+"""Which scans a path stands for, and whether their results can be written without a loss."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from weakmask.atomic_write import unwritable
@@ -49,6 +50,27 @@ def _holds_dicom(folder: Path) -> bool:
                 if opened.read(132)[128:] == b"DICM":
                     return True
     return False
+
+
+def refuse_replacing(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
+    """Refuse results that would take the place of what they are made from, whatever links lead there.
+
+    Args:
+        inputs: Files and folders that are read.
+        outputs: Files to write.
+
+    Raises:
+        UserError: An output is one of the inputs.
+    """
+    read = {_identity(path) for path in inputs}
+    for file in outputs:
+        if file.exists() and _identity(file) in read:
+            raise UserError(f"{file}: is read here, and a result would replace it; choose another folder for --out")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def open_output(out: Path) -> bool:

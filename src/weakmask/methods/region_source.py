@@ -1,0 +1,85 @@
+"""Where the regions of a prediction come from: a mask, a folder of masks, or none, and then they are made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+
+from weakmask.errors import UserError
+from weakmask.methods.by_region.cases import read_regions
+from weakmask.methods.by_region.model import RegionModel
+from weakmask.methods.lobes.regions import make_regions
+from weakmask.progress import console
+from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
+from weakmask.volume.numberings import NUMBERINGS
+from weakmask.volume.volume import Volume
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class RegionSource:
+    """Where the regions of a prediction come from.
+
+    Attributes:
+        path: A mask for the one scan, or a folder of masks with the scans' names; None: lobes by a network where the
+            model was trained on lobes, else the lungs by threshold.
+        numbering: The tool whose lobe numbers the masks carry; None: those the model was trained on.
+        lobe_model: The lobe network; None: the one that comes with the package.
+    """
+
+    path: Path | None = None
+    numbering: str | None = None
+    lobe_model: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Say what is wrong for every scan, before one is read.
+
+        Raises:
+            UserError: The path is not there, or the numbering is unknown.
+        """
+        if self.path is not None and not self.path.exists():
+            raise UserError(f"{self.path}: no such region mask; expected a mask for the one scan, or a folder of masks")
+        if self.numbering is not None:
+            _names(self.numbering)
+
+    def masks_of(self, scan: Path) -> list[Path]:
+        """The mask files that are there for a scan, the one that is read first."""
+        if self.path is None or self.path.is_file():
+            return [] if self.path is None else [self.path]
+        files = [self.path / f"{scan_name(scan)}{suffix}" for suffix in IMAGE_SUFFIXES]
+        return [file for file in files if file.exists()]
+
+
+def regions_of(scan: Path, image: Volume, source: RegionSource, model: RegionModel) -> tuple[Volume, dict[int, str]]:
+    """A scan's regions and the names of their labels.
+
+    Args:
+        scan: Its file or folder.
+        image: Its voxels.
+        source: Where the regions come from.
+        model: The trained model, for the regions that it knows.
+
+    Raises:
+        UserError: No mask of the scan's name, one that is faulty or lies on another grid, or regions cannot be made.
+    """
+    if source.path is None:
+        if scan.suffix.lower() in PICTURES:
+            raise UserError(f"{scan}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
+        device = next(model.network.parameters()).device.type
+        made = make_regions(image, model.region_names.values(), source.lobe_model, device)
+        if made.numbering.keys() != set(model.region_names.values()):
+            console.print(f"[yellow]note[/] {escape(f'{scan}: {made.told}')}", highlight=False, soft_wrap=True)
+        return made.labels, {label: name for name, label in made.numbering.items()}
+    masks = source.masks_of(scan)
+    if not masks:
+        name = scan_name(scan)
+        raise UserError(f"{source.path}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
+    names = model.region_names if source.numbering is None else _names(source.numbering)
+    return read_regions(masks[0], image), names
+
+
+def _names(numbering: str) -> dict[int, str]:
+    if numbering not in NUMBERINGS:
+        raise UserError(f"unknown numbering {numbering!r}; expected one of {', '.join(sorted(NUMBERINGS))}")
+    return {label: name for name, label in NUMBERINGS[numbering].items()}
