@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from malformed_files import cohort, image_file, lobes
+from malformed_files import cohort, image_file, lobes, series
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -93,3 +94,44 @@ def test_a_cohort_keeps_its_scores(model: Path, scans: Path, tmp_path: Path, wea
     assert f"{scans}/scores.csv: not the table of a prediction" in refused(weakmask, scans, *command, scans)
     for _ in range(2):  # what a prediction left may be replaced by the next
         assert weakmask(*command, tmp_path / "out")[0] == 0
+
+
+def left_out(lines: list[str]) -> list[str]:
+    return [line.removeprefix("left out ") for line in lines if line.startswith("left out ")]
+
+
+def test_scans_of_one_name_do_not_replace_each_other(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
+    first, second, out = tmp_path / "a" / "s0.nii.gz", tmp_path / "b" / "s0.nii.gz", tmp_path / "out"
+    for file, number in ((first, 0), (second, 1)):
+        file.parent.mkdir()
+        shutil.copy(scans / "images" / f"s{number}.nii.gz", file)
+    command = ["predict", model, "--regions", scans / "regions", "-o", out, first, second, first]
+    code, lines = weakmask(*command)
+    assert code == 2
+    told = left_out(lines)
+    assert [line.partition(";")[0] for line in told] == [
+        f"{second}: another scan has the name s0 ({first})",
+        f"{first}: given twice",
+    ]
+    assert pd.read_csv(out / "scores.csv")["scan"].tolist() == ["s0"] * 5
+    assert (out / "s0" / "mask.nii.gz").exists()
+    assert str(second) in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_dicom_folders_and_pictures_of_one_name(model: Path, pictures: Path, tmp_path: Path, weakmask: Run) -> None:
+    for patient in ("P1", "P2"):
+        series(tmp_path / "dicom" / patient / "CT", [0.0, 1.0, 2.0])
+    code, lines = weakmask("lobes", tmp_path / "dicom", "-o", tmp_path / "lobes")
+    assert code == 2
+    assert any("P2/CT: another scan has the name CT (" in line for line in left_out(lines))
+    image_file(pictures / "images" / "p0.jpg", np.full((14, 16), 90, np.uint8))
+    out = tmp_path / "out"
+    code, lines = weakmask("predict", model, pictures / "images", "--regions", pictures / "regions", "-o", out)
+    assert code == 2
+    assert any("p0.png: another scan has the name p0 (" in line for line in left_out(lines))
+
+
+def test_of_a_cohort_only_the_images_are_scans(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
+    shutil.copytree(scans / "regions", scans / "lesions")
+    assert weakmask("predict", model, scans, "--regions", scans / "regions", "-o", tmp_path / "out") == (0, [])
+    assert pd.read_csv(tmp_path / "out" / "scores.csv")["scan"].unique().tolist() == ["s0", "s1"]

@@ -9,7 +9,14 @@ from rich.markup import escape
 from weakmask.errors import UserError
 from weakmask.methods.lobes.model import load_lobe_model
 from weakmask.methods.lobes.predict import FoundLobes, find_lobes
-from weakmask.methods.scan_files import all_scans, open_output, refuse_replacing
+from weakmask.methods.scan_files import (
+    all_scans,
+    distinct_scans,
+    failure_line,
+    open_output,
+    refuse_replacing,
+    tell_left_out,
+)
 from weakmask.progress import console, track
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name, write_volume
@@ -32,7 +39,7 @@ def write_lobe_maps(
 
     Returns:
         One row per scan with each lobe's share of the lungs and what looks wrong; and a line for every scan that
-        failed.
+        failed or has the name of an earlier one.
 
     Raises:
         UserError: No model there, no scan there, an output that cannot be written or would replace a scan, or every
@@ -41,17 +48,18 @@ def write_lobe_maps(
     trained = load_lobe_model(model, device_of(device))
     found = all_scans(scans)
     refuse_replacing(found, [out / f"{scan_name(path)}.nii.gz" for path in found])
+    found, twice = distinct_scans(found)
     made = open_output(out)
     rows: list[dict[str, object]] = []
     failures: list[str] = []
     for path in track(found, "lobes", len(found)):
         try:
-            lobes = find_lobes(trained, _read(path, taken={row["scan"] for row in rows}))
+            lobes = find_lobes(trained, _read(path))
             write_volume(lobes.lobes, out / f"{scan_name(path)}.nii.gz")
         except UserError as error:
-            failures.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            failures.append(failure_line(path, error))
             if len(found) > 1:
-                console.print(f"[red]left out[/] {escape(failures[-1])}", highlight=False, soft_wrap=True)
+                tell_left_out(failures[-1])
             continue
         for fault in lobes.faults:
             text = escape(f"{path}: {fault}; look at the mask before you use it")
@@ -61,7 +69,7 @@ def write_lobe_maps(
         if made:
             out.rmdir()
         raise UserError(failures[0] if len(found) == 1 else f"all {len(found)} scans failed; the first: {failures[0]}")
-    return pd.DataFrame(rows), failures
+    return pd.DataFrame(rows), [*twice, *failures]
 
 
 def lobe_row(name: str, found: FoundLobes) -> dict[str, object]:
@@ -73,10 +81,7 @@ def lobe_row(name: str, found: FoundLobes) -> dict[str, object]:
     return {"scan": name, "litres": litres, **shares, "plausible": "no" if found.faults else "yes"}
 
 
-def _read(path: Path, taken: set[object]) -> Volume:
-    """A scan whose mask would not take the place of another's."""
-    if scan_name(path) in taken:
-        raise UserError(f"{path}: another scan has the name {scan_name(path)}; write its lobes into another folder")
+def _read(path: Path) -> Volume:
     image = read_volume(path)
     refuse_nonfinite(image, path)
     return image

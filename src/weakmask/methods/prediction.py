@@ -17,7 +17,14 @@ from weakmask.methods.by_region.telling import shown_scores
 from weakmask.methods.dram.model import Precision, lacks_context
 from weakmask.methods.predictors import Trained, load_trained
 from weakmask.methods.region_source import PICTURES, RegionSource, regions_of
-from weakmask.methods.scan_files import all_scans, open_output, refuse_replacing
+from weakmask.methods.scan_files import (
+    all_scans,
+    distinct_scans,
+    failure_line,
+    open_output,
+    refuse_replacing,
+    tell_left_out,
+)
 from weakmask.progress import console, track
 from weakmask.report.page import ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
@@ -73,7 +80,7 @@ def predict(
             score rows the volume of each subtype. None: lesions are not told apart.
 
     Returns:
-        A line for every scan that failed.
+        A line for every scan that failed or has the name of an earlier one.
 
     Raises:
         UserError: No model there, no scan there, an output that cannot be written or would replace an input, or every
@@ -81,36 +88,36 @@ def predict(
     """
     trained = load_trained(model_file(model_path), device_of(device), limits.memory_gb, limits.precision)
     reference = None if subtypes is None else read_reference(subtypes)
-    found = all_scans(scans)
-    _refuse_losses(found, out, regions)
+    found, twice = _to_segment(scans, out, regions)
+    alone = len(found) + len(twice) == 1
     created = open_output(out)
     rows: list[dict[str, object]] = []
     views: list[tuple[int, Callable[[], ScanView]]] = []
     failures, empty = list[str](), list[str]()
     for path in track(found, "scans", len(found)):
         try:
-            new_rows, view = _segment(trained, path, out, regions, reference, alone=len(found) == 1)
+            new_rows, view = _segment(trained, path, out, regions, reference, alone=alone)
             rows += new_rows
             views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
         except EmptyRegionError as error:
             console.print(f"[yellow]note[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             empty.append(str(error))
         except UserError as error:
-            line = str(error) if str(path) in str(error) else f"{path}: {error}"
-            failures.append(line)
+            failures.append(failure_line(path, error))
             if len(found) > 1:
-                console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
+                tell_left_out(failures[-1])
     if not rows:
         if created and not empty:
             out.rmdir()
         raise UserError(_nothing_segmented(len(found), failures, empty))
     _write_scores(out / "scores.csv", rows)
-    write_report(out / "report.html", trained.page(model_path, rows, _severest(views), [*failures, *empty]))
-    return failures
+    write_report(out / "report.html", trained.page(model_path, rows, _severest(views), [*twice, *failures, *empty]))
+    return [*twice, *failures]
 
 
-def _refuse_losses(found: list[Path], out: Path, source: RegionSource) -> None:
-    """Refuse a folder in which results would replace scans, region masks or a table that is no prediction's."""
+def _to_segment(scans: list[Path], out: Path, source: RegionSource) -> tuple[list[Path], list[str]]:
+    """The scans, and a line for each that has the name of an earlier one; nothing that is there may get lost."""
+    found = all_scans(scans)
     masks = [mask for path in found for mask in source.masks_of(path)]
     refuse_replacing([*found, *masks], [file for path in found for file in _results(path, out, alone=len(found) == 1)])
     table = out / "scores.csv"
@@ -118,6 +125,7 @@ def _refuse_losses(found: list[Path], out: Path, source: RegionSource) -> None:
         raise UserError(
             f"{table}: not the table of a prediction, which would replace it; choose another folder for --out"
         )
+    return distinct_scans(found)
 
 
 def _results(path: Path, out: Path, *, alone: bool) -> list[Path]:

@@ -3,9 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from rich.markup import escape
+
 from weakmask.atomic_write import unwritable
 from weakmask.errors import UserError
-from weakmask.volume.files import IMAGE_SUFFIXES
+from weakmask.progress import console
+from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
 
 
 def all_scans(paths: list[Path]) -> list[Path]:
@@ -20,8 +23,42 @@ def all_scans(paths: list[Path]) -> list[Path]:
     return found
 
 
+def distinct_scans(found: list[Path]) -> tuple[list[Path], list[str]]:
+    """The first scan of every name: results bear it, so that those of a later one would replace the first's.
+
+    Returns:
+        These scans, and a line for every later one, which is told and left out.
+    """
+    first: dict[str, Path] = {}
+    lines: list[str] = []
+    for path in found:
+        name = scan_name(path)
+        if name not in first:
+            first[name] = path
+            continue
+        if first[name].resolve() == path.resolve():
+            lines.append(f"{path}: given twice; its first results stand")
+        else:
+            other = f"another scan has the name {name} ({first[name]})"
+            lines.append(f"{path}: {other}; rename one of them, or write its results into another folder")
+        tell_left_out(lines[-1])
+    return list(first.values()), lines
+
+
+def failure_line(path: Path, error: UserError) -> str:
+    """What went wrong with a scan, in a line that names it."""
+    return str(error) if str(path) in str(error) else f"{path}: {error}"
+
+
+def tell_left_out(line: str) -> None:
+    """Say why a scan has no results while the others go on."""
+    console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
 def find_scans(path: Path) -> list[Path]:
     """The scans a path stands for: a file, a folder of DICOM files, or all of both kinds inside a folder.
+
+    Of a cohort these are its images/; its masks are no scans.
 
     Raises:
         UserError: Nothing there.
@@ -32,6 +69,8 @@ def find_scans(path: Path) -> list[Path]:
         return [path]
     if _holds_dicom(path):
         return [path]
+    if (path / "images").is_dir() and ((path / "scores.csv").is_file() or (path / "regions").is_dir()):
+        return find_scans(path / "images")
     scans = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.lower().endswith(tuple(IMAGE_SUFFIXES))]
     for folder in sorted(p for p in path.iterdir() if p.is_dir()):
         scans += find_scans(folder)

@@ -128,10 +128,15 @@ def test_one_bad_scan_alone_is_an_error_and_leaves_nothing(run: Path, folder: Pa
 
 
 def test_two_scans_of_one_name_do_not_overwrite_each_other(run: Path, folder: Path, tmp_path: Path) -> None:
-    scan = folder / "images" / "scan1.nii.gz"
-    table, failures = write_lobe_maps([scan, scan], tmp_path / "out", run, "cpu")
-    assert len(table) == 1
-    assert "another scan has the name scan1" in failures[0]
+    scan, other = folder / "images" / "scan1.nii.gz", tmp_path / "other" / "scan1.nii.gz"
+    other.parent.mkdir()
+    shutil.copy(folder / "images" / "scan2.nii.gz", other)
+    table, failures = write_lobe_maps([scan, scan, other], tmp_path / "out", run, "cpu")
+    assert table["scan"].tolist() == ["scan1"]
+    assert [failure.partition(";")[0] for failure in failures] == [
+        f"{scan}: given twice",
+        f"{other}: another scan has the name scan1 ({scan})",
+    ]
 
 
 def test_scans_that_cannot_be_learnt_from_are_told(tmp_path: Path, folder: Path) -> None:
