@@ -16,7 +16,7 @@ from weakmask.methods.by_region.prediction import Prediction, score_rows
 from weakmask.methods.by_region.telling import shown_scores
 from weakmask.methods.dram.model import Precision, lacks_context
 from weakmask.methods.predictors import Trained, load_trained
-from weakmask.methods.region_source import PICTURES, RegionSource, regions_of
+from weakmask.methods.region_source import PICTURES, RegionSource, regions_of, unknown_regions
 from weakmask.methods.scan_files import (
     all_scans,
     distinct_scans,
@@ -185,6 +185,10 @@ def _segment(
         blank = read_volume(path)
         write_volume(blank.with_voxels(np.zeros(blank.geometry.shape, np.uint8), "label"), out / f"{name}.png")
         raise
+    names = {label: str(row["region"]) for label, row in zip(sorted(found.fractions), rows, strict=True)}
+    told = unknown_regions(trained.regional.region_names, names)
+    if told and source.path is not None:  # of regions that are made here it is told where they are made
+        console.print(f"[yellow]note[/] {escape(f'{path}: {told}')}", highlight=False, soft_wrap=True)
     if path.suffix.lower() in PICTURES:
         write_volume(found.mask, out / f"{name}.png")
     else:

@@ -1,5 +1,6 @@
 """Where the regions of a prediction come from: a mask, a folder of masks, or none, and then they are made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,37 @@ def regions_of(scan: Path, image: Volume, source: RegionSource, model: RegionMod
         raise UserError(f"{source.path}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
     names = model.region_names if source.numbering is None else _names(source.numbering)
     return read_regions(masks[0], image), names
+
+
+def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:
+    """A note on regions that a model was not trained on, and the numbering that would name them; empty without any.
+
+    Args:
+        known: Label -> name in the training.
+        found: Label -> name in a mask; a label without a name is its own.
+    """
+    unknown = [label for label, name in found.items() if name not in known.values()]
+    if not unknown:
+        return ""
+    nameless = any(found[label] == str(label) for label in unknown)
+    hint = _hint(set(found), set(known.values())) if nameless else ""
+    came = ", ".join(str(label) if found[label] == str(label) else f"{found[label]} {label}" for label in unknown)
+    expected = ", ".join(f"{name} {label}" for label, name in known.items())
+    return (
+        f"its mask has regions that the model was not trained on: {came}; expected {expected}; all crops are made at "
+        f"the size of the training voxels{hint}"
+    )
+
+
+def _hint(labels: set[int], trained: set[str]) -> str:
+    """Whose labels these are: of those who name what the model knows, else of those who have just these."""
+    theirs = {name: numbering for name, numbering in NUMBERINGS.items() if labels <= set(numbering.values())}
+    fitting = [name for name, numbering in theirs.items() if trained <= numbering.keys()]
+    fitting = fitting or [name for name, numbering in theirs.items() if labels == set(numbering.values())]
+    if not fitting:
+        return ""
+    choice = f"give --numbering {fitting[0]}" if len(fitting) == 1 else "say with --numbering whose they are"
+    return f"; the labels are those of {' or '.join(fitting)}: {choice}"
 
 
 def _names(numbering: str) -> dict[int, str]:
