@@ -133,6 +133,7 @@ def test_dicom_folders_and_pictures_of_one_name(model: Path, pictures: Path, tmp
 
 def test_of_a_cohort_only_the_images_are_scans(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
     shutil.copytree(scans / "regions", scans / "lesions")
+    shutil.copy(scans / "lesions" / "s1.nii.gz", scans / "lesions" / "s2.nii.gz")
     assert weakmask("predict", model, scans, "--regions", scans / "regions", "-o", tmp_path / "out") == (0, [])
     assert pd.read_csv(tmp_path / "out" / "scores.csv")["scan"].unique().tolist() == ["s0", "s1"]
 
