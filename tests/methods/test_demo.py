@@ -10,6 +10,10 @@ from weakmask.errors import UserError
 from weakmask.methods import demo
 
 
+class EndedError(Exception):
+    """In the place of a training."""
+
+
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A scan in each cohort; gives the runs that are trained, which ends the demo."""
@@ -17,7 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     def stop(stages: object, run: Path, settings: object) -> None:
         trained.append(run)
-        raise KeyboardInterrupt
+        raise EndedError
 
     for name, value in (("TRAINING_SCANS", 1), ("TEST_SCANS", 1), ("SHAPE", (20, 22, 24)), ("SPACING_MM", (15.0,) * 3)):
         monkeypatch.setattr(demo, name, value)
@@ -28,13 +32,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def test_phantoms_that_are_there_are_taken(tmp_path: Path, small: list[Path]) -> None:
     for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(EndedError):
             demo.run_demo(tmp_path / "run", seed=3)
     assert small == [tmp_path / "run"] * 2
 
 
 def test_phantoms_of_another_seed_are_refused(tmp_path: Path, small: list[Path]) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(EndedError):
         demo.run_demo(tmp_path / "run", seed=0)
     small.clear()
     with pytest.raises(UserError, match=r"run-phantoms/training: 1 phantoms with seed 0, .*; expected 1 .* seed 1, "):

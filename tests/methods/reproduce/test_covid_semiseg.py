@@ -20,6 +20,10 @@ HEIGHT, WIDTH = 64, 56
 TINY = {"steps": 2, "batch": 2, "learning_rate": 1e-3, "average_decay": 0.5, "keep": "last"}
 
 
+class EndedError(Exception):
+    """In the place of a training."""
+
+
 def save(pixels: np.ndarray, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, quality=95)
@@ -75,10 +79,10 @@ def test_a_row_that_is_named_twice_is_trained_once(data: Path, tmp_path: Path, m
 
     def stop(tasks: list[Task], jobs: int) -> None:
         names.extend(task.name for task in tasks)
-        raise KeyboardInterrupt
+        raise EndedError
 
     monkeypatch.setattr(covid_semiseg, "side_by_side", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(EndedError):
         reproduce(data, tmp_path / "out", ["raw", "raw"], seeds=1, folds=(0,), jobs=2)
     assert names == ["dRAM raw, seed 0, fold 0"]
 

@@ -28,6 +28,10 @@ TINY = Preset(
 )
 
 
+class EndedError(Exception):
+    """In the place of a training."""
+
+
 @pytest.fixture(scope="module")
 def phantom() -> tuple[Volume, Volume]:
     return phantom_scan(1, (40, 35, 40), (7.5, 7.5, 7.5))
@@ -76,10 +80,10 @@ def test_a_row_that_is_named_twice_is_trained_once(monkeypatch: pytest.MonkeyPat
 
     def stop(tasks: list[Task], jobs: int) -> None:
         names.extend(task.name for task in tasks)
-        raise KeyboardInterrupt
+        raise EndedError
 
     monkeypatch.setattr(lobes, "side_by_side", stop)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(EndedError):
         lobes.reproduce(tmp_path, "tiny", ["pdv", "pdv"], seeds=1, jobs=2)
     assert names == ["PDV-Net, seed 0"]
 
