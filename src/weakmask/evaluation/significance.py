@@ -5,6 +5,7 @@ Xie et al. 2021 (arXiv 2105.11748), section IV-C-2: the best method against each
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -99,7 +100,7 @@ def compare_methods(
     """
     if measure not in RATIOS:
         raise ValueError(f"measure {measure!r} is unknown; expected one of {', '.join(RATIOS)}")
-    positive = results[(results["subset"] == subset) & (results["tp"] + results["fn"] > 0)]
+    positive: Any = results[(results["subset"] == subset) & (results["tp"] + results["fn"] > 0)]
     # `reindex` puts the methods back in the order of the table, also one that has no such scan
     names = list(dict.fromkeys(results["method"]))
     if method not in names:

@@ -63,27 +63,10 @@ def _judged(row: str, run: Path) -> Judged:
     return Judged(
         row=row,
         seed=int(run.name.split("-")[1]),
-        results=with_clear_scans(results[results["method"] == own].assign(method=title)),
+        results=results[results["method"] == own].assign(method=title),
         scores=scores[scores["method"] == own].assign(method=title),
         seconds=sum(stage["seconds"] for stage in read_manifest(run)["stages"]),
     )
-
-
-def with_clear_scans(results: pd.DataFrame) -> pd.DataFrame:
-    """Results of one mask in which scans without lesions have a line per subtype, as earlier versions did not write.
-
-    What is marked in such a scan is false for each subtype, so that the counts are those of all lesions.
-
-    Args:
-        results: With `evaluation.table.RESULT_COLUMNS`.
-    """
-    clear: Any = results[(results["subset"] == "all") & (results["tp"] + results["fn"] == 0)]
-    missing = []
-    for subset in SUBSETS[1:]:
-        there = set(results.loc[results["subset"] == subset, "scan"])
-        if there:
-            missing.append(clear[[scan not in there for scan in clear["scan"]]].assign(subset=subset))
-    return pd.concat([results, *missing]).sort_index(kind="stable").reset_index(drop=True)
 
 
 def all_results(runs: list[Judged]) -> pd.DataFrame:
