@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from weakmask.cli import main
 from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
@@ -40,6 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     names = {str(k): v for k, v in enumerate(("LUL", "LLL", "RUL", "RML", "RLL"), start=1)}
     trained_on = {"region_names": names, "crop_spacing_mm": [3.0, 3.0, 3.0]}
+    torch.manual_seed(0)  # whatever tests ran before
     network = build_network(*network_of(config))
     save_model(path, network, config, threshold=0.5, score_map=CT_SEVERITY, trained_on=trained_on)
     return path

@@ -28,7 +28,7 @@ def lavish(model: Path, tmp_path: Path) -> Path:
     weights, header = load_weights(model)
     network = build_network(header["network"], header["arguments"])
     network.load_state_dict(weights)
-    save_weights(tmp_path / "lavish.safetensors", network, {**header, "threshold": 0.1})
+    save_weights(tmp_path / "lavish.safetensors", network, {**header, "threshold": 0.01})
     return tmp_path / "lavish.safetensors"
 
 
