@@ -138,7 +138,9 @@ def test_lesion_free_are_scans_without_any_score() -> None:
 
 @pytest.mark.parametrize("healthy", [True, False])
 def test_the_vessel_stage_leaves_a_mask_per_crop(tmp_path: Path, healthy: bool, phantom_cohort: Path) -> None:
-    config = settings().model_copy(update={"data": DataSettings(cohort=phantom_cohort, validation=0.0)})
+    config = settings().model_copy(
+        update={"data": DataSettings(cohort=phantom_cohort, test=phantom_cohort, validation=0.0)}
+    )
     scores = pd.read_csv(phantom_cohort / "scores.csv")
     scores["score"] = 0 if healthy else scores["score"].clip(lower=1)
     scores.to_csv(phantom_cohort / "scores.csv", index=False)
