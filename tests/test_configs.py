@@ -44,7 +44,12 @@ def test_a_config_is_read_and_leaves_nothing_to_defaults(name: str) -> None:
         ("dram", "maps", {"scales": []}, "maps.scales is []"),
         ("dram", "vessels", {"sigmas_mm": []}, "vessels.sigmas_mm is []"),
         ("dram", "prepare", {"window": [300, -1200]}, "the first must be below the second"),
-        ("dram", "regression", {"batch": 10, "accumulate": 20}, "regression: accumulate cuts a batch of 10 into 20"),
+        (
+            "dram",
+            "regression",
+            {"batch": 10, "accumulate": 20},
+            "regression.accumulate is 20; a batch of 10 cannot be cut into so many parts",
+        ),
         ("dram", "refinement", {"anchor": {"opening_voxels": 4}}, "its side is odd"),
         ("cam", "maps", {"proposal_window": [0, 0]}, "the first must be below the second"),
         ("cam", "classification", {"batch": 2, "accumulate": 3}, "accumulate"),

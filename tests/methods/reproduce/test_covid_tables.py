@@ -103,7 +103,7 @@ def test_rows_differ_in_labels_and_losses_alone(tmp_path: Path) -> None:
     settings = {name: row.settings(tmp_path / "train", None, 3) for name, row in ROWS.items()}
     assert {type(one).__name__ for one in settings.values()} == {"CamSettings", "DramSettings", "SupervisedSettings"}
     assert all(one.seed == 3 and one.prepare == settings["raw"].prepare for one in settings.values())  # pyright: ignore[reportAttributeAccessIssue]
-    assert [name for name, row in ROWS.items() if row.source == "masks"] == ["supervised", "supervised-long"]
+    assert [name for name, row in ROWS.items() if row.source == "masks"] == ["supervised"]
     complete, longer = settings["complete"], settings["complete-long"]
     assert isinstance(complete, DramSettings)
     assert isinstance(longer, DramSettings)

@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -25,33 +25,13 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 
 
-@runtime_checkable
-class InParts(Protocol):
-    """Settings of a training whose batches may be cut into parts."""
-
-    @property
-    def batch(self) -> int:
-        """Crops per step."""
-        ...
-
-    @property
-    def accumulate(self) -> int:
-        """Parts that a batch is cut into."""
-        ...
+def _full(parts: int, info: Any) -> int:  # pydantic's ValidationInfo, which cannot be checked while running
+    if parts > info.data.get("batch", parts):
+        raise ValueError(f"a batch of {info.data['batch']} cannot be cut into so many parts")
+    return parts
 
 
-AnyInParts = TypeVar("AnyInParts", bound=InParts)
-
-
-def with_full_parts(settings: AnyInParts) -> AnyInParts:
-    """The settings, whose every part of a batch holds a crop.
-
-    Raises:
-        ValueError: More parts than crops.
-    """
-    if settings.accumulate > settings.batch:
-        raise ValueError(f"accumulate cuts a batch of {settings.batch} into {settings.accumulate} parts")
-    return settings
+Parts = Annotated[int, Field(ge=1), AfterValidator(_full)]  # of a batch; the field `batch` stands before it
 
 
 class DataSettings(Settings):

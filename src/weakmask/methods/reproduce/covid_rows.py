@@ -1,8 +1,8 @@
 """The rows of the COVID-SemiSeg table, and their settings on two cores.
 
-Every row has the same crops, network, steps and learning rate; only labels and losses differ. The two rows that end in
-`-long` take three times the steps and tell what is left in the others. The numbers are our choice (O) except where
-dRAM's own defaults stand.
+Every row has the same crops, network, steps and learning rate; only labels and losses differ. `complete-long` takes
+three times the steps and tells what is left in the others. The numbers are our choice (O) except where dRAM's own
+defaults stand.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ Source = Literal["both", "expert", "simulated", "masks"]
 STEPS, BATCH, LEARNING_RATE = 300, 8, 2e-3
 OPENING_VOXELS = 7  # of a crop; of 5, 7 and 9 the one whose labels were best
 PREPARE = PrepareSettings(spacing_mm=None, margin_mm=3.0, crop_shape=(1, 96, 160), grey_values="picture")
-LONG = 3  # times the steps, in the rows that say so
+LONG = 3  # times the steps, in the row that says so
 LOOP: dict[str, Any] = {
     "steps": STEPS,
     "batch": BATCH,
@@ -98,7 +98,7 @@ def _dram_row(title: str, source: Source = "both", times: int = 1, **parts: Sett
     return Row(title, "dram", source, lambda train, test, seed: dram(seed, _data(train, test), parts, times))
 
 
-def _loop(times: int) -> dict[str, Any]:
+def _loop(times: int = 1) -> dict[str, Any]:
     """How every row is trained, for so many times the steps."""
     return {**LOOP, **EVERY, "steps": times * LOOP["steps"]}
 
@@ -117,18 +117,18 @@ def _cam(train: Path, test: Path | None, seed: int, *, refine: bool) -> CamSetti
         data=_data(train, test),
         prepare=PREPARE,
         network=CamNetworkSettings(width=8),
-        classification=ClassificationSettings(**_loop(1)),
+        classification=ClassificationSettings(**_loop()),
         maps=CamMapSettings(scales=(1.0,), refine=refine),
     )
 
 
-def _supervised(train: Path, test: Path | None, seed: int, times: int = 1) -> SupervisedSettings:
+def _supervised(train: Path, test: Path | None, seed: int) -> SupervisedSettings:
     return SupervisedSettings(
         seed=seed,
         data=_data(train, test),
         prepare=PREPARE,
         network=NetworkSettings(width=8),
-        segmentation=SegmentationSettings(**_loop(times)),
+        segmentation=SegmentationSettings(**_loop()),
     )
 
 
@@ -149,7 +149,4 @@ ROWS = {
     "complete-simulated": _dram_row("dRAM complete, simulated scores alone", "simulated", **COMPLETE),
     "complete-long": _dram_row("dRAM complete, three times the steps", times=LONG, **COMPLETE),
     "supervised": Row("supervised U-Net", "supervised", "masks", _supervised),
-    "supervised-long": Row(
-        "supervised U-Net, three times the steps", "supervised", "masks", lambda *given: _supervised(*given, times=LONG)
-    ),
 }

@@ -7,16 +7,16 @@ dRAM's.
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from weakmask.config import Settings
 from weakmask.methods.by_region.settings import (
     DataSettings,
     Fraction,
+    Parts,
     Positive,
     PrepareSettings,
     Sizes,
-    with_full_parts,
 )
 from weakmask.methods.dram.config import NetworkSettings
 
@@ -33,9 +33,7 @@ class SegmentationSettings(Settings):
 
     steps: Annotated[int, Field(ge=1)] = Field(default=30_000, description="optimiser steps (O: as dRAM's)")
     batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per optimiser step (C)")
-    accumulate: Annotated[int, Field(ge=1)] = Field(
-        default=1, description="parts that a batch is cut into, to save memory"
-    )
+    accumulate: Parts = Field(default=1, description="parts that a batch is cut into, to save memory")
     optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C) or sgd with momentum 0.9 (P)")
     learning_rate: Positive = Field(default=1e-4, description="adam 1e-4 (C); the paper's sgd: 1e-5")
     schedule: Literal["constant", "cosine", "poly"] = Field(
@@ -55,8 +53,6 @@ class SegmentationSettings(Settings):
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         default="auto", description="auto: bfloat16 where it is faster"
     )
-
-    _parts_are_full = model_validator(mode="after")(with_full_parts)
 
 
 class MapSettings(Settings):
