@@ -25,16 +25,16 @@ import torch
 
 from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.overlap import overlap
-from weakmask.methods.by_region.model import MODEL
+from weakmask.experiments.parallel_runs import Task, jobs_for, side_by_side
+from weakmask.experiments.table2 import train
+from weakmask.experiments.table2_presets import preset_of
+from weakmask.experiments.table2_rows import ROWS, cohorts_of
 from weakmask.methods.dram.config import CrfSettings, DramSettings
 from weakmask.methods.dram.context_grid import LESION
 from weakmask.methods.dram.model import load_model
 from weakmask.methods.dram.predict import map_of_scan
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled, vessels_of
-from weakmask.methods.reproduce.side_by_side import Task, jobs_for, side_by_side
-from weakmask.methods.reproduce.table2 import train
-from weakmask.methods.reproduce.table2_presets import preset_of
-from weakmask.methods.reproduce.table2_rows import ROWS, cohorts_of
+from weakmask.region_learning.region_model import MODEL
 from weakmask.volume.files import read_volume
 from weakmask.volume.resample import resample_onto
 

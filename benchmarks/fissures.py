@@ -1,7 +1,7 @@
 """What it brings to move lobe borders onto fissures, and what each number of it does.
 
 The shipped lobe model finds the lobes of phantoms that it has not seen; its borders are moved with the numbers of
-`weakmask.methods.lobes.fissures`, and with one of them changed at a time. Printed is the mean Dice of the five lobes
+`weakmask.anatomy.lobe_fissures`, and with one of them changed at a time. Printed is the mean Dice of the five lobes
 for each kind of phantom of `weakmask reproduce lobes`; `ratio` = Dice over that of the network alone, `seconds` the
 median of the step by itself on one thread. The phantoms are none of those that that table is judged on, so that numbers
 may be chosen here.
@@ -27,13 +27,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from weakmask.anatomy.lung_field import lung_field
+from weakmask.experiments.lobe_rows import SUBSETS
 from weakmask.methods.lobes import fissures
-from weakmask.methods.lobes.judging import lobe_dice
-from weakmask.methods.lobes.model import load_lobe_model
-from weakmask.methods.lobes.predict import find_lobes
+from weakmask.methods.lobes.evaluate_run import lobe_dice
 from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
-from weakmask.methods.reproduce.lobe_rows import SUBSETS
-from weakmask.volume.lung_field import lung_field
+from weakmask.regions.find_lobes import find_lobes
+from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.volume.volume import Volume
 
 SEED, EDGE_MM = 55_000, 2.5

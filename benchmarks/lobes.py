@@ -28,10 +28,10 @@ from monai.networks.nets.dynunet import DynUNet
 from rich.console import Console
 from rich.table import Table
 
-from weakmask.datasets.phantom_ct import make_phantom
-from weakmask.methods.lobes.judging import lobe_dice
-from weakmask.methods.lobes.model import load_lobe_model
-from weakmask.methods.lobes.predict import find_lobes
+from weakmask.methods.lobes.evaluate_run import lobe_dice
+from weakmask.phantoms.chest_ct import make_phantom
+from weakmask.regions.find_lobes import find_lobes
+from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.intensity import window
 from weakmask.volume.resample import resample_onto, resample_to_shape, resample_to_spacing

@@ -20,21 +20,21 @@ import numpy as np
 import pandas as pd
 import torch
 
+from weakmask.anatomy.lung_sides import LEFT, RIGHT
 from weakmask.methods.lobes import STAGES
 from weakmask.methods.lobes.config import (
     DataSettings,
+    FrameSettings,
     LobeSettings,
     MaskSettings,
     NetworkSettings,
-    PrepareSettings,
     SegmentationSettings,
 )
-from weakmask.methods.lobes.judging import LOBES, lobe_dice
-from weakmask.methods.lobes.model import load_lobe_model
-from weakmask.methods.lobes.predict import find_lobes
+from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
 from weakmask.pipeline import run_stages
+from weakmask.regions.find_lobes import find_lobes
+from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.volume.files import read_volume
-from weakmask.volume.lung_sides import LEFT, RIGHT
 from weakmask.volume.regions import renumber
 from weakmask.volume.volume import Volume
 
@@ -51,7 +51,7 @@ def settings(cohort: Path, steps: int) -> LobeSettings:
     """A small PDV-Net for grey values of MR, on the whole scan."""
     return LobeSettings(
         data=DataSettings(cohort=cohort, numbering=NUMBERING, validation=0.0),
-        prepare=PrepareSettings(shape=(80, 48, 64), grey_values="percentiles"),
+        prepare=FrameSettings(shape=(80, 48, 64), grey_values="percentiles"),
         network=NetworkSettings(dropout=0.0),
         segmentation=SegmentationSettings(
             steps=steps,

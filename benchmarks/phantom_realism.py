@@ -19,11 +19,11 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from weakmask.datasets.phantom_ct import Phantom, make_phantom
+from weakmask.anatomy.lung_field import lung_field
 from weakmask.errors import UserError
+from weakmask.phantoms.chest_ct import Phantom, make_phantom
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Float3
-from weakmask.volume.lung_field import lung_field
 from weakmask.volume.resample import resample_to_spacing
 from weakmask.volume.volume import Volume
 

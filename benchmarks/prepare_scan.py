@@ -30,10 +30,10 @@ from skimage.morphology import disk
 from skimage.segmentation import clear_border
 from threadpoolctl import threadpool_limits
 
-from weakmask.datasets.phantom_ct import make_phantom
+from weakmask.anatomy.lung_field import lung_field
+from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Float3, Index3
-from weakmask.volume.lung_field import lung_field
 from weakmask.volume.regions import crop_region, region_boxes
 from weakmask.volume.resample import resample_onto, resample_to_spacing
 from weakmask.volume.volume import Volume

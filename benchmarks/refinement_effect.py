@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from weakmask.commands.predict import model_file
 from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.overlap import overlap
 from weakmask.methods.dram.model import DramModel, load_model
 from weakmask.methods.dram.predict import predict_scan
-from weakmask.methods.prediction import model_file
 from weakmask.refinement import CRF, drop_small, intensity_affinity, lesion_candidates, random_walk, refine_map
 from weakmask.refinement.vessels import vessel_mask
 from weakmask.volume.files import read_volume

@@ -21,12 +21,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import DramSettings
-from weakmask.methods.dram.config import LossSettings, NetworkSettings, RefinementSettings, VesselSettings
+from weakmask.methods.dram.config import LossSettings, RefinementSettings, VesselSettings
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.regression import Objective
 from weakmask.networks import build_network
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.training.devices import lay_out
 
 RAW: dict[str, Any] = {

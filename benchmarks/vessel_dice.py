@@ -19,15 +19,15 @@ from rich.console import Console
 from rich.table import Table
 
 from weakmask.datasets.cohort import read_cohort
-from weakmask.datasets.phantom_ct import make_phantom, write_phantom_cohort
 from weakmask.evaluation.overlap import Overlap, overlap
-from weakmask.methods.by_region.crops import OUTSIDE
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import STAGES, DramSettings
-from weakmask.methods.dram.config import NetworkSettings, RegressionSettings, VesselSettings
+from weakmask.methods.dram.config import VesselSettings
 from weakmask.methods.dram.vessels import frangi_reference
+from weakmask.phantoms.chest_ct import make_phantom, write_phantom_cohort
 from weakmask.pipeline import run_stages
 from weakmask.refinement.vessels import vessel_mask
+from weakmask.region_learning.crops import OUTSIDE
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
 
@@ -83,7 +83,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, objec
         prepare=PrepareSettings(spacing_mm=None, crop_shape=(arguments.side,) * 3),
         network=NetworkSettings(width=arguments.width),
         vessels=VesselSettings(steps=arguments.steps, learning_rate=3e-3),
-        regression=RegressionSettings(batch=4, checkpoint_every=25),
+        regression=TrainingSettings(batch=4, checkpoint_every=25),
     )
     run = folder / "run"
     run_stages(STAGES[:2], run, config)

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from weakmask.activation.whole_scan import Workspace, class_probabilities
 from weakmask.networks import UNet
-from weakmask.networks.lean_unet import LeanUNet
+from weakmask.networks.unet_inference import LeanUNet
 
 WINDOW, STEP, MARGIN = 44, 40, 44
 MEMORY_GB = (4.0, 1.0)

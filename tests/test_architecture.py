@@ -22,17 +22,18 @@ TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 LAYERS: tuple[set[str], ...] = (
     {"__init__", "__main__", "cli"},
     {"screen"},
+    {"commands", "experiments"},
     {"methods"},
+    {"region_learning"},
+    {"regions"},
     {"config", "pipeline"},
     {"training", "report"},
-    {"activation", "refinement", "evaluation", "scoring", "datasets"},
+    {"activation", "refinement", "evaluation", "scoring", "anatomy", "phantoms", "datasets"},
     {"networks", "losses", "volume"},
     {"errors", "atomic_write", "progress"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the standard library and its own files
-SHARED_BY_METHODS = "weakmask.methods.by_region"
-BELOW_IT = {"by_region", "lobes", "thresholds"}  # of methods: regions where a scan brings none, floors to judge beside
 LEARNING = {"lightning", "lightning_fabric", "safetensors", "sklearn", "tensorboard", "torchvision"}
 LEARNING_TORCH = ("torch.autograd", "torch.nn.Module", "torch.nn.Parameter", "torch.optim", "torch.utils")
 
@@ -148,13 +149,14 @@ def test_volume_knows_nothing_of_learning():
     assert not wrong, wrong
 
 
-def test_what_methods_share_knows_none_of_them():
+def test_a_method_imports_no_other_method():
+    methods = {path.parent.name for path in SOURCES if path.parent.parent == PACKAGE / "methods"}
     wrong = [
         f"{named(path)}:{line} imports {module}"
-        for name, path in MODULES.items()
-        if name.startswith(SHARED_BY_METHODS)
+        for path in SOURCES
+        if path.parent.parent == PACKAGE / "methods"
         for line, module in own_imports_of(path)
-        if room_of(module) == "methods" and module.split(".")[2:3] not in [[below] for below in BELOW_IT]
+        if module.split(".")[1] == "methods" and {*module.split(".")[2:3]} & (methods - {path.parent.name})
     ]
     assert not wrong, wrong
 

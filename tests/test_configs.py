@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from weakmask.commands.demo import demo_settings
 from weakmask.config import Settings, parse, read_yaml, to_yaml
 from weakmask.errors import UserError
 from weakmask.methods import METHODS
-from weakmask.methods.demo import demo_settings
 from weakmask.methods.dram import DramSettings
 
 CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))}

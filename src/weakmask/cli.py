@@ -65,7 +65,7 @@ def demo(
     seed: Seed = 0,
 ) -> None:
     """Phantoms -> train -> judge -> segment -> report: everything once, on a CPU, in minutes."""
-    from weakmask.methods.demo import run_demo
+    from weakmask.commands.demo import run_demo
 
     print_summary(run_demo(folder, seed))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
@@ -81,7 +81,7 @@ def phantom(
     reader_noise: Annotated[float, typer.Option(min=0, max=1, help="Chance that a score is read one off.")] = 0.0,
 ) -> None:
     """Make a cohort of chest CT phantoms with lobes, lesions, scores and the whole truth."""
-    from weakmask.datasets.phantom_ct import write_phantom_cohort
+    from weakmask.phantoms.chest_ct import write_phantom_cohort
 
     write_phantom_cohort(folder, scans, seed, size, spacing, reader_noise=reader_noise)
     out.print(f"{scans} scans in {folder}; next: weakmask check {folder}", highlight=False, soft_wrap=True)
@@ -176,11 +176,12 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     subtypes: Annotated[Path | None, typer.Option(help="Tell lesions apart by this table (subtypes-table).")] = None,
 ) -> None:
     """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
-    from weakmask.methods import prediction
+    from weakmask.commands.predict import Limits, RegionSource
+    from weakmask.commands.predict import predict as segment_scans
 
-    source = prediction.RegionSource(regions, numbering, lobe_model)
-    limits = prediction.Limits(memory_gb, precision)
-    failures = prediction.predict(model, scans, folder, source, device, limits, subtypes)
+    source = RegionSource(regions, numbering, lobe_model)
+    limits = Limits(memory_gb, precision)
+    failures = segment_scans(model, scans, folder, source, device, limits, subtypes)
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     _exit_for(failures)
 
@@ -193,7 +194,7 @@ def lobes(
     device: Device = "auto",
 ) -> None:
     """Label the five lobes of chest CTs, on each scan's own grid, and warn where they look wrong."""
-    from weakmask.methods.lobe_maps import write_lobe_maps
+    from weakmask.commands.lobes import write_lobe_maps
 
     table, failures = write_lobe_maps(scans, folder, model, device)
     print_summary(table)
@@ -209,7 +210,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Judge masks of any tool against a cohort's truth: overlap per scan and pooled, and agreement of scores."""
-    from weakmask.methods.foreign_masks import evaluate_masks
+    from weakmask.commands.evaluate import evaluate_masks
 
     summary = evaluate_masks(masks, cohort, folder, name)
     if as_json:
@@ -246,7 +247,7 @@ def subtypes_table(
     file: Annotated[Path, typer.Option("--out", "-o", help="The CSV file.")],
 ) -> None:
     """Describe labelled lesions by volume and HU: the reference that tells ground-glass from consolidation."""
-    from weakmask.methods.subtype_table import build_subtype_table
+    from weakmask.commands.subtypes import build_subtype_table
 
     print_summary(build_subtype_table(cohort, file))
 
@@ -268,7 +269,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     seed: Annotated[int | None, typer.Option(help="Of the model that --final trains; without: 0.")] = None,
 ) -> None:
     """Reproduce a table; after any interruption the same command goes on where it stopped."""
-    from weakmask.methods.reproduce.tables import Request, reproduce_table
+    from weakmask.experiments.tables import Request, reproduce_table
 
     print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs)))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

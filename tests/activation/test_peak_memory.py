@@ -8,7 +8,7 @@ from torch import nn
 
 from weakmask.activation.peak_memory import peak_bytes
 from weakmask.networks import UNet
-from weakmask.networks.lean_unet import LeanUNet
+from weakmask.networks.unet_inference import LeanUNet
 
 
 class Chain(nn.Module):

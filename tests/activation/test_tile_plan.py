@@ -10,7 +10,7 @@ import torch
 from weakmask.activation.tile_plan import plan_tiles
 from weakmask.errors import UserError
 from weakmask.networks import UNet
-from weakmask.networks.lean_unet import LeanUNet
+from weakmask.networks.unet_inference import LeanUNet
 
 SHAPE = (200, 240, 240)
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from weakmask.datasets.cohort import NoUsableScanError, check_cohort
 from weakmask.datasets.cohort_checks import label_sizes
-from weakmask.datasets.phantom_ct import write_phantom_cohort
+from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.scoring.severity import severity_table
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry

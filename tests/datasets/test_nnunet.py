@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from weakmask.commands.evaluate import evaluate_masks
 from weakmask.datasets.nnunet import NnunetDataset, export_nnunet
-from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
-from weakmask.methods.foreign_masks import evaluate_masks
+from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.volume.files import read_volume, write_volume
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.datasets.region_names import WHOLE_IMAGE, label_of, likely_numbering, read_numbering
 from weakmask.errors import UserError
-from weakmask.volume.numberings import NUMBERINGS
 
 
 def test_a_known_numbering(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from weakmask.cli import main
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
-from weakmask.methods.dram.config import DramSettings, NetworkSettings
+from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.model import network_of, save_model
 from weakmask.networks import build_network
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
 
 Run = Callable[..., tuple[int, list[str]]]

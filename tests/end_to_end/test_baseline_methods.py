@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from weakmask.commands.predict import RegionSource, predict
 from weakmask.config import Settings, parse
-from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.errors import UserError
 from weakmask.methods import METHODS
-from weakmask.methods.prediction import RegionSource, predict
+from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import read_manifest, read_stage, run_stages
 from weakmask.training import fit as loop
 from weakmask.volume.files import read_volume, scan_name, write_volume

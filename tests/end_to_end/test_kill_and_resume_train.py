@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file
 
 from weakmask.config import to_yaml
-from weakmask.datasets.phantom_ct import write_phantom_cohort
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
-from weakmask.methods.dram.config import ContextSettings, DramSettings, MapSettings, NetworkSettings, RegressionSettings
+from weakmask.methods.dram.config import ContextSettings, DramSettings, MapSettings
+from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 
 KILLS = 10
 
@@ -29,7 +29,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data=DataSettings(cohort=folder / "cohort", validation=0.2),
         prepare=PrepareSettings(spacing_mm=None, crop_shape=(16, 16, 16)),
         network=NetworkSettings(width=2),
-        regression=RegressionSettings(
+        regression=TrainingSettings(
             steps=60, batch=4, validate_every=10, checkpoint_every=1, average_decay=0.9, precision="32-true"
         ),
         maps=MapSettings(scales=(1.0,)),

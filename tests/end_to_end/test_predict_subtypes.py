@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from weakmask.datasets.phantom_ct import write_phantom_cohort
 from weakmask.networks import build_network
+from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.training.checkpoints import load_weights, save_weights
 from weakmask.volume.files import read_volume
 

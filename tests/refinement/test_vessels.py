@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from weakmask.datasets.phantom_ct import Phantom, make_phantom
 from weakmask.evaluation.overlap import overlap
+from weakmask.phantoms.chest_ct import Phantom, make_phantom
 from weakmask.refinement.vessels import vessel_mask
 
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from weakmask.anatomy.lung_field import lung_field
 from weakmask.report.planes import AXIAL, CORONAL, PLANES, SAGITTAL, cut, facing
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.lung_field import lung_field
 from weakmask.volume.volume import Volume
 
 SHAPE = (5, 6, 7)

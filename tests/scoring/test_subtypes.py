@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import ndimage, stats
 
-from weakmask.datasets.phantom_ct import make_phantom
 from weakmask.evaluation.overlap import LESION_SUBTYPES
+from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.scoring.subtype_reference import reference_components
 from weakmask.scoring.subtypes import (
     LEAST_SD_HU,

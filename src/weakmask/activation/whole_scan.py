@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from weakmask.activation.tile_plan import plan_tiles
 from weakmask.networks.blocks import CHANNELS_LAST
-from weakmask.networks.lean_unet import LeanUNet
 from weakmask.networks.unet import UNet
+from weakmask.networks.unet_inference import LeanUNet
 from weakmask.progress import track
 from weakmask.volume.geometry import Box, Index3
 from weakmask.volume.tiles import Border, Tile, cut, put_back

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from weakmask.anatomy.lobe_faults import lobe_faults
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.numberings import NUMBERINGS
-from weakmask.volume.regions import lobe_faults
 from weakmask.volume.volume import Kind, Volume
 
 PICTURES = (".png", ".jpg", ".jpeg")

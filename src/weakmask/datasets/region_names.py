@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from weakmask.anatomy.lobe_numberings import HOUSE, NUMBERINGS
 from weakmask.errors import UserError
-from weakmask.volume.numberings import HOUSE, NUMBERINGS
 
 WHOLE_IMAGE = {"image": 1}  # the one region of a picture that is scored as a whole
 UNSTATED = (*(NUMBERINGS[name] for name in HOUSE), WHOLE_IMAGE)  # what a cohort without regions.yaml may mean

@@ -41,7 +41,7 @@ METHODS = {
         title="lesion masks from a yes or no per region, the baseline that dRAM is compared with",
         paper="Zhou et al. 2016; Xie et al. 2021, arXiv 2105.11748, section IV-C-2",
         labels="whether a region has lesions (a score above 0)",
-        module="weakmask.methods.cam_baseline",
+        module="weakmask.methods.cam",
         settings="CamSettings",
     ),
     "supervised": MethodCard(

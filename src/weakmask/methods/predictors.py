@@ -8,16 +8,16 @@ from typing import Any
 import torch
 
 from weakmask.errors import UserError
-from weakmask.methods.by_region.model import RegionModel
-from weakmask.methods.by_region.prediction import Prediction
-from weakmask.methods.cam_baseline import predict as cam
-from weakmask.methods.cam_baseline import telling as cam_telling
+from weakmask.methods.cam import predict as cam
+from weakmask.methods.cam import telling as cam_telling
 from weakmask.methods.dram import predict as dram
 from weakmask.methods.dram import telling as dram_telling
 from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.methods.dram.model import load_model as load_dram
 from weakmask.methods.supervised import predict as supervised
 from weakmask.methods.supervised import telling as supervised_telling
+from weakmask.region_learning.prediction import Prediction
+from weakmask.region_learning.region_model import RegionModel
 from weakmask.report.page import Page, ScanView
 from weakmask.training.checkpoints import load_weights
 from weakmask.volume.volume import Volume

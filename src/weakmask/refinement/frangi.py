@@ -18,7 +18,7 @@ from torch import Tensor
 
 from weakmask.refinement.eigenvalues import symmetric_eigenvalues
 from weakmask.refinement.hessian import HessianFilter
-from weakmask.refinement.slab_threads import in_threads
+from weakmask.refinement.parallel_slabs import in_threads
 
 Gamma = float | Literal["scale", "first"]
 _SLAB = {"cpu": 2**18, "cuda": 2**24}  # voxels: the last cache of a core holds the Hessian, a card has more to feed

@@ -12,8 +12,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.report.curves import SMOOTHED_FROM, VALIDATION, draw_curves, gather_curves
-from weakmask.report.facts import config_lines, facts
 from weakmask.report.figures import heat_gradient
+from weakmask.report.provenance_table import config_lines, facts
 from weakmask.report.scan_card import Card, draw_scan
 from weakmask.report.scan_view import ScanView
 from weakmask.report.summary_table import summary_table

@@ -8,7 +8,7 @@ from weakmask.report.figures import agreement_picture, grey_picture, heat_pictur
 from weakmask.report.outlines import borders, outline
 from weakmask.report.planes import AXIAL, Plane, cut
 from weakmask.report.scan_view import ScanView, Scene, set_scene
-from weakmask.report.score_table import ScoreTable, score_table
+from weakmask.report.score_columns import ScoreTable, score_table
 from weakmask.report.slices import axial_levels, choose_slices, marked_box, with_margin
 from weakmask.volume.geometry import Box, Index3
 

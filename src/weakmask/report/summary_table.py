@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from weakmask.report.columns import is_numeric, numbers
-from weakmask.report.readable import decimals, number
+from weakmask.report.number_text import decimals, number
 
 TITLES = {
     "method": "Method",

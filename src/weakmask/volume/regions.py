@@ -4,15 +4,9 @@ import numpy as np
 
 from weakmask.errors import UserError
 from weakmask.volume.geometry import Box, Index3
-from weakmask.volume.lobe_faults import lobe_faults
 from weakmask.volume.morphology import margin_voxels, object_boxes
-from weakmask.volume.numberings import NUMBERINGS, renumber
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
-
-__all__ = ["LUNGS", "NUMBERINGS", "crop_region", "lobe_faults", "region_box", "region_boxes", "renumber"]
-
-LUNGS = NUMBERINGS["lungs"]
 
 
 def region_boxes(labels: Volume, margin_mm: float = 0.0) -> dict[int, Box]:

@@ -7,17 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from weakmask.methods.by_region.crops import CropSet
-from weakmask.methods.by_region.prepare import SPACING_COLUMNS
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram.config import (
     AnchorSettings,
     ContextSettings,
     CrfSettings,
     DramSettings,
-    NetworkSettings,
     RefinementSettings,
-    RegressionSettings,
     VesselSettings,
 )
 from weakmask.methods.dram.judging import method_name
@@ -25,6 +20,9 @@ from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
 from weakmask.methods.dram.regression import BatchMaker, Objective
 from weakmask.networks import build_network
+from weakmask.region_learning.crops import CropSet
+from weakmask.region_learning.prepare import SPACING_COLUMNS
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.scoring.severity import CT_SEVERITY
 
 HEIGHT, WIDTH = 32, 40
@@ -52,7 +50,7 @@ def settings(**refinement: object) -> DramSettings:
         network=NetworkSettings(width=2),
         vessels=VesselSettings(suppress=False),
         refinement=RefinementSettings(**({"attention": False, "keep_to_scores": True} | refinement)),  # pyright: ignore[reportArgumentType]
-        regression=RegressionSettings(batch=2, steps=10, augment=False),
+        regression=TrainingSettings(batch=2, steps=10, augment=False),
     )
 
 
@@ -120,9 +118,7 @@ def test_patients_are_drawn_alike_however_many_slices_they_have() -> None:
         found.image[[0] * 8 + [1]], found.region[[0] * 8 + [1]], found.table.iloc[[0] * 8 + [1]].reset_index(drop=True)
     )
     many.table["patient"] = ["one"] * 8 + ["other"]
-    config = settings().model_copy(
-        update={"regression": RegressionSettings(batch=6, sampling="patients", augment=False)}
-    )
+    config = settings().model_copy(update={"regression": TrainingSettings(batch=6, sampling="patients", augment=False)})
     healthy = [bool(one) for step in range(10) for one in BatchMaker(many, config)(step)["healthy"]]
     assert sum(healthy) == len(healthy) // 2
 

@@ -11,15 +11,7 @@ from torch import nn
 
 from weakmask.activation.whole_scan import class_probabilities
 from weakmask.errors import UserError
-from weakmask.methods.by_region.model import RegionModel
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
-from weakmask.methods.dram.config import (
-    ContextSettings,
-    DramSettings,
-    NetworkSettings,
-    RefinementSettings,
-    RegressionSettings,
-)
+from weakmask.methods.dram.config import ContextSettings, DramSettings, RefinementSettings
 from weakmask.methods.dram.context import segment_in_context
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL, context_grid
 from weakmask.methods.dram.context_training import ContextObjective, Windows, context_arguments, start_from
@@ -27,6 +19,8 @@ from weakmask.methods.dram.model import DramModel, save_model
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled
 from weakmask.networks import UNet
 from weakmask.pipeline import Work
+from weakmask.region_learning.region_model import RegionModel
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.volume.files import write_volume
 from weakmask.volume.geometry import Geometry
@@ -43,7 +37,7 @@ def settings(*, flat: bool = False, **context: object) -> DramSettings:
         data=DataSettings(cohort=Path("none")),
         prepare=PrepareSettings(crop_shape=(1 if flat else 16, 16, 16)),
         network=NetworkSettings(width=2),
-        regression=RegressionSettings(contrast=0.0),
+        regression=TrainingSettings(contrast=0.0),
         context=ContextSettings(**(own | context)),  # pyright: ignore[reportArgumentType]
     )
 

@@ -8,13 +8,13 @@ import torch
 from bright_ball import Brightness, dice, scene
 
 from weakmask.errors import UserError
-from weakmask.methods.by_region.model import RegionModel
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.dram import DramSettings
-from weakmask.methods.dram.config import ContextSettings, MapSettings, NetworkSettings
+from weakmask.methods.dram.config import ContextSettings, MapSettings
 from weakmask.methods.dram.model import DramModel, load_model, network_of, save_model
 from weakmask.methods.dram.predict import map_of_scan, predict_scan
 from weakmask.networks import build_network
+from weakmask.region_learning.region_model import RegionModel
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.training.checkpoints import save_weights
 

@@ -8,24 +8,17 @@ import pytest
 import torch
 
 from weakmask.config import Settings
-from weakmask.datasets.phantom_ct import write_phantom_cohort
-from weakmask.methods.by_region.crops import OUTSIDE, CropSet
-from weakmask.methods.by_region.prepare import SPACING_COLUMNS, prepare
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
-from weakmask.methods.dram.config import (
-    CrfSettings,
-    DramSettings,
-    NetworkSettings,
-    RefinementSettings,
-    RegressionSettings,
-    VesselSettings,
-)
+from weakmask.methods.dram.config import CrfSettings, DramSettings, RefinementSettings, VesselSettings
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.refinement import crf_of, refinement_target
 from weakmask.methods.dram.regression import BatchMaker, Objective
 from weakmask.methods.dram.vessels import lesion_free, vessels
 from weakmask.networks import build_network
+from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import Work
+from weakmask.region_learning.crops import OUTSIDE, CropSet
+from weakmask.region_learning.prepare import SPACING_COLUMNS, prepare
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.volume.files import read_volume
 
 SIDE = 16
@@ -39,7 +32,7 @@ def settings(**refinement: object) -> DramSettings:
         network=NetworkSettings(width=2),
         vessels=VesselSettings(steps=3),
         refinement=RefinementSettings(**({"start": 0.0} | refinement)),  # pyright: ignore[reportArgumentType]
-        regression=RegressionSettings(batch=2, steps=10),
+        regression=TrainingSettings(batch=2, steps=10),
     )
 
 
@@ -87,9 +80,7 @@ def test_vessels_are_no_part_of_the_target() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys.modules["weakmask.methods.dram.regression"], "refinement_target", remember)
-        batch = BatchMaker(found, config.model_copy(update={"regression": RegressionSettings(batch=2, augment=False)}))(
-            0
-        )
+        batch = BatchMaker(found, config.model_copy(update={"regression": TrainingSettings(batch=2, augment=False)}))(0)
         Objective(config)(network, batch, 5)
     assert batch["vessels"].any()
     assert not seen["activation"][batch["vessels"] > 0].any()
@@ -119,7 +110,7 @@ def test_the_attention_branch_overfits_one_crop() -> None:
     config = settings()
     network = build_network(*network_of(config))
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
-    batch = BatchMaker(crops(), config.model_copy(update={"regression": RegressionSettings(batch=2, augment=False)}))(0)
+    batch = BatchMaker(crops(), config.model_copy(update={"regression": TrainingSettings(batch=2, augment=False)}))(0)
     objective = Objective(config)
     first = last = 0.0
     for step in range(25):

@@ -7,16 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from weakmask.methods.by_region.crops import CropSet
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
-from weakmask.methods.dram.config import (
-    DramSettings,
-    LossSettings,
-    NetworkSettings,
-    RefinementSettings,
-    RegressionSettings,
-)
+from weakmask.methods.dram.config import DramSettings, LossSettings, RefinementSettings
 from weakmask.methods.dram.regression import BatchMaker, Objective, Validation, intervals
+from weakmask.region_learning.crops import CropSet
+from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 
 SIDE = 8
 
@@ -28,7 +22,7 @@ def settings(**losses: object) -> DramSettings:
         network=NetworkSettings(width=1),
         losses=LossSettings(**losses),  # pyright: ignore[reportArgumentType]
         refinement=RefinementSettings(weight=0.0),
-        regression=RegressionSettings(batch=6),
+        regression=TrainingSettings(batch=6),
     )
 
 

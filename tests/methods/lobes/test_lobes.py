@@ -8,20 +8,20 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.cli import app
+from weakmask.commands.lobes import write_lobe_maps
 from weakmask.errors import UserError
 from weakmask.methods import load_config
-from weakmask.methods.lobe_maps import write_lobe_maps
 from weakmask.methods.lobes import STAGES, LobeSettings, conclude
-from weakmask.methods.lobes.config import DataSettings, NetworkSettings, PrepareSettings, SegmentationSettings
-from weakmask.methods.lobes.judging import LOBES, lobe_dice
-from weakmask.methods.lobes.model import load_lobe_model
+from weakmask.methods.lobes.config import DataSettings, FrameSettings, NetworkSettings, SegmentationSettings
+from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
 from weakmask.methods.lobes.scans import folder_scans, phantom_scan, phantoms
 from weakmask.pipeline import run_stages
+from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.numberings import NUMBERINGS
 from weakmask.volume.volume import Volume
 
 PHANTOM = ((48, 44, 52), (6.0, 6.0, 6.0))
@@ -31,7 +31,7 @@ def settings(cohort: Path | None = None, **parts: object) -> LobeSettings:
     values = {
         "device": "cpu",
         "data": DataSettings(cohort=cohort, phantoms=3, phantom_spacing_mm=6.0, validation=0.34),
-        "prepare": PrepareSettings(shape=(16, 16, 24), frame="lungs", outside="blank"),
+        "prepare": FrameSettings(shape=(16, 16, 24), frame="lungs", outside="blank"),
         "network": NetworkSettings(kernels=4, growth=(2, 2, 2), layers=(1, 1, 1), width=2, dropout=0.0),
         "segmentation": SegmentationSettings(steps=2, batch=2, validate_every=1, cross_entropy=0.5),
     }

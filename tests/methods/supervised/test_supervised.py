@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from weakmask.config import to_yaml
-from weakmask.datasets.phantom_ct import write_phantom_cohort
-from weakmask.methods.by_region.crops import OUTSIDE, CropSet, load_crops
-from weakmask.methods.by_region.settings import DataSettings, PrepareSettings
 from weakmask.methods.supervised import SupervisedSettings
-from weakmask.methods.supervised.config import LossSettings, SegmentationSettings
+from weakmask.methods.supervised.config import LossSettings
 from weakmask.methods.supervised.prepare import load_truth, prepare
 from weakmask.methods.supervised.segmentation import BatchMaker, Objective, Validation
+from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import Work
+from weakmask.region_learning.crops import OUTSIDE, CropSet, load_crops
+from weakmask.region_learning.settings import DataSettings, PrepareSettings, TrainingSettings
 from weakmask.volume.files import read_volume
 
 SIDE = 8
@@ -27,7 +27,7 @@ def settings(cohort: Path = Path("none"), **losses: object) -> SupervisedSetting
         data=DataSettings(cohort=cohort, validation=0.25),
         prepare=PrepareSettings(spacing_mm=None, crop_shape=(24, 24, 24)),
         losses=LossSettings(**losses),  # pyright: ignore[reportArgumentType]
-        segmentation=SegmentationSettings(batch=4),
+        segmentation=TrainingSettings(batch=4),
     )
 
 

@@ -3,7 +3,7 @@
 Xie, Jacobs, Charbonnier, van Ginneken, "Dense Regression Activation Maps For Lesion Segmentation in CT scans of
 COVID-19 patients", 2021, arXiv 2105.11748. The files are the stages, in this order:
 
-by_region.prepare  cohort -> one crop per scored region
+region_learning.prepare cohort -> one crop per scored region
 vessels            crops without lesions -> vessel network -> vessels of all crops
 regression         crops and score intervals -> network (interval regression, equivariance, entropy, refinement)
 model              network -> model file, with the threshold of the maps
@@ -14,7 +14,6 @@ judging            masks against truth, beside three baselines that need no netw
 telling            the run for a person -> report.html
 """
 
-from weakmask.methods.by_region.prepare import prepare
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_training import context_network
 from weakmask.methods.dram.judging import FOLDER as JUDGING
@@ -26,6 +25,7 @@ from weakmask.methods.dram.regression import regression
 from weakmask.methods.dram.telling import conclude
 from weakmask.methods.dram.vessels import vessels
 from weakmask.pipeline import Stage
+from weakmask.region_learning.prepare import prepare
 
 STAGES = (
     Stage("01-prepare", prepare),

@@ -8,25 +8,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from weakmask.config import Settings
-from weakmask.methods.by_region.settings import (
+from weakmask.refinement.vessels import LUNG_VESSELS_MM
+from weakmask.region_learning.settings import (
     DataSettings,
     Fraction,
-    Parts,
+    NetworkSettings,
     Positive,
     PrepareSettings,
     Side,
     Sizes,
+    TrainingSettings,
 )
-from weakmask.refinement.vessels import LUNG_VESSELS_MM
-
-
-class NetworkSettings(Settings):
-    """The regression U-Net."""
-
-    width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (C)")
-    initial_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.1, description="activation at initialisation, set by the head's bias (O; 0.5: Kaiming alone, P)"
-    )
 
 
 class LossSettings(Settings):
@@ -126,38 +118,6 @@ class RefinementSettings(Settings):
     anchor: AnchorSettings = AnchorSettings()
 
 
-class RegressionSettings(Settings):
-    """Training of the regression network."""
-
-    steps: Annotated[int, Field(ge=1)] = Field(
-        default=30_000, description="optimiser steps (C: 200 epochs of 1200 draws)"
-    )
-    batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per optimiser step (C)")
-    accumulate: Parts = Field(default=1, description="parts that a batch is cut into, to save memory")
-    optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C) or sgd with momentum 0.9 (P)")
-    learning_rate: Positive = Field(default=1e-4, description="adam 1e-4 (C); the paper's sgd: 1e-5")
-    schedule: Literal["constant", "cosine", "poly"] = Field(
-        default="cosine", description="learning rate over the run (O)"
-    )
-    sampling: Literal["balanced", "uniform", "patients"] = Field(
-        default="balanced", description="draw crops uniformly over scores (C), over crops, or over patients (O)"
-    )
-    augment: bool = Field(default=True, description="random flips, resizing and contrast stretching (P)")
-    contrast: Fraction = Field(
-        default=0.05,
-        description="contrast stretching: gain and gamma within 1 +- this (O); HU mean something, so little",
-    )
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="decay of the moving average of the weights (O); 0: none"
-    )
-    keep: Literal["best", "last"] = Field(default="best", description="checkpoint that becomes the model")
-    validate_every: Annotated[int, Field(ge=1)] = Field(default=500, description="steps between validations")
-    checkpoint_every: Annotated[int, Field(ge=1)] = Field(default=250, description="steps between resume points")
-    precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
-        default="auto", description="auto: bfloat16 where it is faster"
-    )
-
-
 class MapSettings(Settings):
     """Activation maps and the mask cut from them."""
 
@@ -225,6 +185,6 @@ class DramSettings(Settings):
     losses: LossSettings = LossSettings()
     vessels: VesselSettings = VesselSettings()
     refinement: RefinementSettings = RefinementSettings()
-    regression: RegressionSettings = RegressionSettings()
+    regression: TrainingSettings = TrainingSettings()
     maps: MapSettings = MapSettings()
     context: ContextSettings = ContextSettings()

@@ -5,10 +5,10 @@ import torch
 from jaxtyping import Bool, Float
 
 from weakmask.activation.whole_scan import Workspace, class_probabilities
-from weakmask.methods.by_region.crops import refuse_volume
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, VESSEL, context_grid
 from weakmask.methods.dram.model import DramModel, Precision
 from weakmask.networks import UNet
+from weakmask.region_learning.crops import refuse_volume
 from weakmask.volume.intensity import window
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from weakmask.datasets.augment import apply_intensity, draw_intensity
 from weakmask.losses import bootstrapping, dice
-from weakmask.methods.by_region.model import MODEL, trained_on
-from weakmask.methods.by_region.training import dimensions_of
 from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL
 from weakmask.methods.dram.model import load_model, save_model
 from weakmask.methods.dram.pseudo_labels import FOLDER
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
+from weakmask.region_learning.crop_batches import dimensions_of
+from weakmask.region_learning.region_model import MODEL, trained_on
 from weakmask.training.checkpoints import load_weights
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser

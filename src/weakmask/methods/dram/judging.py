@@ -1,9 +1,9 @@
 """Stage 8: the run's masks against truth, beside three baselines that need no network."""
 
-from weakmask.methods.by_region.judging import judge_masks
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.maps import FOLDER as MAPS
 from weakmask.pipeline import Work
+from weakmask.region_learning.evaluate_run import judge_masks
 
 FOLDER = "08-judging"
 

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 
 from weakmask.activation.dram import dense_regression_map
-from weakmask.methods.by_region.cases import read_usable
-from weakmask.methods.by_region.crops import OUTSIDE
-from weakmask.methods.by_region.maps import write_maps
-from weakmask.methods.by_region.model import MODEL, RegionModel, trained_network, trained_on
-from weakmask.methods.by_region.scan_map import crop_map
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.model import load_model, save_model
 from weakmask.methods.dram.predict import predict_scan
-from weakmask.methods.thresholds import choose_fixed_threshold, value_histogram
 from weakmask.pipeline import Work
 from weakmask.progress import track
+from weakmask.region_learning.crops import OUTSIDE
+from weakmask.region_learning.region_model import MODEL, RegionModel, trained_network, trained_on
+from weakmask.region_learning.scan_map import crop_map
+from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
+from weakmask.region_learning.usable_cases import read_usable
+from weakmask.region_learning.write_predictions import write_maps
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of

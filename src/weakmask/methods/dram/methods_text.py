@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from weakmask.methods.by_region.telling import preparation_text
-from weakmask.methods.by_region.training import dimensions_of
 from weakmask.methods.dram.config import DramSettings
+from weakmask.region_learning.crop_batches import dimensions_of
+from weakmask.region_learning.run_report import preparation_text
 
 CITATION = (
     "Xie W, Jacobs C, Charbonnier J-P, van Ginneken B. Dense Regression Activation Maps For Lesion Segmentation in CT "

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from weakmask.methods.by_region.model import RegionModel, load_region_model, model_header
-from weakmask.methods.by_region.training import dimensions_of
 from weakmask.methods.dram.config import ContextSettings, DramSettings
+from weakmask.region_learning.crop_batches import dimensions_of
+from weakmask.region_learning.region_model import RegionModel, load_region_model, model_header
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import save_weights
 
@@ -76,7 +76,7 @@ def save_model(
         config: Settings of the run.
         threshold: Chosen or given threshold of the averaged map.
         score_map: The cohort's.
-        trained_on: What `by_region.model.trained_on` says of the cohort.
+        trained_on: What `region_model.trained_on` says of the cohort.
         described_as: Name and arguments of a context network. None: the regression's.
     """
     described = model_header(config, described_as or network_of(config), score_map, trained_on)

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from weakmask.activation.dram import dense_regression_map
-from weakmask.methods.by_region.prediction import Prediction, as_prediction
-from weakmask.methods.by_region.scan_map import scan_map
 from weakmask.methods.dram.context import segment_in_context
 from weakmask.methods.dram.model import DramModel
+from weakmask.region_learning.prediction import Prediction, as_prediction
+from weakmask.region_learning.scan_map import scan_map
 from weakmask.volume.volume import Volume
 
 

@@ -13,8 +13,6 @@ import pandas as pd
 import torch
 
 from weakmask.errors import UserError
-from weakmask.methods.by_region.cases import read_case, read_usable
-from weakmask.methods.by_region.model import MODEL
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, OUTSIDE, VESSEL, context_grid
 from weakmask.methods.dram.model import load_model
@@ -26,6 +24,8 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement import refine_map
 from weakmask.refinement.score_consistent import score_consistent
+from weakmask.region_learning.region_model import MODEL
+from weakmask.region_learning.usable_cases import read_case, read_usable
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume

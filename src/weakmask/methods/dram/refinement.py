@@ -6,12 +6,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from weakmask.losses import inverse_frequency_weights
-from weakmask.methods.by_region.crops import CropSet
 from weakmask.methods.dram.config import CrfSettings
-from weakmask.methods.thresholds import choose_fixed_threshold, value_histogram
 from weakmask.refinement import CRF, refine_map
-from weakmask.refinement.opening import opened
+from weakmask.refinement.grey_opening import opened
 from weakmask.refinement.score_consistent import score_consistent
+from weakmask.region_learning.crops import CropSet
+from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
 from weakmask.scoring.severity import ScoreMap
 
 

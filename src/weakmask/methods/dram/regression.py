@@ -19,10 +19,6 @@ from weakmask.losses import (
     inverse_frequency_weights,
     region_mean,
 )
-from weakmask.methods.by_region.cases import read_usable
-from weakmask.methods.by_region.crops import CropSet, augmented, load_crops
-from weakmask.methods.by_region.prepare import SPACING_COLUMNS
-from weakmask.methods.by_region.training import plan_of, rows_of_step
 from weakmask.methods.dram.config import DramSettings, LossSettings
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
@@ -30,9 +26,12 @@ from weakmask.methods.dram.vessels import FOLDER as VESSELS
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
+from weakmask.region_learning.crop_batches import plan_of, rows_of_step, sampling_groups
+from weakmask.region_learning.crops import CropSet, augmented, load_crops
+from weakmask.region_learning.prepare import SPACING_COLUMNS
+from weakmask.region_learning.usable_cases import read_usable
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
-from weakmask.training.sampling import balanced_batch
 from weakmask.training.seeding import generator_for, seed_all
 
 Batch = dict[str, Tensor]
@@ -77,8 +76,7 @@ class BatchMaker:
         """Hold the crops and weigh their scores."""
         self.crops, self.config = crops, config
         self.scores: list[int] = crops.table["score"].tolist()
-        if config.regression.sampling == "patients":
-            self.patients: list[int] = pd.factorize(crops.table["patient"])[0].tolist()
+        self.groups = sampling_groups(config.regression, crops.table, self.scores)
         self.intervals = intervals(crops.table, config.losses)
         self.weights = score_weights(self.scores, config.losses.frequency_clamp)
         if config.refinement.weight:
@@ -89,10 +87,7 @@ class BatchMaker:
     def __call__(self, step: int) -> Batch:
         """The crops of one step, augmented."""
         settings, seed = self.config.regression, self.config.seed
-        if settings.sampling == "patients":
-            rows = balanced_batch(self.patients, settings.batch, seed, step)
-        else:
-            rows = rows_of_step(settings, self.scores, seed, step)
+        rows = rows_of_step(settings, self.groups, seed, step)
         image, masks = self.crops.image[rows].float(), (self.crops.region[rows].float(),)
         if self.crops.vessels is not None:
             masks = (*masks, self.crops.vessels[rows].float())

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from weakmask.methods.by_region import telling
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.judging import FOLDER as JUDGING
 from weakmask.methods.dram.judging import method_name
@@ -15,12 +14,13 @@ from weakmask.methods.dram.maps import FOLDER as MAPS
 from weakmask.methods.dram.methods_text import methods_text
 from weakmask.methods.dram.model import DramModel
 from weakmask.pipeline import read_manifest
+from weakmask.region_learning import run_report
 from weakmask.report.page import Page, ScanView
 
 
 def conclude(run: Path, config: DramSettings) -> pd.DataFrame:
     """Copy the tables to the run's root, write report.html and return the summary."""
-    return telling.conclude_run(run, config, _story(config, read_manifest(run)))
+    return run_report.conclude_run(run, config, _story(config, read_manifest(run)))
 
 
 def prediction_page(
@@ -34,12 +34,12 @@ def prediction_page(
     config: DramSettings = model.regional.config
     answers = config.context.model_copy(update={"train": model.context is not None})  # a file may be the regression's
     story = _story(config.model_copy(update={"context": answers}), {})
-    page = telling.prediction_page(story, model.regional, model_path, rows, views, failures)
+    page = run_report.prediction_page(story, model.regional, model_path, rows, views, failures)
     return replace(page, tiles=(*page.tiles, ("threshold", f"{model.threshold:.2f}")))
 
 
-def _story(config: DramSettings, manifest: Mapping[str, Any]) -> telling.Story:
-    return telling.Story(
+def _story(config: DramSettings, manifest: Mapping[str, Any]) -> run_report.Story:
+    return run_report.Story(
         title="dRAM",
         row=method_name(config),
         learned="trained from scores alone",

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.losses import region_mean
-from weakmask.methods.by_region.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.model import network_arguments
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement.vessels import vessel_mask
+from weakmask.region_learning.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
 from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
 from weakmask.training.fit import fit

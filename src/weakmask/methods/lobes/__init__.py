@@ -11,16 +11,15 @@ telling       the run for a person -> report.html
 """
 
 from weakmask.methods.lobes.config import LobeSettings
-from weakmask.methods.lobes.judging import STAGE as MASKS
-from weakmask.methods.lobes.judging import judge
-from weakmask.methods.lobes.model import STAGE as MODEL
-from weakmask.methods.lobes.model import write_model
+from weakmask.methods.lobes.evaluate_run import STAGE as MASKS
+from weakmask.methods.lobes.evaluate_run import judge
 from weakmask.methods.lobes.prepare import STAGE as PREPARED
 from weakmask.methods.lobes.prepare import prepare
+from weakmask.methods.lobes.run_report import conclude
 from weakmask.methods.lobes.segmentation import STAGE as TRAINED
-from weakmask.methods.lobes.segmentation import segmentation
-from weakmask.methods.lobes.telling import conclude
+from weakmask.methods.lobes.segmentation import segmentation, write_model
 from weakmask.pipeline import Stage
+from weakmask.regions.lobe_model import STAGE as MODEL
 
 STAGES = (
     Stage(PREPARED, prepare),

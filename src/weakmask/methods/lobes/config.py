@@ -4,18 +4,18 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from weakmask.config import Settings
+from weakmask.regions.lobe_frame import FrameSettings
+from weakmask.regions.lobe_model import MaskSettings, NetworkSettings
 
 Positive = Annotated[float, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Three = tuple[Count, Count, Count]
-GREY_RANGE = (0.0, 1000.0)  # what `grey_values: percentiles` brings a scan to
 
 
 class DataSettings(Settings):
@@ -33,51 +33,6 @@ class DataSettings(Settings):
     phantom_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of those phantoms")
     phantom_spacing_mm: Positive = Field(default=2.5, description="their voxels")
     healthy: Fraction = Field(default=0.3, description="part of the phantoms without lesions")
-
-
-class PrepareSettings(Settings):
-    """Scan -> the network's grid."""
-
-    shape: Three = Field(default=(64, 512, 512), description="voxels of the grid, z y x (P)")
-    frame: Literal["scan", "lungs"] = Field(
-        default="scan", description="what the grid spans: the whole scan (P), or the lungs by threshold (O)"
-    )
-    margin_mm: Amount = Field(default=10.0, description="around the lungs, where they are the frame (O)")
-    outside: Literal["keep", "blank"] = Field(
-        default="keep", description="voxels outside the lungs: as they are (P), or blank (O)"
-    )
-    grey_values: Literal["hounsfield", "percentiles"] = Field(
-        default="hounsfield",
-        description="hounsfield: as stored; percentiles: each scan's 1st and 99th become 0 and 1000 (MR)",
-    )
-    window: tuple[float, float] = Field(default=(-1000.0, 400.0), description="clamped and rescaled to 0..1 (O)")
-
-    @property
-    def needs_field(self) -> bool:
-        """Whether a scan's lungs must be found before the network can be asked."""
-        return self.frame == "lungs" or self.outside == "blank"
-
-
-class NetworkSettings(Settings):
-    """Which network, and its numbers; a network takes those that it has."""
-
-    name: Literal["pdv_net", "dense_v_net", "v_net", "unet"] = Field(
-        default="pdv_net", description="unet works slice by slice"
-    )
-    kernels: Count = Field(default=24, description="of the first convolution of the dense networks (P, G)")
-    growth: Three = Field(default=(4, 6, 8), description="channels per dense layer (P 4 6 8, G 4 8 16)")
-    layers: Three = Field(default=(5, 10, 10), description="of each dense block (P, G)")
-    width: Count = Field(default=16, description="channels of the first stage of v_net (its paper: 16) and unet")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.2, description="not of unet (O; G 0.5)")
-
-    def arguments(self, classes: int) -> dict[str, Any]:
-        """What `build_network` is given."""
-        if self.name == "unet":
-            return {"dimensions": 2, "out_channels": classes, "width": self.width}
-        if self.name == "v_net":
-            return {"out_channels": classes, "width": self.width, "dropout": self.dropout}
-        dense = {"kernels": self.kernels, "growth": self.growth, "layers": self.layers, "dropout": self.dropout}
-        return {"out_channels": classes, **dense}
 
 
 class AugmentationSettings(Settings):
@@ -114,19 +69,6 @@ class SegmentationSettings(Settings):
     )
 
 
-class MaskSettings(Settings):
-    """From the network to the label map."""
-
-    confine: Literal["lungs", "nothing"] = Field(
-        default="lungs",
-        description="lungs: every voxel of the lungs by threshold gets a lobe of its side, no other voxel does (O)",
-    )
-    fissures: bool = Field(
-        default=True,
-        description="move the borders onto the fissures that a CT shows, where lungs confine the lobes (O)",
-    )
-
-
 class LobeSettings(Settings):
     """Everything that changes a number in a run."""
 
@@ -134,7 +76,7 @@ class LobeSettings(Settings):
     seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
     data: DataSettings = DataSettings()
-    prepare: PrepareSettings = PrepareSettings()
+    prepare: FrameSettings = FrameSettings()
     network: NetworkSettings = NetworkSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
     segmentation: SegmentationSettings = SegmentationSettings()

@@ -6,16 +6,16 @@ import pandas as pd
 import torch
 from joblib import Parallel, delayed
 
+from weakmask.anatomy.lobe_faults import lobe_faults
+from weakmask.anatomy.lung_field import lung_field
 from weakmask.datasets.splits import write_splits
 from weakmask.errors import UserError
-from weakmask.methods.lobes.config import LobeSettings, PrepareSettings
-from weakmask.methods.lobes.frame import Framed, frame_scan
+from weakmask.methods.lobes.config import LobeSettings
 from weakmask.methods.lobes.scans import LobeScan, learning_scans, split_scans
 from weakmask.pipeline import Work
 from weakmask.progress import track
+from weakmask.regions.lobe_frame import Framed, FrameSettings, frame_scan
 from weakmask.volume.files import write_volume
-from weakmask.volume.lobe_faults import lobe_faults
-from weakmask.volume.lung_field import lung_field
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
@@ -56,7 +56,7 @@ def prepare(work: Work) -> None:
     pd.DataFrame(rows).to_csv(work.out / "index.csv", index=False)
 
 
-def framed(scan: LobeScan, settings: PrepareSettings) -> tuple[Framed, Volume, list[str]] | str:
+def framed(scan: LobeScan, settings: FrameSettings) -> tuple[Framed, Volume, list[str]] | str:
     """A scan and its lobes on the network's grid and what is wrong with the lobes; or why it cannot be used."""
     try:
         image, lobes = scan.load()

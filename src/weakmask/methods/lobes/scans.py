@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from weakmask.anatomy.lobe_numberings import renumber
 from weakmask.datasets.case import Case
-from weakmask.datasets.phantom_ct import make_phantom
 from weakmask.datasets.splits import Split, hold_out
 from weakmask.errors import UserError
 from weakmask.methods.lobes.config import DataSettings, LobeSettings
+from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name
 from weakmask.volume.geometry import Float3, Index3
-from weakmask.volume.regions import renumber
 from weakmask.volume.volume import Volume
 
 PHANTOM_MM = (300.0, 260.0, 300.0)  # holds both lungs

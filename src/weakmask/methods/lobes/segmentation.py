@@ -10,24 +10,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from weakmask.errors import UserError
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.losses import dice_by_class
 from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
-from weakmask.methods.lobes.config import LobeSettings, NetworkSettings
-from weakmask.methods.lobes.frame import BLANK, network_input
+from weakmask.methods.lobes.config import LobeSettings
 from weakmask.methods.lobes.prepare import STAGE as PREPARED
-from weakmask.networks import build_network
-from weakmask.pipeline import Work
+from weakmask.pipeline import Work, provenance
+from weakmask.regions.lobe_frame import BLANK, network_input
+from weakmask.regions.lobe_model import CLASSES, MODEL, lobe_logits, lobe_network
+from weakmask.training.checkpoints import load_weights, save_weights
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.plan import Plan
 from weakmask.training.sampling import uniform_batch
 from weakmask.training.seeding import generator_for, seed_all
 from weakmask.volume.files import read_volume
-from weakmask.volume.numberings import NUMBERINGS
 
 STAGE = "02-segmentation"
-CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
 
 
 def segmentation(work: Work) -> None:
@@ -54,25 +53,23 @@ def segmentation(work: Work) -> None:
     fit(network, optimiser, BatchMaker(training, config), Objective(config), validate, work.out, plan)
 
 
-def lobe_network(settings: NetworkSettings) -> nn.Module:
-    """The network of the settings, fresh.
-
-    Raises:
-        UserError: It is V-Net and MONAI is not installed.
-    """
-    try:
-        return build_network(settings.name, settings.arguments(CLASSES))
-    except ImportError as error:
-        raise UserError(str(error)) from error
-
-
-def lobe_logits(network: nn.Module, image: Float[Tensor, "batch 1 z y x"]) -> Float[Tensor, "batch class z y x"]:
-    """Logits of scans; a network of slices is given all slices as one batch."""
-    if getattr(network, "dimensions", 3) == 3:
-        return network(image)
-    scans, _, slices, rows, columns = image.shape
-    found = network(image.reshape(scans * slices, 1, rows, columns))
-    return found.reshape(scans, slices, -1, rows, columns).transpose(1, 2)
+def write_model(work: Work) -> None:
+    """Stage 3: write model.safetensors."""
+    config: LobeSettings = work.config
+    state, header = load_weights(work.run / STAGE / f"{config.segmentation.keep}.safetensors")
+    network = lobe_network(config.network)
+    network.load_state_dict(state)
+    index = pd.read_csv(work.run / PREPARED / "index.csv", dtype=str)
+    described = {
+        "method": config.method,
+        "network": header["network"],
+        "arguments": header["arguments"],
+        "labels": NUMBERINGS["weakmask"],
+        "trained_on": {"scans": len(index), "training": index["split"].tolist().count("training")},
+        "config": config.model_dump(mode="json"),
+        "provenance": provenance(),
+    }
+    save_weights(work.out / MODEL, network, described)
 
 
 class Grids:

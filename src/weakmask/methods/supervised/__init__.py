@@ -8,15 +8,15 @@ maps          network -> model file; model and scans -> maps, masks and scores; 
 telling       the run for a person -> report.html
 """
 
-from weakmask.methods.by_region.judging import JUDGING_STAGE
-from weakmask.methods.by_region.maps import MAPS_STAGE
-from weakmask.methods.by_region.model import MODEL_STAGE
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.maps import judge, maps, model
 from weakmask.methods.supervised.prepare import prepare
 from weakmask.methods.supervised.segmentation import STAGE, segmentation
 from weakmask.methods.supervised.telling import conclude
 from weakmask.pipeline import Stage
+from weakmask.region_learning.evaluate_run import JUDGING_STAGE
+from weakmask.region_learning.region_model import MODEL_STAGE
+from weakmask.region_learning.write_predictions import MAPS_STAGE
 
 STAGES = (
     Stage("01-prepare", prepare),

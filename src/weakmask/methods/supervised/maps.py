@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from weakmask.methods.by_region.judging import judge_masks
-from weakmask.methods.by_region.maps import MAPS_STAGE, write_maps
-from weakmask.methods.by_region.model import MODEL, MODEL_STAGE, write_model
 from weakmask.methods.supervised.predict import load_model, predict_scan
 from weakmask.methods.supervised.segmentation import STAGE
 from weakmask.pipeline import Work
+from weakmask.region_learning.evaluate_run import judge_masks
+from weakmask.region_learning.region_model import MODEL, MODEL_STAGE, write_model
+from weakmask.region_learning.write_predictions import MAPS_STAGE, write_maps
 from weakmask.training.devices import device_of
 
 ROW = "supervised U-Net"

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from weakmask.activation.dram import dense_regression_map
-from weakmask.methods.by_region.model import RegionModel, load_region_model
-from weakmask.methods.by_region.prediction import Prediction, as_prediction
-from weakmask.methods.by_region.scan_map import scan_map
 from weakmask.methods.supervised.config import SupervisedSettings
+from weakmask.region_learning.prediction import Prediction, as_prediction
+from weakmask.region_learning.region_model import RegionModel, load_region_model
+from weakmask.region_learning.scan_map import scan_map
 from weakmask.volume.volume import Volume
 
 

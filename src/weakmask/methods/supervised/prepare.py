@@ -10,12 +10,13 @@ from torch import Tensor
 
 from weakmask.datasets.case import Case
 from weakmask.errors import UserError
-from weakmask.methods.by_region.cases import checked, read_regions, read_usable
-from weakmask.methods.by_region.crops import CropSet, as_batch
-from weakmask.methods.by_region.prepare import prepare as prepare_crops
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.pipeline import Work
 from weakmask.progress import track
+from weakmask.region_learning.crops import CropSet, as_batch
+from weakmask.region_learning.prepare import prepare as prepare_crops
+from weakmask.region_learning.usable_cases import checked, read_usable
+from weakmask.regions.scan_regions import read_regions
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume

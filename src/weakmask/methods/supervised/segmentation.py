@@ -9,12 +9,12 @@ from torch.nn import functional as F
 from weakmask.activation.dram import dense_regression_map
 from weakmask.errors import UserError
 from weakmask.losses import dice, region_mean
-from weakmask.methods.by_region.crops import CropSet, augmented, load_crops
-from weakmask.methods.by_region.training import dimensions_of, plan_of, rows_of_step
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.prepare import load_truth
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
+from weakmask.region_learning.crop_batches import dimensions_of, plan_of, rows_of_step, sampling_groups
+from weakmask.region_learning.crops import CropSet, augmented, load_crops
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
@@ -50,12 +50,12 @@ class BatchMaker:
     def __init__(self, crops: CropSet, truth: Tensor, config: SupervisedSettings) -> None:
         """Hold the crops and their lesions."""
         self.crops, self.truth, self.config = crops, truth, config
-        self.scores: list[int] = crops.table["score"].tolist()
+        self.groups = sampling_groups(config.segmentation, crops.table, crops.table["score"].tolist())
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The crops of one step, augmented; what is moved out of the region is no lesion any more."""
         settings, seed = self.config.segmentation, self.config.seed
-        rows = rows_of_step(settings, self.scores, seed, step)
+        rows = rows_of_step(settings, self.groups, seed, step)
         image, region, truth = (v[rows].float() for v in (self.crops.image, self.crops.region, self.truth))
         if settings.augment:
             generator = generator_for(seed, step, "augment")

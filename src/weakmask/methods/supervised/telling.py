@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from weakmask.methods.by_region import telling
-from weakmask.methods.by_region.model import RegionModel
-from weakmask.methods.by_region.training import dimensions_of
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.maps import ROW
 from weakmask.methods.supervised.segmentation import STAGE
+from weakmask.region_learning import run_report
+from weakmask.region_learning.crop_batches import dimensions_of
+from weakmask.region_learning.region_model import RegionModel
 from weakmask.report.page import Page, ScanView
 
 CITATION = (
@@ -23,7 +23,7 @@ CITATION = (
 
 def conclude(run: Path, config: SupervisedSettings) -> pd.DataFrame:
     """Copy the tables to the run's root, write report.html and return the summary."""
-    return telling.conclude_run(run, config, _story(config))
+    return run_report.conclude_run(run, config, _story(config))
 
 
 def prediction_page(
@@ -34,11 +34,11 @@ def prediction_page(
     failures: Sequence[str],
 ) -> Page:
     """The report of a prediction."""
-    return telling.prediction_page(_story(model.config), model, model_path, rows, views, failures)
+    return run_report.prediction_page(_story(model.config), model, model_path, rows, views, failures)
 
 
-def _story(config: SupervisedSettings) -> telling.Story:
-    return telling.Story(
+def _story(config: SupervisedSettings) -> run_report.Story:
+    return run_report.Story(
         title="Supervised U-Net",
         row=ROW,
         learned="trained from true masks",
@@ -63,4 +63,4 @@ def _methods_text(config: SupervisedSettings) -> str:
         f"Maps were averaged over the scales {scales}, put back onto the scan's own grid and cut at "
         f"{config.maps.threshold:g}. The share of marked voxels in a region gave its severity score."
     )
-    return "\n\n".join([telling.preparation_text(config.prepare), training, inference, CITATION])
+    return "\n\n".join([run_report.preparation_text(config.prepare), training, inference, CITATION])

@@ -1,0 +1,156 @@
+"""The lung field: where the two lungs of a chest CT lie, found by threshold and morphology, nothing learned.
+
+The work is done on a coarse grid of about 2.4 mm in the patient's frame; only the last step knows the scan's own grid.
+"""
+
+import numpy as np
+from jaxtyping import Float32
+
+from weakmask.anatomy.lung_airways import find_airways
+from weakmask.anatomy.lung_border import BONE_HU, cover_lesions
+from weakmask.anatomy.lung_sides import LEFT, RIGHT, part_sides
+from weakmask.anatomy.upright_frame import coarse_upright, graded, paint
+from weakmask.errors import UserError
+from weakmask.volume.geometry import Float3, Geometry
+from weakmask.volume.morphology import (
+    CORNERS,
+    Mask,
+    components,
+    enclosed,
+    grown,
+    margin_voxels,
+    object_boxes,
+    open_to_side,
+    worn,
+)
+from weakmask.volume.volume import Volume
+
+COARSE_MM = 2.4
+LUNG_HU, TISSUE_HU = -850.0, 50.0
+AIR_HU = (LUNG_HU + TISSUE_HU) / 2  # half lung, half wall
+TABLE_MM = 5.0  # thicker plates than twice this are body
+GAS_WALLS_HU = (-600.0, -750.0, -850.0)
+GAS_HU = -925.0  # upper quartile of a pocket that is bowel gas and not lung ...
+GAS_SPREAD_HU = 30.0  # ... and the most that its quartiles lie apart
+GAS_MM3 = (1e3, 1e6)  # smaller pockets cannot be judged; a larger one is lung after all, however light
+LEAST_LUNG_MM3 = 1.5e5  # of both lungs ...
+LEAST_LUNG_MM2 = 3e3  # ... and per slice, where the scan shows a few slices only
+LEAST_SHARE = 0.05  # of the largest component; smaller ones are bowel, or lie behind lesions where filling finds them
+RIBS_MM = 20.0  # around a lung, where its ribs lie
+
+
+def lung_field(image: Volume) -> Volume:
+    """Label the patient's left lung 1 and right lung 2 in a chest CT, 0 elsewhere.
+
+    Trachea and main bronchi stay out; vessels, nodules and consolidations inside the lung or between lung and ribs
+    go in (pleural fluid there as well: a threshold cannot tell them apart). A scan that shows one lung gets one label.
+
+    Args:
+        image: A scan in Hounsfield units, of any direction and spacing; padding values are air.
+
+    Returns:
+        Labels (uint8) on the scan's grid.
+
+    Raises:
+        UserError: The scan shows no lungs.
+    """
+    scan = coarse_upright(image, COARSE_MM)
+    hu, spacing_mm = scan.voxels, scan.geometry.spacing_mm
+    body, air = _body_and_air(hu, spacing_mm)
+    from_midline_mm = _from_midline(body, air, spacing_mm[2])
+    airways = find_airways(hu, air, from_midline_mm, spacing_mm)
+    air &= ~airways
+    lungs = _lung_components(air & ~_gas(hu, air, spacing_mm), scan.geometry)
+    aerated = part_sides(hu, lungs, from_midline_mm, spacing_mm)
+    keep_out = airways | (hu > BONE_HU)
+    left, right = (_whole_lung(hu, side, keep_out, spacing_mm, to) for side, to in zip(aerated, (-1, 1), strict=True))
+    share_of_air = np.clip((TISSUE_HU - hu) / (TISSUE_HU - LUNG_HU), 0, 1)
+    labels = np.zeros(image.geometry.shape, dtype=np.uint8)
+    paint(labels, LEFT, scan.with_voxels(graded((left & ~right) | aerated[0], share_of_air)), image.geometry)
+    paint(labels, RIGHT, scan.with_voxels(graded((right & ~left) | aerated[1], share_of_air)), image.geometry)
+    return image.with_voxels(labels, kind="label")
+
+
+def _body_and_air(hu: Float32[np.ndarray, "z y x"], spacing_mm: Float3) -> tuple[Mask, Mask]:
+    """The patient without table and blankets, outlined in each axial slice, and the air inside that outline.
+
+    Raises:
+        UserError: There is nothing but air.
+    """
+    air = hu < AIR_HU
+    in_slice = np.zeros((3, 3, 3), dtype=bool)
+    in_slice[1, 1, :] = in_slice[1, :, 1] = True
+    steps = max(1, round(TABLE_MM / max(spacing_mm[1:])))
+    pieces, count = components(worn(~air, in_slice, steps))
+    if count == 0:
+        raise UserError("no body found: nothing is denser than -400; bring a chest CT in Hounsfield units")
+    core = grown(pieces == np.bincount(pieces.ravel())[1:].argmax() + 1, in_slice, steps)
+    body = np.ones_like(core)
+    for axis in (1, 2):  # between the first and the last voxel of each row and column
+        before = np.logical_or.accumulate(core, axis)
+        after = np.flip(np.logical_or.accumulate(np.flip(core, axis), axis), axis)
+        body &= before & after
+    return body, air & body & ~open_to_side(air)
+
+
+def _from_midline(body: Mask, air: Mask, spacing_mm: float) -> np.ndarray:
+    """Signed distance in mm of each sagittal slice from the body's middle where there is air inside, left positive.
+
+    The middle parts the body in halves of equal volume: one arm more in the picture hardly moves it.
+    """
+    mass = np.cumsum(body[air.any(axis=(1, 2))].sum(axis=(0, 1)))
+    middle = np.searchsorted(mass, mass[-1] / 2)
+    return ((np.arange(body.shape[2]) - middle) * spacing_mm)[None, None, :]
+
+
+def _gas(hu: np.ndarray, air: Mask, spacing_mm: Float3) -> Mask:
+    """Stomach and bowel gas: uniform and as light as air, where a lung, even an emphysematous one, has texture.
+
+    A thin diaphragm is blurred away between bowel gas and lung, so pockets are looked for below several thresholds,
+    and each takes its rim with it: the voxels up to the threshold of air that are not as light as its own.
+    """
+    gas = np.zeros_like(air)
+    for wall_hu in GAS_WALLS_HU:
+        light = air & (hu < wall_hu) & ~gas
+        pockets, _ = components(light)
+        cores = pockets * worn(light)
+        sizes_mm3 = np.bincount(cores.ravel()) * np.prod(spacing_mm)
+        found = np.zeros_like(air)
+        for number, box in object_boxes(cores):
+            if GAS_MM3[0] < sizes_mm3[number] < GAS_MM3[1]:
+                low, high = np.percentile(hu[box.slices][cores[box.slices] == number], [25, 75])
+                if high < GAS_HU and high - low < GAS_SPREAD_HU:
+                    found |= pockets == number
+        if found.any():
+            gas |= grown(found, CORNERS, steps=2, within=found | (air & ~light))
+    return gas
+
+
+def _lung_components(air: Mask, geometry: Geometry) -> Mask:
+    """The large components of air.
+
+    Raises:
+        UserError: They are too small for lungs.
+    """
+    pieces, count = components(air)
+    sizes_mm3 = np.bincount(pieces.ravel(), minlength=count + 1) * geometry.voxel_volume_mm3
+    sizes_mm3[0] = 0
+    kept = sizes_mm3 > LEAST_SHARE * sizes_mm3.max()
+    found, least = sizes_mm3[kept].sum(), min(LEAST_LUNG_MM3, LEAST_LUNG_MM2 * geometry.extent_mm[0])
+    if found < least:
+        raise UserError(
+            f"no lungs found: {found / 1000:.0f} ml of lung-like air inside the body, expected at least "
+            f"{least / 1000:.0f} ml; bring a chest CT in Hounsfield units"
+        )
+    return kept[pieces]
+
+
+def _whole_lung(hu: np.ndarray, aerated: Mask, keep_out: Mask, spacing_mm: Float3, toward_midline: int) -> Mask:
+    """One lung with what lesions hid and what it encloses, without what is to be kept out; worked out in a box."""
+    whole = np.zeros_like(aerated)
+    for _, box in object_boxes(aerated.astype(np.int8)):
+        around = box.grown(margin_voxels(RIBS_MM, spacing_mm)).clipped(aerated.shape)
+        lung = cover_lesions(hu[around.slices], aerated[around.slices], spacing_mm, toward_midline)
+        lung &= ~keep_out[around.slices]
+        whole[around.slices] = lung | enclosed(lung)
+    return whole

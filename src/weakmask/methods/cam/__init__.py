@@ -1,0 +1,30 @@
+"""The CAM baseline: from a yes or no per region to a lesion mask.
+
+As Xie et al. 2021 (arXiv 2105.11748, section IV-C-2) compare their dRAM with it. The files are the stages, in
+this order:
+
+region_learning.prepare cohort -> one crop per scored region, the same as dRAM's
+classification     crops -> a network that tells regions with lesions from regions without
+maps               network -> model file; model and scans -> maps, masks and scores; their tables
+telling            the run for a person -> report.html
+"""
+
+from weakmask.methods.cam.classification import STAGE, classification
+from weakmask.methods.cam.config import CamSettings
+from weakmask.methods.cam.maps import judge, maps, model
+from weakmask.methods.cam.telling import conclude
+from weakmask.pipeline import Stage
+from weakmask.region_learning.evaluate_run import JUDGING_STAGE
+from weakmask.region_learning.prepare import prepare
+from weakmask.region_learning.region_model import MODEL_STAGE
+from weakmask.region_learning.write_predictions import MAPS_STAGE
+
+STAGES = (
+    Stage("01-prepare", prepare),
+    Stage(STAGE, classification, goes_on=True),
+    Stage(MODEL_STAGE, model),
+    Stage(MAPS_STAGE, maps),
+    Stage(JUDGING_STAGE, judge),
+)
+
+__all__ = ["STAGES", "CamSettings", "conclude"]

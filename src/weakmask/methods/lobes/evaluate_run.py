@@ -1,0 +1,65 @@
+"""Stage 4: the model's lobes of the scans that are judged, and their Dice per lobe."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.errors import UserError
+from weakmask.evaluation.overlap import Overlap
+from weakmask.methods.lobes.config import LobeSettings
+from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.regions.find_lobes import find_lobes
+from weakmask.regions.lobe_model import MODEL, load_lobe_model
+from weakmask.regions.lobe_model import STAGE as MODEL_STAGE
+from weakmask.training.devices import device_of
+from weakmask.volume.files import write_volume
+from weakmask.volume.volume import Volume
+
+STAGE = "04-masks"
+LOBES = NUMBERINGS["weakmask"]
+
+
+def judge(work: Work) -> None:
+    """Write masks/NAME.nii.gz and results.csv; a faulty scan is left out and noted."""
+    config: LobeSettings = work.config
+    model = load_lobe_model(work.run / MODEL_STAGE / MODEL, device_of(config.device))
+    scans = judged_scans(config)
+    rows: list[dict[str, object]] = []
+    for scan in track(scans, "judging", len(scans)):
+        try:
+            image, truth = scan.load()
+            found = find_lobes(model, image)
+        except UserError as error:
+            work.note(f"left out {scan.name}: {error}")
+            continue
+        for fault in found.faults:
+            work.note(f"{scan.name}: {fault}")
+        write_volume(found.lobes, work.out / "masks" / f"{scan.name}.nii.gz")
+        rows.append({"scan": scan.name, **lobe_dice(found.lobes, truth), "faults": len(found.faults)})
+    columns = ["scan", *LOBES, "mean", "faults"]
+    pd.DataFrame(rows, columns=columns).to_csv(work.out / "results.csv", index=False)
+
+
+def judged_scans(config: LobeSettings) -> list[LobeScan]:
+    """The scans of the test folder, else those kept for validation."""
+    if config.data.test is not None:
+        return folder_scans(config.data.test, config.data.numbering)
+    scans = learning_scans(config)
+    watched = set(split_scans(scans, config).validation)
+    return [scan for scan in scans if scan.name in watched]
+
+
+def lobe_dice(found: Volume, truth: Volume) -> Mapping[str, float]:
+    """Dice of each lobe by name and their mean; nan for a lobe that neither has."""
+    size = 1 + max(LOBES.values())
+    pairs = np.bincount(found.voxels.ravel().astype(np.int64) * size + truth.voxels.ravel(), minlength=size**2)
+    table = pairs.reshape(size, size)
+    dice = {}
+    for name, label in LOBES.items():
+        both = int(table[label, label])
+        dice[name] = Overlap(tp=both, fp=int(table[label].sum()) - both, fn=int(table[:, label].sum()) - both).dice
+    return {**dice, "mean": float(np.mean(list(dice.values())))}

@@ -1,0 +1,241 @@
+"""Chest CT phantoms: scans with known truth, made from a seed, and cohorts of them."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+
+from weakmask.atomic_write import atomic_folder
+from weakmask.errors import UserError
+from weakmask.phantoms.acquisition import acquire, draw_scanner
+from weakmask.phantoms.chest_anatomy import LLL, LUL, RLL, RML, RUL, Patient, draw_patient, lung_box, lungs
+from weakmask.phantoms.confounders import add_confounders, heart_motion
+from weakmask.phantoms.lesions import plant_lesions
+from weakmask.phantoms.noise import Grid, centred_geometry, coverage
+from weakmask.phantoms.score_draws import draw_fractions, draw_scores, misread
+from weakmask.phantoms.tissue import AIR, BLOOD, blend, lung_tissue, paint_body
+from weakmask.phantoms.tubes import draw_capsules
+from weakmask.phantoms.vessel_trees import Trees, grow_trees
+from weakmask.progress import track
+from weakmask.scoring.severity import region_fractions
+from weakmask.volume.files import write_volume
+from weakmask.volume.geometry import Box, Float3, Index3
+from weakmask.volume.volume import Volume
+
+VERSION = 1  # grows whenever the same seed gives another scan
+LOBES = {"LUL": LUL, "LLL": LLL, "RUL": RUL, "RML": RML, "RLL": RLL}
+SHAPE: Index3 = (160, 192, 192)
+SPACING_MM: Float3 = (2.0, 2.0, 2.0)
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A chest CT and everything there is to know about it; all volumes lie on one grid.
+
+    Attributes:
+        image: HU, int16.
+        lobes: LUL 1, LLL 2, RUL 3, RML 4, RLL 5 (uint8).
+        lesions: 0 none, 1 ground-glass, 2 consolidation, 3 mixed (uint8).
+        vessels: 1 where at least half of a voxel is vessel (uint8), in the lobes.
+        airways: 1 where at least half of a voxel is airway lumen (uint8), trachea included.
+        scores: Severity 0-5 per lobe label.
+        fractions: Lesion fraction per lobe label, as the masks have it.
+    """
+
+    image: Volume
+    lobes: Volume
+    lesions: Volume
+    vessels: Volume
+    airways: Volume
+    scores: dict[int, int]
+    fractions: dict[int, float]
+
+
+def make_phantom(
+    seed: int,
+    shape: Index3 = SHAPE,
+    spacing_mm: Float3 = SPACING_MM,
+    scores: Mapping[int, int] | None = None,
+) -> Phantom:
+    """Make a chest CT phantom; the same arguments give the same bytes.
+
+    The patient lives in mm around the middle of the grid, so that other shapes and spacings show the same chest. About
+    300 x 250 x 300 mm hold both lungs.
+
+    Args:
+        seed: The patient, the disease and the scanner; not negative.
+        shape: Voxels (z, y, x).
+        spacing_mm: Voxel edges (z, y, x).
+        scores: Severity per lobe label (1-5); lobes not named are clear. Default: drawn as in the paper's Table I b.
+
+    Raises:
+        ValueError: An unknown lobe or score, or a grid on which a lobe with lesions has no voxels.
+    """
+    wanted = draw_scores(seed) if scores is None else {label: scores.get(label, 0) for label in LOBES.values()}
+    if scores is not None and not set(scores) <= set(LOBES.values()):
+        raise ValueError(f"scores name lobes {sorted(scores)}; expected labels among {sorted(LOBES.values())}")
+    geometry = centred_geometry(shape, spacing_mm)
+    grid, patient = Grid.of(geometry), draw_patient(seed)
+    image, lobes, vessels, airways = _healthy_chest(patient, grid)
+    healthy = Volume(image, geometry)
+    lobe_volume = Volume(lobes, geometry, "label")
+    fractions = draw_fractions(wanted, seed)
+    ill, lesions = plant_lesions(healthy, lobe_volume, fractions, seed, vessels, airways)
+    scan = acquire(ill.voxels, grid, draw_scanner(seed), seed)
+
+    def mask(cover: np.ndarray, inside: np.ndarray | bool = True) -> Volume:  # noqa: FBT001, FBT002
+        return Volume(((cover >= 0.5) & inside).astype(np.uint8), geometry, "label")
+
+    return Phantom(
+        image=Volume(scan, geometry),
+        lobes=lobe_volume,
+        lesions=lesions,
+        vessels=mask(vessels, lobes > 0),
+        airways=mask(airways),
+        scores=wanted,
+        fractions=region_fractions(lesions.voxels, lobes, list(LOBES.values())),
+    )
+
+
+def _healthy_chest(patient: Patient, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """HU (float32), lobe labels, vessel coverage and airway coverage, as no scanner blurs them."""
+    box = lung_box(patient, grid)
+    part = grid.cropped(box)
+    chest = lungs(patient, part)
+    image = paint_body(patient, grid, box, chest)
+    tissue = lung_tissue(patient, part, chest)
+    add_confounders(patient, part, chest, tissue)
+    voxel = float(np.cbrt(np.prod(grid.spacing_mm)))
+    blend(image[box.slices], tissue, coverage(chest.depth_mm, voxel))
+    vessels, airways = _draw_trees(grow_trees(patient), grid, box, image)
+    heart_motion(patient, part, image[box.slices])
+    lobes = np.zeros(grid.shape, np.uint8)
+    lobes[box.slices] = chest.lobes
+    return image, lobes, vessels, airways
+
+
+def _draw_trees(trees: Trees, grid: Grid, box: Box, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Paint vessels, airway walls and lumina into `image`; returns the coverage by vessels and by lumina."""
+    vessels = np.zeros(grid.shape, np.float32)
+    blood = trees.arteries.joined(trees.veins)
+    vessels[box.slices] = draw_capsules(grid.cropped(box), blood.start, blood.stop, blood.radius)
+    blend(image[box.slices], BLOOD, vessels[box.slices])
+    air = trees.airways
+    thickness = 0.3 + 0.12 * air.radius
+    outer = draw_capsules(grid, air.start, air.stop, air.radius + thickness)
+    blend(image, -40.0, outer)
+    lumen = draw_capsules(grid, air.start, air.stop, air.radius)
+    blend(image, AIR, lumen)
+    return vessels, lumen
+
+
+def write_phantom_cohort(
+    folder: Path,
+    scans: int,
+    seed: int,
+    shape: Index3 = SHAPE,
+    spacing_mm: Float3 = SPACING_MM,
+    reader_noise: float = 0.0,
+    workers: int | None = None,
+) -> None:
+    """Write a cohort folder of phantoms, whole or not at all.
+
+    `images/`, `regions/` (lobes), `lesions/` and `scores.csv` as every cohort has them; besides, `truth/vessels/`,
+    `truth/airways/`, `phantom.json` (how to make it again), and `scores_true.csv` where the reader errs.
+
+    Args:
+        folder: The new folder; an empty one is taken, anything else is left alone.
+        scans: How many.
+        seed: Of the cohort; scan k of a seed is the same however many scans and workers there are.
+        shape: Voxels (z, y, x) of every scan.
+        spacing_mm: Voxel edges (z, y, x) of every scan.
+        reader_noise: Probability that a score in `scores.csv` is one off.
+        workers: Processes; default one per core.
+
+    Raises:
+        UserError: The folder holds something or cannot be written, or the numbers make no cohort.
+    """
+    _check_request(folder, scans, seed, reader_noise)
+    jobs = [(f"phantom_{k:04d}", int(np.random.SeedSequence([seed, k]).generate_state(1)[0])) for k in range(scans)]
+    workers = min(scans, workers or os.cpu_count() or 1)
+    with atomic_folder(folder) as temporary:
+        for name in ("images", "regions", "lesions", "truth/vessels", "truth/airways"):
+            (temporary / name).mkdir(parents=True)
+        write = partial(_write_scan, temporary, shape, spacing_mm)
+        written = Parallel(n_jobs=workers, return_as="generator")(delayed(write)(job) for job in jobs)
+        scores = [cast("dict[int, int]", row) for row in track(written, "phantoms", scans)]
+        rng = np.random.default_rng([seed, 1])
+        read = [misread(row, reader_noise, rng) for row in scores]
+        names = [name for name, _ in jobs]
+        _score_table(names, read).to_csv(temporary / "scores.csv", index=False)
+        if reader_noise > 0:
+            _score_table(names, scores).to_csv(temporary / "scores_true.csv", index=False)
+        recipe = {
+            "version": VERSION,
+            "seed": seed,
+            "scans": dict(jobs),
+            "shape": list(shape),
+            "spacing_mm": list(spacing_mm),
+            "reader_noise": reader_noise,
+        }
+        (temporary / "phantom.json").write_text(json.dumps(recipe, indent=2) + "\n", encoding="utf-8")
+
+
+def check_phantom_cohort(folder: Path, scans: int, seed: int, shape: Index3, spacing_mm: Float3) -> None:
+    """Make sure that a cohort is the one that the same arguments of `write_phantom_cohort` would make.
+
+    Raises:
+        UserError: It is another, or its phantom.json cannot be read.
+    """
+    recipe = folder / "phantom.json"
+    try:
+        made = json.loads(recipe.read_text(encoding="utf-8"))
+        there = len(made["scans"]), made["seed"], tuple(made["shape"]), tuple(made["spacing_mm"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{recipe}: cannot be read as the recipe of phantoms; choose another output folder") from error
+    if there != (scans, seed, shape, spacing_mm):
+        came, expected = (
+            f"{count} phantoms with seed {of}, {size} voxels of {edge} mm"
+            for count, of, size, edge in (there, (scans, seed, shape, spacing_mm))
+        )
+        raise UserError(f"{folder}: {came}; expected {expected}; choose another output folder")
+
+
+def _check_request(folder: Path, scans: int, seed: int, reader_noise: float) -> None:
+    """Refuse what makes no cohort, before any work is done."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not an empty folder; choose a new name or remove it")
+    if scans < 1:
+        raise UserError(f"{scans} scans were asked for; expected at least 1")
+    if seed < 0:
+        raise UserError(f"seed is {seed}; expected 0 or more")
+    if not 0.0 <= reader_noise <= 1.0:
+        raise UserError(f"reader noise is {reader_noise}; expected a probability between 0 and 1")
+
+
+def _write_scan(folder: Path, shape: Index3, spacing_mm: Float3, job: tuple[str, int]) -> dict[int, int]:
+    """Make and write one scan; returns its scores."""
+    name, seed = job
+    phantom = make_phantom(seed, shape, spacing_mm)
+    for place, volume in (
+        ("images", phantom.image),
+        ("regions", phantom.lobes),
+        ("lesions", phantom.lesions),
+        ("truth/vessels", phantom.vessels),
+        ("truth/airways", phantom.airways),
+    ):
+        write_volume(volume, folder / place / f"{name}.nii.gz")
+    return phantom.scores
+
+
+def _score_table(names: list[str], scores: list[dict[int, int]]) -> pd.DataFrame:
+    """One row per scan and lobe."""
+    rows = [(name, lobe, row[label]) for name, row in zip(names, scores, strict=True) for lobe, label in LOBES.items()]
+    return pd.DataFrame(rows, columns=["scan", "region", "score"])

@@ -1,0 +1,148 @@
+"""Masks against truth, beside three baselines that need no network, and which differences are more than chance."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from weakmask.atomic_write import atomic_file
+from weakmask.datasets.case import Case, Cohort
+from weakmask.errors import UserError
+from weakmask.evaluation.overlap import LESION_SUBTYPES, Overlap, overlap, subtype_overlaps
+from weakmask.evaluation.significance import COMPARISON_COLUMNS, compare_methods
+from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, write_tables
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.region_learning.crops import OUTSIDE
+from weakmask.region_learning.settings import PrepareSettings
+from weakmask.region_learning.threshold_baselines import (
+    choose_fixed_threshold,
+    fixed_threshold_mask,
+    otsu_in_regions,
+    predict_nothing,
+    value_histogram,
+)
+from weakmask.region_learning.usable_cases import judged_cases, read_case, read_usable
+from weakmask.regions.scan_regions import read_regions
+from weakmask.scoring.severity import ScoreMap, region_fractions
+from weakmask.volume.files import read_volume
+from weakmask.volume.volume import Volume
+
+JUDGING_STAGE = "05-judging"
+BINS = 300  # of the window, for the fixed threshold: 5 HU each on the paper's window
+
+Rows = list[dict[str, object]]
+
+
+def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
+    """Write results.csv, severity.csv, summary.csv, summary_detail.csv and significance.csv.
+
+    Without truth only scores are compared.
+
+    Args:
+        work: Of the stage.
+        masks: Name of a method -> folder with its masks, NAME.nii.gz. The first is the run's own: it is tested against
+            all others, and scans that it has no mask of were left out by the stage that writes masks.
+    """
+    config = work.config
+    score_map = read_usable(config.data.cohort, work).score_map
+    threshold = fixed_threshold(work.run / "01-prepare", config.prepare, score_map)
+    work.note(f"fixed threshold chosen on the training scores: {threshold:.0f}")
+    results: Rows = []
+    scores: Rows = []
+    cohort, cases = judged_cases(work)
+    own = next(iter(masks.values()))
+    for case in track(cases, "judging", len(cases)):
+        if (own / f"{case.name}.nii.gz").exists():
+            new_results, new_scores = _judge_case(work, case, cohort, masks, threshold)
+            results += new_results
+            scores += new_scores
+    if not results:
+        work.note("no lesions/ in the judged cohort: overlap is not computed, only the agreement of scores")
+    table = results_table(without_empty_subtypes(results))
+    write_tables(work.out, table, scores_table(scores))
+    compared = compare_methods(table, next(iter(masks))) if results else pd.DataFrame(columns=list(COMPARISON_COLUMNS))
+    with atomic_file(work.out / "significance.csv") as temporary:
+        compared.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def fixed_threshold(
+    prepared: Path, prepare: PrepareSettings, score_map: ScoreMap, weights: Mapping[int, float] | None = None
+) -> float:
+    """One grey value for all scans, at which the training regions' fractions fit their score intervals best.
+
+    Args:
+        prepared: The folder that the prepare stage left.
+        prepare: How the crops were made; the value is sought in the window.
+        score_map: What the scores mean.
+        weights: Score -> weight; None weighs all regions alike.
+
+    Returns:
+        In Hounsfield units.
+
+    Raises:
+        UserError: No training crops.
+    """
+    training = pd.read_csv(prepared / "index.csv").query("split == 'training'")
+    edges = np.linspace(*prepare.window, BINS + 1)
+    histograms = []
+    for file in training["file"]:
+        voxels = read_volume(prepared / file).voxels
+        histograms.append(value_histogram(voxels[voxels != OUTSIDE], edges))
+    if not histograms:
+        raise UserError(f"{prepared}: no training crops; expected at least one")
+    return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map, weights)
+
+
+def read_truth(case: Case, image: Volume) -> Volume | None:
+    """The lesion labels of a case, if it has any.
+
+    Raises:
+        UserError: The file is faulty or lies on another grid.
+    """
+    return None if case.lesions is None else read_regions(case.lesions, image)
+
+
+def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None) -> dict[str, Overlap]:
+    """Overlap with all lesions and, where the truth may tell them apart (labels up to 3), with each subtype.
+
+    A truth without lesions is among these: what is marked there counts as false for each subtype.
+    """
+    if truth.min(initial=0) >= 0 and truth.max(initial=0) <= max(LESION_SUBTYPES.values()):
+        return subtype_overlaps(mask, truth, inside)
+    return {"all": overlap(mask, truth, inside)}
+
+
+def without_empty_subtypes(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Rows of results.csv without subtypes if no truth of the cohort tells them apart, as 0/1 masks do not."""
+    named = {row["subset"] for row in rows if row["tp"] or row["fn"]} - {"all"}
+    return rows if named - {"ground-glass"} else [row for row in rows if row["subset"] == "all"]
+
+
+def _judge_case(
+    work: Work, case: Case, cohort: Cohort, masks: Mapping[str, Path], threshold: float
+) -> tuple[Rows, Rows]:
+    """The rows of one scan in results.csv and severity.csv."""
+    image, regions = read_case(case, work)
+    try:
+        truth = read_truth(case, image)
+    except UserError as error:
+        work.note(f"{case.name} is judged by its scores alone: {error}")
+        truth = None
+    labels = [label for label in case.scores if (regions.voxels == label).any()]
+    found = {name: read_volume(folder / f"{case.name}.nii.gz", "label").voxels > 0 for name, folder in masks.items()}
+    found |= {
+        "Otsu in the region": otsu_in_regions(image.voxels, regions.voxels, labels),
+        "fixed threshold": fixed_threshold_mask(image.voxels, regions.voxels, labels, threshold),
+        "nothing": predict_nothing(image.voxels),
+    }
+    results: Rows = []
+    scores: Rows = []
+    given = {label: case.scores[label] for label in labels}
+    for method, mask in found.items():
+        if truth is not None:
+            results += result_rows(method, case.name, overlaps_of(mask, truth.voxels, regions.voxels > 0))
+        fractions = region_fractions(mask, regions.voxels, labels)
+        scores += score_rows(method, case.name, given, fractions, cohort.region_names, cohort.score_map)
+    return results, scores

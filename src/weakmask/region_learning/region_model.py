@@ -1,0 +1,141 @@
+"""The model file of a method that works region by region: weights, and a header with all that a prediction needs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from weakmask.config import Settings
+from weakmask.errors import UserError
+from weakmask.networks import build_network
+from weakmask.pipeline import Work, provenance
+from weakmask.region_learning.prepare import SPACING_COLUMNS
+from weakmask.region_learning.settings import PrepareSettings
+from weakmask.region_learning.usable_cases import read_usable
+from weakmask.scoring.severity import ScoreMap
+from weakmask.training.checkpoints import load_weights, save_weights
+from weakmask.volume.geometry import Float3
+
+MODEL_STAGE = "03-model"
+MODEL = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class RegionModel:
+    """A trained network with the settings of its run.
+
+    Attributes:
+        network: In evaluation mode.
+        config: The method's settings; they have the sections `prepare` and `maps`.
+        score_map: Fractions to scores.
+        region_names: Names of the region labels it was trained on.
+        crop_spacing_mm: Median voxel of the training crops; regions of another kind are cropped at this size.
+        header: The whole JSON header, for the report.
+    """
+
+    network: nn.Module
+    config: Any
+    score_map: ScoreMap
+    region_names: dict[int, str]
+    crop_spacing_mm: Float3
+    header: dict[str, Any]
+
+    @property
+    def prepare(self) -> PrepareSettings:
+        """How a scan becomes crops."""
+        return self.config.prepare
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Resizings of a crop whose maps are averaged."""
+        return self.config.maps.scales
+
+
+def write_model(work: Work, weights: Path) -> None:
+    """The stage between training and maps: write model.safetensors.
+
+    Args:
+        work: Of the stage; the run has the crops of `01-prepare`.
+        weights: What the training left, with the network's name and arguments in the header.
+    """
+    state, header = load_weights(weights)
+    score_map = read_usable(work.config.data.cohort, work).score_map
+    described_as = header["network"], header["arguments"]
+    described = model_header(work.config, described_as, score_map, trained_on(work))
+    save_weights(work.out / MODEL, trained_network(state, header), described)
+
+
+def trained_on(work: Work) -> dict[str, Any]:
+    """What a model file says of the cohort: names of the regions, median voxel of the crops in mm, number of scans."""
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
+    return {
+        "region_names": {str(label): name for label, name in index.groupby("region")["name"].first().items()},
+        "crop_spacing_mm": [float(v) for v in index[list(SPACING_COLUMNS)].median()],
+        "scans": index["scan"].nunique(),
+    }
+
+
+def model_header(
+    config: Any, described_as: tuple[str, dict[str, Any]], score_map: ScoreMap, trained_on: dict[str, Any]
+) -> dict[str, Any]:
+    """What every model file says; a method adds what its own prediction needs.
+
+    Args:
+        config: Settings of the run.
+        described_as: Name and arguments of the network.
+        score_map: The training cohort's.
+        trained_on: What `trained_on` says of the cohort.
+    """
+    name, arguments = described_as
+    return {
+        "method": config.method,
+        "network": name,
+        "arguments": arguments,
+        "score_map": {"name": score_map.name, "intervals": {str(k): list(v) for k, v in score_map.intervals.items()}},
+        "trained_on": trained_on,
+        "config": config.model_dump(mode="json"),
+        "provenance": provenance(),
+    }
+
+
+def trained_network(state: dict[str, Tensor], header: dict[str, Any]) -> nn.Module:
+    """The network that a header names, with these weights.
+
+    Raises:
+        ValueError, RuntimeError, KeyError, TypeError: The header does not fit the weights.
+    """
+    network = build_network(header["network"], header["arguments"])
+    network.load_state_dict(state)
+    return network
+
+
+def load_region_model(path: Path, device: torch.device, method: str, settings: type[Settings]) -> RegionModel:
+    """Read a model file.
+
+    Args:
+        path: What `write_model`, or the method's own like of it, wrote.
+        device: Where the network goes.
+        method: The method expected.
+        settings: Its settings' class.
+
+    Raises:
+        UserError: Not a weights file of ours, or of another method.
+    """
+    state, header = load_weights(path)
+    if header.get("method") != method:
+        raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method {method}")
+    try:
+        score_map, seen = header["score_map"], header["trained_on"]
+        return RegionModel(
+            network=trained_network(state, header).eval().to(device),
+            config=settings(**header["config"]),
+            score_map=ScoreMap(score_map["name"], {int(k): tuple(v) for k, v in score_map["intervals"].items()}),
+            region_names={int(k): v for k, v in seen["region_names"].items()},
+            crop_spacing_mm=tuple(seen["crop_spacing_mm"]),
+            header=header,
+        )
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error

@@ -1,0 +1,85 @@
+"""A network that speaks of crops -> a map of the scan: each region's crop is mapped, and put back where it was cut."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from weakmask.activation.multi_scale import average_over_scales
+from weakmask.region_learning.crops import OUTSIDE, as_batch, region_crops, windowed
+from weakmask.region_learning.region_model import RegionModel
+from weakmask.volume.geometry import Box, Geometry, Index3
+from weakmask.volume.regions import region_boxes
+from weakmask.volume.resample import resample_onto
+from weakmask.volume.volume import Volume
+
+SIDE = 8  # three poolings: sides of crops are multiples of it
+MOST_VOXELS = 160**3  # of one crop, whatever the region's size: bounds the memory
+
+Activation = Callable[[Tensor, Tensor], Tensor]  # crops, regions -> maps of the crops' size
+
+
+def scan_map(
+    model: RegionModel, activation: Activation, image: Volume, regions: Volume, *, trained_regions: bool = True
+) -> Float[np.ndarray, "z y x"]:
+    """The map of a whole scan: each region's crop mapped at the scales of `maps.scales`, averaged, and put back.
+
+    Args:
+        model: How crops are made, and at which scales they are mapped.
+        activation: Crops and regions -> maps.
+        image: The scan in Hounsfield units.
+        regions: Region labels on the same grid.
+        trained_regions: Whether the regions are of the kind the model was trained on. If not (lungs for a model of
+            lobes), a crop takes as many voxels as keep their size in mm, so that lesions look as in training.
+
+    Returns:
+        Float32 on the scan's grid, 0 outside the regions.
+
+    Raises:
+        UserError: The model takes slices and the scan is a volume.
+    """
+    labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
+    shapes = None
+    if not trained_regions:
+        boxes = region_boxes(regions, model.prepare.margin_mm)
+        shapes = {label: _shape_keeping_voxels(box, image.geometry, model) for label, box in boxes.items()}
+    exact = region_boxes(regions, 0.0)
+    whole = np.zeros(image.geometry.shape, dtype=np.float32)
+    for label, crop in region_crops(image, regions, labels, model.prepare, shapes).items():
+        box = exact[label]
+        inside = regions.voxels[box.slices] == label
+        whole[box.slices][inside] = _onto(crop_map(model, activation, crop), crop, image.geometry.cropped(box))[inside]
+    return whole
+
+
+@torch.inference_mode()
+def crop_map(model: RegionModel, activation: Activation, crop: Volume) -> Float[np.ndarray, "z y x"]:
+    """The multi-scale map of one crop of `region_crops`, zero outside the region; arguments as `scan_map`."""
+    device = next(model.network.parameters()).device
+    image, inside = windowed(crop, model.prepare)
+    batch = as_batch(torch.from_numpy(image).float()[None]).to(device)
+    region = as_batch(torch.from_numpy(inside).float()[None]).to(device)
+    found = average_over_scales(activation, batch, region, model.scales)
+    return found.cpu().numpy().reshape(crop.geometry.shape)
+
+
+def _onto(found: np.ndarray, crop: Volume, geometry: Geometry) -> np.ndarray:
+    """Resample a crop's map onto a part of the scan; voxels outside the region do not dilute those at its border."""
+    inside = (crop.voxels != OUTSIDE).astype(np.float32)
+    values = resample_onto(Volume(found * inside, crop.geometry), geometry).voxels
+    weights = resample_onto(Volume(inside, crop.geometry), geometry).voxels
+    return np.divide(values, weights, out=np.zeros_like(values), where=weights > 1e-3)
+
+
+def _shape_keeping_voxels(box: Box, geometry: Geometry, model: RegionModel) -> Index3:
+    """Crop shape at which a region's voxels are as large as those the model was trained on."""
+    extent_mm = np.array(box.shape) * np.array(geometry.spacing_mm)
+    sides = np.maximum(SIDE, np.ceil(extent_mm / np.array(model.crop_spacing_mm) / SIDE) * SIDE)
+    if sides.prod() > MOST_VOXELS:
+        sides = np.maximum(SIDE, np.floor(sides * (MOST_VOXELS / sides.prod()) ** (1 / 3) / SIDE) * SIDE)
+    if model.prepare.crop_shape[0] == 1:
+        sides[0] = 1
+    z, y, x = (int(side) for side in sides)
+    return z, y, x

@@ -1,0 +1,81 @@
+"""The cases of a cohort as stages read them: what is faulty is noted and left out, regions are made where none are."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from weakmask.anatomy.picture_to_hounsfield import picture_to_hounsfield
+from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.cohort_checks import check_case
+from weakmask.pipeline import Work
+from weakmask.region_learning.settings import PrepareSettings
+from weakmask.regions.make_regions import make_regions, relabelled
+from weakmask.regions.scan_regions import read_regions
+from weakmask.volume.files import read_volume, refuse_nonfinite
+from weakmask.volume.volume import Volume
+
+AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
+
+
+def read_usable(folder: Path, work: Work) -> Cohort:
+    """The cases of a cohort whose tables and files are there; every fault is noted."""
+    cohort = read_cohort(folder)
+    for fault in cohort.faults:
+        work.note(fault.message)
+    return cohort
+
+
+def checked(case: Case, cohort: Cohort, work: Work) -> Case | None:
+    """The case as far as it is usable, or None; its voxels are read, and every fault is noted."""
+    expects_hu = work.config.prepare.window[0] < AIR_AT_MOST_HU
+    usable, faults = check_case(case, cohort, hounsfield=expects_hu)
+    for fault in faults:
+        work.note(f"left out {case.name}: {fault.message}" if usable is None else fault.message)
+    return usable
+
+
+def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
+    """A case's image and regions; without a region mask, lobes by the lobe network or lungs by threshold, saying so.
+
+    Raises:
+        UserError: A file is faulty, or the grids do not fit.
+    """
+    image = read_volume(case.image)
+    refuse_nonfinite(image, case.image)
+    if case.regions is None:
+        names = _region_names(case.image.parent.parent)
+        made = make_regions(image, names.values(), device=work.config.device)
+        work.note(f"{case.name}: no region mask; {made.told}")
+        return image, relabelled(made, names)
+    regions = read_regions(case.regions, image)
+    return in_hounsfield(image, regions, work.config.prepare), regions
+
+
+def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> Volume:
+    """The image in (about) Hounsfield units, whatever its grey values are.
+
+    Raises:
+        UserError: A picture without lung or soft tissue.
+    """
+    return picture_to_hounsfield(image, regions) if settings.grey_values == "picture" else image
+
+
+def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
+    """The scans that are judged, and their cohort: those of `data.test`, or the validation scans without one."""
+    config = work.config
+    if config.data.test is not None:
+        cohort = read_usable(config.data.test, work)
+        return cohort, list(cohort.cases)
+    cohort = read_usable(config.data.cohort, work)
+    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
+    held_out = set(index.loc[index["split"] == "validation", "scan"])
+    return cohort, [case for case in cohort.cases if case.name in held_out]
+
+
+@lru_cache(maxsize=8)
+def _region_names(cohort: Path) -> Mapping[int, str]:
+    """Label -> name in a cohort without region masks: what its scores speak of."""
+    return read_cohort(cohort).region_names

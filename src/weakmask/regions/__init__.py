@@ -1,0 +1,1 @@
+"""Where the regions of an image come from: read from a mask, found by a network, or by threshold."""

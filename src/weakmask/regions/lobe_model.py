@@ -1,0 +1,133 @@
+"""The model file of a lobe network, and the one that comes with the package."""
+
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.config import Settings, parse
+from weakmask.errors import UserError
+from weakmask.networks import build_network
+from weakmask.regions.lobe_frame import FrameSettings
+from weakmask.training.checkpoints import load_weights
+
+STAGE = "03-model"
+MODEL = "model.safetensors"
+SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
+CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
+
+Count = Annotated[int, Field(ge=1)]
+Three = tuple[Count, Count, Count]
+
+
+class NetworkSettings(Settings):
+    """Which network, and its numbers; a network takes those that it has."""
+
+    name: Literal["pdv_net", "dense_v_net", "v_net", "unet"] = Field(
+        default="pdv_net", description="unet works slice by slice"
+    )
+    kernels: Count = Field(default=24, description="of the first convolution of the dense networks (P, G)")
+    growth: Three = Field(default=(4, 6, 8), description="channels per dense layer (P 4 6 8, G 4 8 16)")
+    layers: Three = Field(default=(5, 10, 10), description="of each dense block (P, G)")
+    width: Count = Field(default=16, description="channels of the first stage of v_net (its paper: 16) and unet")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.2, description="not of unet (O; G 0.5)")
+
+    def arguments(self, classes: int) -> dict[str, Any]:
+        """What `build_network` is given."""
+        if self.name == "unet":
+            return {"dimensions": 2, "out_channels": classes, "width": self.width}
+        if self.name == "v_net":
+            return {"out_channels": classes, "width": self.width, "dropout": self.dropout}
+        dense = {"kernels": self.kernels, "growth": self.growth, "layers": self.layers, "dropout": self.dropout}
+        return {"out_channels": classes, **dense}
+
+
+class MaskSettings(Settings):
+    """From the network to the label map."""
+
+    confine: Literal["lungs", "nothing"] = Field(
+        default="lungs",
+        description="lungs: every voxel of the lungs by threshold gets a lobe of its side, no other voxel does (O)",
+    )
+    fissures: bool = Field(
+        default=True,
+        description="move the borders onto the fissures that a CT shows, where lungs confine the lobes (O)",
+    )
+
+
+@dataclass(frozen=True)
+class LobeModel:
+    """A trained lobe network.
+
+    Attributes:
+        network: In evaluation mode.
+        frame: How a scan becomes the network's input.
+        masks: How the network's output becomes a label map.
+        header: The whole JSON header, for the report.
+    """
+
+    network: nn.Module
+    frame: FrameSettings
+    masks: MaskSettings
+    header: dict[str, Any]
+
+
+def load_lobe_model(path: Path | None, device: torch.device) -> LobeModel:
+    """Read a model file.
+
+    Args:
+        path: What `write_model` wrote, or a run folder with it; None: the model that comes with the package.
+        device: Where the network goes.
+
+    Raises:
+        UserError: Nothing there, not a weights file of ours, or of another method.
+    """
+    if path is None:
+        with as_file(SHIPPED) as file:
+            return _load(file, device)
+    inside = path / STAGE / MODEL
+    if path.is_dir() and not inside.exists():
+        raise UserError(f"{path}: holds no {STAGE}/{MODEL}; expected a run whose training is complete")
+    return _load(inside if path.is_dir() else path, device)
+
+
+def _load(path: Path, device: torch.device) -> LobeModel:
+    state, header = load_weights(path)
+    if header.get("method") != "lobes":
+        raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method lobes")
+    try:
+        sections = header["config"]
+        frame = parse(FrameSettings, sections["prepare"], str(path))
+        masks = parse(MaskSettings, sections["masks"], str(path))
+        network = lobe_network(parse(NetworkSettings, sections["network"], str(path)))
+        network.load_state_dict(state)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error
+    return LobeModel(network.eval().to(device), frame, masks, header)
+
+
+def lobe_network(settings: NetworkSettings) -> nn.Module:
+    """The network of the settings, fresh.
+
+    Raises:
+        UserError: It is V-Net and MONAI is not installed.
+    """
+    try:
+        return build_network(settings.name, settings.arguments(CLASSES))
+    except ImportError as error:
+        raise UserError(str(error)) from error
+
+
+def lobe_logits(network: nn.Module, image: Float[Tensor, "batch 1 z y x"]) -> Float[Tensor, "batch class z y x"]:
+    """Logits of scans; a network of slices is given all slices as one batch."""
+    if getattr(network, "dimensions", 3) == 3:
+        return network(image)
+    scans, _, slices, rows, columns = image.shape
+    found = network(image.reshape(scans * slices, 1, rows, columns))
+    return found.reshape(scans, slices, -1, rows, columns).transpose(1, 2)

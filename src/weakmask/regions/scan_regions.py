@@ -1,0 +1,133 @@
+"""Where the regions of a prediction come from: a mask, a folder of masks, or none, and then they are made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+
+from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.errors import UserError
+from weakmask.progress import console
+from weakmask.regions.make_regions import make_regions
+from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, scan_name
+from weakmask.volume.volume import Volume
+
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+@dataclass(frozen=True)
+class RegionSource:
+    """Where the regions of a prediction come from.
+
+    Attributes:
+        path: A mask for the one scan, or a folder of masks with the scans' names; None: lobes by a network where the
+            model was trained on lobes, else the lungs by threshold.
+        numbering: The tool whose lobe numbers the masks carry; None: those the model was trained on.
+        lobe_model: The lobe network; None: the one that comes with the package.
+    """
+
+    path: Path | None = None
+    numbering: str | None = None
+    lobe_model: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Say what is wrong for every scan, before one is read.
+
+        Raises:
+            UserError: The path is not there, or the numbering is unknown.
+        """
+        if self.path is not None and not self.path.exists():
+            raise UserError(f"{self.path}: no such region mask; expected a mask for the one scan, or a folder of masks")
+        if self.numbering is not None:
+            _names(self.numbering)
+
+    def masks_of(self, scan: Path) -> list[Path]:
+        """The mask files that are there for a scan, the one that is read first."""
+        if self.path is None or self.path.is_file():
+            return [] if self.path is None else [self.path]
+        files = [self.path / f"{scan_name(scan)}{suffix}" for suffix in IMAGE_SUFFIXES]
+        return [file for file in files if file.exists()]
+
+
+def regions_of(
+    scan: Path, image: Volume, source: RegionSource, known: Mapping[int, str], device: str = "auto"
+) -> tuple[Volume, dict[int, str]]:
+    """A scan's regions and the names of their labels.
+
+    Args:
+        scan: Its file or folder.
+        image: Its voxels.
+        source: Where the regions come from.
+        known: Label -> name of the regions that the model was trained on.
+        device: Where a lobe network computes.
+
+    Raises:
+        UserError: No mask of the scan's name, one that is faulty or lies on another grid, or regions cannot be made.
+    """
+    if source.path is None:
+        if scan.suffix.lower() in PICTURES:
+            raise UserError(f"{scan}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
+        made = make_regions(image, known.values(), source.lobe_model, device)
+        if made.numbering.keys() != set(known.values()):
+            console.print(f"[yellow]note[/] {escape(f'{scan}: {made.told}')}", highlight=False, soft_wrap=True)
+        return made.labels, {label: name for name, label in made.numbering.items()}
+    masks = source.masks_of(scan)
+    if not masks:
+        name = scan_name(scan)
+        raise UserError(f"{source.path}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
+    names = dict(known) if source.numbering is None else _names(source.numbering)
+    return read_regions(masks[0], image), names
+
+
+def read_regions(path: Path, image: Volume) -> Volume:
+    """A region mask on the image's own grid.
+
+    Raises:
+        UserError: The file is faulty or lies on another grid.
+    """
+    regions = read_volume(path, "label")
+    if not regions.geometry.same_grid(image.geometry):
+        raise UserError(
+            f"{path}: grid {regions.geometry.shape} at {regions.geometry.spacing_mm} mm is not the image's "
+            f"{image.geometry.shape} at {image.geometry.spacing_mm} mm; resample the mask onto the image"
+        )
+    # headers that differ by rounding must not let maps and images drift apart
+    return Volume(regions.voxels, image.geometry, "label")
+
+
+def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:
+    """A note on regions that a model was not trained on, and the numbering that would name them; empty without any.
+
+    Args:
+        known: Label -> name in the training.
+        found: Label -> name in a mask; a label without a name is its own.
+    """
+    unknown = [label for label, name in found.items() if name not in known.values()]
+    if not unknown:
+        return ""
+    nameless = any(found[label] == str(label) for label in unknown)
+    hint = _hint(set(found), set(known.values())) if nameless else ""
+    came = ", ".join(str(label) if found[label] == str(label) else f"{found[label]} {label}" for label in unknown)
+    expected = ", ".join(f"{name} {label}" for label, name in known.items())
+    return (
+        f"its mask has regions that the model was not trained on: {came}; expected {expected}; all crops are made at "
+        f"the size of the training voxels{hint}"
+    )
+
+
+def _hint(labels: set[int], trained: set[str]) -> str:
+    """Whose labels these are: of those who name what the model knows, else of those who have just these."""
+    theirs = {name: numbering for name, numbering in NUMBERINGS.items() if labels <= set(numbering.values())}
+    fitting = [name for name, numbering in theirs.items() if trained <= numbering.keys()]
+    fitting = fitting or [name for name, numbering in theirs.items() if labels == set(numbering.values())]
+    if not fitting:
+        return ""
+    choice = f"give --numbering {fitting[0]}" if len(fitting) == 1 else "say with --numbering whose they are"
+    return f"; the labels are those of {' or '.join(fitting)}: {choice}"
+
+
+def _names(numbering: str) -> dict[int, str]:
+    if numbering not in NUMBERINGS:
+        raise UserError(f"unknown numbering {numbering!r}; expected one of {', '.join(sorted(NUMBERINGS))}")
+    return {label: name for name, label in NUMBERINGS[numbering].items()}

@@ -1,0 +1,77 @@
+"""The severity scores of one scan, region by region, predicted against given."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from weakmask.report.columns import numbers
+from weakmask.report.number_text import MINUS, percent
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One region; texts are ready to print and empty where there is nothing.
+
+    Attributes:
+        region: Its name.
+        fraction: Share affected.
+        percent: The same for a bar, 0 to 100.
+        predicted: Score from the mask.
+        given: Score from the reader.
+        difference: Predicted less given.
+        off_by: Its size, in whole scores.
+    """
+
+    region: str
+    fraction: str
+    percent: float
+    predicted: str
+    given: str
+    difference: str
+    off_by: int
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """All regions and, where all of them have scores, the sum; which columns hold anything."""
+
+    rows: tuple[ScoreRow, ...]
+    total: ScoreRow | None
+    has_fraction: bool
+    has_predicted: bool
+    has_given: bool
+
+    @property
+    def compared(self) -> bool:
+        """Whether there is anything to compare."""
+        return self.has_predicted and self.has_given
+
+
+def score_table(scores: pd.DataFrame) -> ScoreTable:
+    """Lay out the scores of one scan.
+
+    Args:
+        scores: One row per region: `region`, and any of `fraction` (in [0, 1]), `predicted` and `given`.
+    """
+    fraction, predicted, given = (numbers(scores, name) for name in ("fraction", "predicted", "given"))
+    names = [str(name) for name in scores["region"]]
+    rows = tuple(_row(*values) for values in zip(names, fraction, predicted, given, strict=True))
+    # a sum over a part of the regions would pass for the whole: NaN, and so left out, when one is missing
+    total = _row("Sum", np.nan, float(predicted.sum()), float(given.sum()))
+    has = [bool(np.isfinite(values).any()) for values in (fraction, predicted, given)]
+    return ScoreTable(rows, total if len(rows) > 1 and (total.predicted or total.given) else None, *has)
+
+
+def _row(region: str, fraction: float, predicted: float, given: float) -> ScoreRow:
+    off = predicted - given
+    sign = "+" if off > 0 else MINUS if off < 0 else ""
+    return ScoreRow(
+        region,
+        fraction="" if np.isnan(fraction) else percent(fraction),
+        percent=0.0 if np.isnan(fraction) else round(100 * float(np.clip(fraction, 0, 1)), 2),
+        predicted="" if np.isnan(predicted) else f"{predicted:g}",
+        given="" if np.isnan(given) else f"{given:g}",
+        difference="" if np.isnan(off) else f"{sign}{abs(off):g}",
+        off_by=0 if np.isnan(off) else round(abs(off)),
+    )

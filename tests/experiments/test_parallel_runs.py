@@ -1,0 +1,162 @@
+"""Trainings side by side: what waits for what, what the logs hold, and how faults come back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+import torch
+
+from weakmask.errors import UserError
+from weakmask.experiments.parallel_runs import Task, jobs_for, side_by_side
+
+
+def note(folder: Path, name: str, needs: tuple[str, ...] = ()) -> None:
+    sys.stdout.write(f"{name} on {torch.get_num_threads()} threads in {os.getpid()}\n")
+    missing = [other for other in needs if not (folder / other).exists()]
+    (folder / name).write_text(",".join(missing))
+
+
+def wait_for(folder: Path, name: str, seconds: float = 60.0) -> None:
+    """Ends only if another task runs meanwhile."""
+    end = monotonic() + seconds
+    while not (folder / name).exists():
+        if monotonic() > end:
+            raise UserError(f"{name} never came")
+        sleep(0.05)
+
+
+def refuse() -> None:
+    raise UserError("a score of 7")
+
+
+def fall_over() -> None:
+    raise ZeroDivisionError("ours")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def linger(folder: Path) -> None:
+    sleep(60)
+    (folder / "lingered").touch()
+
+
+def chain(folder: Path) -> list[Task]:
+    """c waits for b, b for a; d for something that nobody asked for."""
+    needs = {"a": (), "b": ("a",), "c": ("b",), "d": ("z",)}
+    return [
+        Task(name, partial(note, folder, name, tuple(n for n in after if n != "z")), folder / "logs" / name, after)
+        for name, after in needs.items()
+    ]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_everything_is_done_and_nothing_before_what_it_waits_for(tmp_path: Path, jobs: int) -> None:
+    tasks = chain(tmp_path)
+    side_by_side(tasks if jobs == 1 else tasks[::-1], jobs)
+    assert {name: (tmp_path / name).read_text() for name in "abcd"} == dict.fromkeys("abcd", "")
+    assert (tmp_path / "logs").exists() == (jobs > 1)
+    if jobs > 1:
+        lines = [(tmp_path / "logs" / name).read_text().split() for name in "abcd"]
+        assert [line[0] for line in lines] == list("abcd")
+        assert str(os.getpid()) not in {line[-1] for line in lines}
+
+
+def test_two_run_at_the_same_time(tmp_path: Path) -> None:
+    side_by_side(
+        [
+            Task("first", partial(wait_for, tmp_path, "second"), tmp_path / "logs" / "first"),
+            Task("second", partial(note, tmp_path, "second"), tmp_path / "logs" / "second"),
+        ],
+        jobs=2,
+    )
+    assert (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "told"),
+    [
+        (refuse, UserError, "bad: a score of 7"),
+        (die, UserError, r"bad was killed \(signal 9\).*--jobs 1"),
+        (fall_over, RuntimeError, "bad failed; its last words are in"),
+    ],
+)
+def test_a_fault_comes_back_and_stops_the_others(tmp_path: Path, work, error: type[Exception], told: str) -> None:
+    tasks = [
+        Task("slow", partial(linger, tmp_path), tmp_path / "logs" / "slow"),
+        Task("bad", work, tmp_path / "logs" / "bad"),
+        Task("never", partial(note, tmp_path, "never"), tmp_path / "logs" / "never", ("slow",)),
+    ]
+    start = monotonic()
+    with pytest.raises(error, match=told):
+        side_by_side(tasks, jobs=2)
+    assert monotonic() - start < 50
+    assert not (tmp_path / "never").exists()
+    assert not (tmp_path / "lingered").exists()
+    if work is fall_over:
+        assert "ZeroDivisionError: ours" in (tmp_path / "logs" / "bad").read_text()
+
+
+STAYING = """
+import os, sys
+from functools import partial
+from pathlib import Path
+from time import sleep
+from weakmask.experiments.parallel_runs import Task, side_by_side
+
+def stay(folder, name):
+    (folder / "part").write_text(str(os.getpid()))
+    (folder / "part").rename(folder / name)
+    sleep(300)
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    side_by_side([Task(name, partial(stay, folder, name), folder / "logs" / name) for name in ("pid",)], jobs=2)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_trainings_end_with_a_killed_parent(tmp_path: Path, how: signal.Signals) -> None:
+    (tmp_path / "staying.py").write_text(STAYING)
+    parent = subprocess.Popen([sys.executable, tmp_path / "staying.py", tmp_path], stderr=subprocess.DEVNULL)
+    try:
+        until((tmp_path / "pid").exists)
+        child = int((tmp_path / "pid").read_text())
+        assert alive(child)
+        parent.send_signal(how)
+        parent.wait()
+        until(lambda: not alive(child))
+    finally:
+        parent.kill()
+
+
+def until(true: Callable[[], bool]) -> None:
+    start = monotonic()
+    while not true():
+        assert monotonic() - start < 60
+        sleep(0.1)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/stat")  # in a container nobody may collect the dead
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_one_job_lets_faults_through(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^a score of 7$"):
+        side_by_side([Task("bad", refuse, tmp_path / "log")], jobs=1)
+
+
+def test_jobs_are_as_many_as_cores_but_not_many() -> None:
+    assert 1 <= jobs_for("cpu") <= 4

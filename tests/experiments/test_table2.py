@@ -1,0 +1,255 @@
+"""The paper's table on a handful of tiny phantoms and two steps: the rows, what they share, going on, the tables."""
+
+import math
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from weakmask.errors import UserError
+from weakmask.evaluation.table import SUMMARY_COLUMNS
+from weakmask.experiments import table2, table2_floors, table2_presets
+from weakmask.experiments.gather import SUBTYPES, TABLE_COLUMNS
+from weakmask.experiments.table2_presets import PAPER, QUICK, Preset
+from weakmask.experiments.table2_rows import ROWS, cohorts_of
+from weakmask.experiments.tables import Request, reproduce_table
+from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.region_learning import telling
+
+RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
+TWICE = {"otsu", "cam"}
+TINY_LOOP = {"steps": 2, "batch": 2, "average_decay": 0.5, "keep": "last", "validate_every": 2, "checkpoint_every": 1}
+
+
+def with_values(sections: dict, **changes: dict) -> dict:
+    return {name: value.model_copy(update=changes.get(name, {})) for name, value in sections.items()}
+
+
+def tiny() -> Preset:
+    few = {"scales": (1.0,)}
+    return replace(
+        QUICK,
+        training_scans=6,
+        test_scans=3,
+        shape=(36, 42, 44),
+        spacing_mm=(8.0, 8.0, 8.0),
+        validation=0.2,
+        prepare=QUICK.prepare.model_copy(update={"crop_shape": (16, 16, 16)}),
+        dram=with_values(
+            QUICK.dram,
+            network={"width": 2},
+            vessels={"steps": 2},
+            regression=TINY_LOOP,
+            maps=few,
+            context={"width": 2, "window_voxels": 16, "steps": 2, "batch": 1},
+        ),
+        cam=with_values(QUICK.cam, network={"width": 2}, classification=TINY_LOOP, maps=few),
+        supervised=with_values(QUICK.supervised, network={"width": 2}, segmentation=TINY_LOOP),
+    )
+
+
+def make_quick(patch: pytest.MonkeyPatch) -> None:
+    """One process, and of the runs' own reports, which other tests read, the name alone."""
+    patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
+    for module in (telling, table2_floors):
+        patch.setattr(module, "write_report", lambda path, page: path.write_text(page.title))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+    """Rows of every kind, two seeds of some."""
+    out = tmp_path_factory.mktemp("table2")
+    with pytest.MonkeyPatch.context() as patch:
+        make_quick(patch)
+        patch.setitem(table2_presets.PRESETS, "quick", tiny())
+        table2.reproduce(out, "quick", sorted(TWICE), seeds=2, jobs=1)
+        return out, table2.reproduce(out, "quick", RUN, seeds=1, jobs=1)
+
+
+def test_every_row_of_the_paper_is_there() -> None:
+    titles = [row.title for row in ROWS.values()]
+    assert titles == [
+        *("nothing", "Otsu in the region", "fixed threshold", "CAM raw", "CAM + refine", "dRAM raw"),
+        *("dRAM + regularizer", "dRAM + refine", "dRAM + attention", "dRAM + vessel suppression"),
+        *("dRAM + anchor", "dRAM + context (complete)", "supervised U-Net"),
+    ]
+
+
+@pytest.mark.parametrize("preset", [QUICK, PAPER], ids=["quick", "paper"])
+def test_a_rung_differs_from_the_one_below_in_one_section(preset: Preset, tmp_path: Path) -> None:
+    data = cohorts_of(tmp_path, preset)
+    added = {}
+    for name, row in ROWS.items():
+        if row.below is not None:
+            ours, below = (ROWS[one].settings(preset, data, 3).model_dump() for one in (name, row.below))
+            added[name] = [section for section in ours if ours[section] != below[section]]
+    assert added == {
+        "cam-refine": ["maps"],
+        "regularizer": ["losses"],
+        "refine": ["refinement"],
+        "attention": ["refinement"],
+        "vessels": ["vessels"],
+        "anchor": ["losses", "refinement"],
+        "context": ["context"],
+    }
+    assert all(row.settings(preset, data, 3).model_dump()["seed"] == 3 for row in ROWS.values())
+
+
+def test_the_paper_preset_has_the_paper_s_numbers(tmp_path: Path) -> None:
+    complete = ROWS["context"].settings(PAPER, cohorts_of(tmp_path, PAPER), 0).model_dump()
+    assert (PAPER.training_scans, PAPER.test_scans) == (322, 69)
+    assert complete["prepare"]["crop_shape"] == (80, 80, 80)
+    assert complete["network"]["width"] == 32
+    assert complete["losses"]["equivariance"] == complete["losses"]["entropy"] == 1.0
+
+
+def test_the_tables_have_their_columns(made: tuple[Path, pd.DataFrame]) -> None:
+    out, shown = made
+    table, summary = pd.read_csv(out / "table2.csv"), pd.read_csv(out / "summary.csv")
+    assert tuple(table.columns) == TABLE_COLUMNS
+    assert tuple(summary.columns) == SUMMARY_COLUMNS
+    assert summary["method"].tolist() == shown["row"].tolist() == [ROWS[name].title for name in RUN]
+    assert table.groupby("row")["seed"].nunique().to_dict() == {name: 2 if name in TWICE else 1 for name in RUN}
+    assert (table["scans"] == 3).all()
+    assert table.loc[table["row"] == "nothing", "iou_mean"].item() == 0.0
+    assert table.loc[table["row"] == "otsu", [f"iou_mean_{name}" for name in SUBTYPES.values()]].notna().any().any()
+    assert (table["seconds"] > 0).all()
+
+
+@pytest.mark.parametrize("row", RUN)
+def test_a_row_s_run_tests_its_own_mask_against_the_others(made: tuple[Path, pd.DataFrame], row: str) -> None:
+    run = made[0] / "rows" / row / "seed-0"
+    methods = pd.read_csv(run / "summary.csv")["method"].tolist()
+    compared = pd.read_csv(run / "significance.csv")
+    assert compared["method"].unique().tolist() == methods[:1]
+    assert compared["alternative"].tolist() == methods[1:]
+
+
+def test_the_summary_is_the_median_over_seeds(made: tuple[Path, pd.DataFrame]) -> None:
+    out, _ = made
+    table, summary = pd.read_csv(out / "table2.csv"), pd.read_csv(out / "summary.csv").set_index("method")
+    of_seeds = table.loc[table["row"] == "cam", "kappa"].to_numpy(dtype=float)
+    assert len(of_seeds) == 2
+    assert summary.loc["CAM raw", "kappa"] == pytest.approx(float(np.median(of_seeds)), abs=1e-5)
+
+
+def test_tests_and_effects_name_their_pairs(made: tuple[Path, pd.DataFrame]) -> None:
+    out, _ = made
+    tested, added = pd.read_csv(out / "significance.csv"), pd.read_csv(out / "effects.csv")
+    against_cam = tested[tested["question"] == "against CAM"]
+    assert set(against_cam["alternative"]) == {"CAM + refine"}
+    assert len(against_cam) == len(RUN) - 2
+    rungs = {name for name in RUN if ROWS[name].below in RUN}
+    assert len(tested) - len(against_cam) == len(rungs)
+    assert set(added["row"]) == rungs
+    for line in added.to_dict("records"):
+        assert line["effect"] == pytest.approx(line["iou"] - line["iou_below"], abs=1e-5)
+        assert line["low"] - 1e-9 <= line["effect"] <= line["high"] + 1e-9
+    assert not math.isnan(tested["p_corrected"].min())
+
+
+def test_rows_share_what_they_have_in_common(made: tuple[Path, pd.DataFrame]) -> None:
+    out, _ = made
+
+    def inode(row: str, file: str) -> int:
+        return (out / "rows" / row / "seed-0" / file).stat().st_ino
+
+    index, weights = "01-prepare/index.csv", "03-regression/last.safetensors"
+    assert inode("context", weights) == inode("anchor", weights)
+    assert len({inode(row, weights) for row in ("attention", "vessels", "anchor")}) == 3
+    mask = next((out / "rows" / "anchor" / "seed-0" / "02-vessels" / "masks").iterdir()).name
+    vessels = f"02-vessels/masks/{mask}"
+    assert inode("anchor", vessels) == inode("vessels", vessels)  # which does not ask what the targets are made of
+    assert inode("cam", "02-classification/last.safetensors") == inode(
+        "cam-refine", "02-classification/last.safetensors"
+    )
+    assert len({inode(row, index) for row in RUN if row != "supervised"}) == 1
+    assert inode("supervised", index) != inode("cam", index)
+    assert not (out / "rows" / "vessels" / "seed-0" / "01-prepare" / "lesions").exists()
+
+
+def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
+    out, _ = made
+    with Image.open(out / "examples.webp") as picture:
+        assert picture.format == "WEBP"
+        assert min(picture.size) > 200
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "dRAM + context (complete), trained from scores alone" in page
+    assert page.count("data:image/webp") > 1
+    assert 'alt="Test scans from the least ill' in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
+    make_quick(monkeypatch)
+    real, trained = table2.run_stages, []
+
+    def stopped(stages, run: Path, settings) -> None:
+        real(stages[:3], run, settings)
+        if len(stages) > 3 and run.parent.name == "raw":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(table2, "run_stages", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1, jobs=1)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")}
+    assert len(before) == 1
+
+    def watched(stages, run: Path, settings) -> None:
+        trained.append(run.parent.name)
+        real(stages, run, settings)
+
+    monkeypatch.setattr(table2, "run_stages", watched)
+    shown = table2.reproduce(tmp_path, "quick", ["raw", "nothing"], seeds=1, jobs=1)
+    assert shown["row"].tolist() == ["nothing", "dRAM raw"]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")} == before
+    trained.clear()
+    table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1, jobs=1)
+    assert trained == ["nothing", "raw"]  # opened, and found complete
+
+
+def test_side_by_side_rows_wait_for_those_that_they_take_over(tmp_path: Path) -> None:
+    tasks = table2.tasks_of(tmp_path, QUICK, list(ROWS), seed=2, jobs=2)
+    names = [task.name for task in tasks]
+    assert len(tasks) == len(ROWS)
+    assert names[:2] == ["dRAM + anchor, seed 2", "dRAM + context (complete), seed 2"]  # half of the time on two cores
+    assert {task.name: task.after for task in tasks if task.after} == {
+        "CAM + refine, seed 2": ("CAM raw, seed 2",),
+        "dRAM + vessel suppression, seed 2": ("dRAM + anchor, seed 2",),
+        "dRAM + context (complete), seed 2": ("dRAM + anchor, seed 2",),
+    }
+    (alone,) = table2.tasks_of(tmp_path, QUICK, ["context"], seed=0, jobs=2)
+    assert alone.after == ()  # nobody asked for the others
+    in_turn = table2.tasks_of(tmp_path, QUICK, list(ROWS), seed=2, jobs=1)
+    assert [task.name for task in in_turn] == [f"{row.title}, seed 2" for row in ROWS.values()]
+    assert not any(task.after for task in in_turn)
+
+
+def test_a_table_goes_on_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_quick(monkeypatch)
+    monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
+    monkeypatch.chdir(tmp_path)
+    reproduce_table("table2", Path("here"), Request(None, rows="nothing", jobs=1))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    shown = reproduce_table("table2", Path("../here"), Request(None, rows="nothing", jobs=1))
+    assert shown["row"].tolist() == ["nothing"]
+
+
+def test_faults_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="unknown row 'rwa'; expected one of nothing, otsu"):
+        table2.reproduce(tmp_path, "quick", ["rwa"], seeds=1)
+    with pytest.raises(UserError, match="unknown preset 'large'"):
+        table2.reproduce(tmp_path, "large", None, seeds=1)
+    with pytest.raises(UserError, match="unknown row 'rwa'"):
+        reproduce_table("table2", tmp_path, Request(None, rows="nothing,rwa"))
+    small = replace(tiny(), training_scans=2, test_scans=1)
+    table2.make_phantoms(tmp_path / "phantoms", small)
+    monkeypatch.setitem(table2_presets.PRESETS, "quick", replace(small, test_scans=2))
+    with pytest.raises(UserError, match="choose another output folder"):
+        table2.reproduce(tmp_path, "quick", ["nothing"], seeds=1, jobs=1)

@@ -1,0 +1,95 @@
+"""Masks are judged by the truth and the scores of the cohort they are of, whatever the training's scores mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from weakmask.datasets.cohort import read_cohort
+from weakmask.evaluation.overlap import SUBSETS, Overlap
+from weakmask.evaluation.table import result_rows, results_table, summarise_detail
+from weakmask.methods.dram import DramSettings
+from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.pipeline import Work
+from weakmask.region_learning.evaluate_run import judge_masks, overlaps_of, without_empty_subtypes
+from weakmask.region_learning.prepare import prepare
+from weakmask.region_learning.settings import DataSettings, PrepareSettings
+from weakmask.volume.files import read_volume, write_volume
+
+HALVES = (
+    "name: halves\npercent: {0: [0, 0], 1: [0, 2.5], 2: [2.5, 12.5], 3: [12.5, 25], 4: [25, 37.5], 5: [37.5, 100]}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose masks are the truth; its cohort for training has scores of half the extent."""
+    folder = tmp_path_factory.mktemp("judged")
+    for name, seed in (("training", 1), ("test", 50)):
+        write_phantom_cohort(folder / name, 3, seed, (40, 44, 46), (7.5, 7.5, 7.5), workers=1)
+    (folder / "training" / "scores.yaml").write_text(HALVES, encoding="utf-8")
+    config = DramSettings(
+        device="cpu",
+        data=DataSettings(cohort=folder / "training", test=folder / "test", validation=0.34),
+        prepare=PrepareSettings(spacing_mm=None, crop_shape=(16, 16, 16)),
+    )
+    run = folder / "run"
+    for stage in ("01-prepare", "maps", "judging"):
+        (run / stage).mkdir(parents=True)
+    prepare(Work(run, run / "01-prepare", config))
+    for case in read_cohort(folder / "test").cases:
+        if case.lesions is not None:
+            truth = read_volume(case.lesions, "label")
+            write_volume(truth.with_voxels((truth.voxels > 0).astype("uint8")), run / "maps" / f"{case.name}.nii.gz")
+    judge_masks(Work(run, run / "judging", config), {"the truth": run / "maps"})
+    return run / "judging"
+
+
+def test_the_truth_is_right(judged: Path) -> None:
+    summary = pd.read_csv(judged / "summary.csv").set_index("method")
+    assert summary.index.tolist() == ["the truth", "Otsu in the region", "fixed threshold", "nothing"]
+    assert summary.loc["the truth", "iou_mean"] == summary.loc["the truth", "iou_pooled"] == 1.0
+    assert summary.loc["nothing", "iou_pooled"] == 0.0
+
+
+def test_scores_mean_what_they_mean_to_the_judged_cohort(judged: Path) -> None:
+    scores = pd.read_csv(judged / "severity.csv").query("method == 'the truth'")
+    assert len(scores) == 15
+    assert (scores["score_given"] > 0).any()
+    assert (scores["score_predicted"] == scores["score_given"]).all()
+
+
+def test_the_first_masks_are_tested_against_all_others(judged: Path) -> None:
+    compared = pd.read_csv(judged / "significance.csv")
+    assert set(compared["method"]) == {"the truth"}
+    assert compared["alternative"].tolist() == ["Otsu in the region", "fixed threshold", "nothing"]
+
+
+MASK = np.array([1, 1, 1, 0], np.uint8)
+ILL, CLEAR = np.array([2, 2, 0, 0], np.uint8), np.zeros(4, np.uint8)
+
+
+def rows_of(**truths: np.ndarray) -> list[dict[str, object]]:
+    return [row for scan, truth in truths.items() for row in result_rows("m", scan, overlaps_of(MASK, truth, None))]
+
+
+def test_marks_in_a_scan_without_lesions_are_false_for_each_subtype() -> None:
+    assert overlaps_of(MASK, CLEAR, None) == dict.fromkeys(SUBSETS, Overlap(0, 3, 0, 1))
+    detail = summarise_detail(results_table(without_empty_subtypes(rows_of(ill=ILL, clear=CLEAR))))
+    of_subset = {line["cases"]: line for line in detail.query("subset == 'consolidation'").to_dict("records")}
+    assert (of_subset["all"]["scans"], of_subset["positives"]["scans"]) == (2, 1)
+    assert of_subset["all"]["iou_pooled"] == pytest.approx(2 / 6)
+    assert of_subset["positives"]["iou_mean"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("lesion", [1, 255])
+def test_a_cohort_that_does_not_tell_subtypes_apart_has_no_rows_of_them(lesion: int) -> None:
+    truth = np.array([lesion, lesion, 0, 0], np.uint8)
+    for truths in ({"ill": truth, "clear": CLEAR}, {"clear": CLEAR}):
+        rows = without_empty_subtypes(rows_of(**truths))
+        assert [row["subset"] for row in rows] == ["all"] * len(truths)
+
+
+def test_labels_that_are_no_subtypes_are_lesions_alike() -> None:
+    assert overlaps_of(MASK, np.array([-1, 0, 0, 0], np.int16), None) == {"all": Overlap(1, 2, 0, 1)}
