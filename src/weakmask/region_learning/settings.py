@@ -85,7 +85,7 @@ class TrainingSettings(Settings):
     )
     sampling: Literal["balanced", "uniform", "patients"] = Field(
         default="balanced",
-        description="balanced: every score, or lesions and none, equally often (C); patients: every patient (O); uniform",
+        description="balanced: each score, or lesions and none, equally often (C); patients: each patient (O); uniform",
     )
     augment: bool = Field(default=True, description="random flips, resizing and contrast stretching (P)")
     contrast: Fraction = Field(
