@@ -53,6 +53,16 @@ def test_the_paper_s_intervals() -> None:
     assert CT_SEVERITY.interval(5) == (0.75, 1.0)
 
 
+def test_healthy_is_what_the_interval_says_and_not_the_number() -> None:
+    one_based = ScoreMap("from 1", {1: (0.0, 0.0), 2: (0.01, 0.5), 3: (0.5, 1.0)})
+    up_to_5 = ScoreMap("0 up to 5 %", {0: (0.0, 0.05), 1: (0.05, 1.0)})
+    assert [one_based.healthy(score) for score in one_based.scores] == [True, False, False]
+    assert [up_to_5.healthy(score) for score in up_to_5.scores] == [False, False]
+    assert [CT_SEVERITY.healthy(score) for score in CT_SEVERITY.scores] == [True] + 5 * [False]
+    with pytest.raises(ValueError, match="score 0 is not in score map 'from 1'"):
+        one_based.healthy(0)
+
+
 def test_the_authors_code_widens_score_0() -> None:
     wide = CT_SEVERITY.with_zero_up_to(0.01)
     assert wide.interval(0) == (0.0, 0.01)

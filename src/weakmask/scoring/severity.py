@@ -73,6 +73,16 @@ class ScoreMap:
             raise ValueError(f"score {score} is not in score map {self.name!r}; it has {list(self.scores)}")
         return self.intervals[score]
 
+    def healthy(self, score: int) -> bool:
+        """Whether a score rules lesions out: its interval ends at 0.
+
+        The number of the score says nothing: a map may begin at 1, or its lowest score may mean up to 5 %.
+
+        Raises:
+            ValueError: No such score in the map.
+        """
+        return self.interval(score)[1] == 0.0
+
     def score_of(self, fraction: float) -> int:
         """The score of a lesion fraction; every fraction in [0, 1] gets exactly one.
 
