@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from weakmask.cli import app
 from weakmask.scoring.severity import CT_SEVERITY, read_score_map
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -75,6 +77,31 @@ def test_documented_commands_are_real(command: str):
     assert verb == "--help" or verb in verbs, f"`{command}`: no such verb; there are {sorted(verbs)}"
     if verb in verbs:
         assert refusal(verbs[verb], words) == "", f"`{command}` is refused"
+
+
+def example_of(command: Any) -> str:
+    """The command line that ends a verb's help."""
+    found = re.fullmatch(r"Example: \[bold\](weakmask .+)\[/\]", command.epilog or "")
+    assert found, f"the help of {command.name} ends with {command.epilog!r}; expected an example"
+    return found.group(1)
+
+
+def test_the_help_of_every_verb_ends_with_an_example_that_runs():
+    for name, command in command_line_verbs().items():
+        verb, *words = shlex.split(example_of(command))[1:]
+        assert verb == name
+        assert refusal(command, words) == "", f"`{name} {shlex.join(words)}` is refused"
+
+
+def test_help_pages_name_flags_and_arguments_plainly():
+    for name, command in command_line_verbs().items():
+        page = CliRunner().invoke(app, [name, "--help"]).output
+        assert "<bool>" not in page
+        assert command.help.split("\n")[0][:40] in page
+        for parameter in command.params:
+            assert parameter.help, f"{name}: {parameter.name} has no help"
+            assert parameter.help[0].isupper() or parameter.help[0].isdigit()
+            assert parameter.help.endswith((".", "...")), f"{name} {parameter.name}: {parameter.help!r}"
 
 
 @cache

@@ -1,37 +1,58 @@
-"""The command line: verbs to functions, nothing else. Exit codes: 0 done, 2 the user's fault, 1 ours."""
+"""The command line: each verb calls one function. Exit codes: 0 done, 2 a user's mistake, 1 a fault of the program."""
 
-import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from weakmask import __version__
 from weakmask.errors import UserError
-from weakmask.screen import err, out, print_checked, print_faults, print_summary
+from weakmask.screen import (
+    PlainCommand,
+    PlainGroup,
+    counted,
+    err,
+    exit_if_any,
+    out,
+    print_checked,
+    print_exported,
+    print_faults,
+    print_good,
+    print_methods,
+    print_summary,
+)
 
 app = typer.Typer(
     name="weakmask",
-    help="Segmentation networks from the weak labels that radiologists already write down.",
+    cls=PlainGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Start with `weakmask demo`, then `weakmask check` on a cohort of your own. Not for clinical use.",
+    epilog="Start with `weakmask demo`; `weakmask VERB --help` explains one verb. For research; not a medical device.",
 )
 
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: --set regression.steps=500")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same result on the same machine.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. regression.steps=500; repeatable."),
+]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same result on the same machine.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or mps.")]
+Scans = Annotated[list[Path], typer.Argument(help="Image files, folders of DICOM files, or folders full of scans.")]
+
+
+def verb(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add a function as a verb of the command line; its help ends with an example."""
+    return app.command(cls=PlainCommand, epilog=f"Example: [bold]weakmask {example}[/]")
 
 
 def main() -> None:
-    """Run a verb; a user's fault is one clean line and exit code 2."""
+    """Run a verb; a user's mistake is reported in one line, with exit code 2."""
     # read by torch when it is imported: maps in huge pages, 8 % of a training step on Linux
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
@@ -59,40 +80,40 @@ def top(
     """Segmentation networks from the weak labels that radiologists already write down."""
 
 
-@app.command()
+@verb("demo --out runs/demo")
 def demo(
-    folder: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")] = Path("runs/demo"),
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the run and its report.")] = Path("runs/demo"),
     seed: Seed = 0,
 ) -> None:
-    """Phantoms -> train -> judge -> segment -> report: everything once, on a CPU, in minutes."""
+    """Try everything once on synthetic CT scans: train, segment, evaluate, report. Takes minutes on a CPU."""
     from weakmask.commands.demo import run_demo
 
     print_summary(run_demo(folder, seed))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@verb("phantom phantoms/ --scans 8 --size 80 90 96 --spacing 4 4 4")
 def phantom(
-    folder: Annotated[Path, typer.Argument(help="The cohort folder to make.")],
-    scans: Annotated[int, typer.Option(min=1, help="How many scans.")] = 32,
+    folder: Annotated[Path, typer.Argument(help="Cohort folder to create.")],
+    scans: Annotated[int, typer.Option(min=1, help="Number of scans.")] = 32,
     seed: Seed = 0,
-    size: Annotated[tuple[int, int, int], typer.Option(help="Voxels: z y x.")] = (160, 192, 192),
+    size: Annotated[tuple[int, int, int], typer.Option(help="Voxels of a scan: z y x.")] = (160, 192, 192),
     spacing: Annotated[tuple[float, float, float], typer.Option(help="Voxel size in mm: z y x.")] = (2.0, 2.0, 2.0),
-    reader_noise: Annotated[float, typer.Option(min=0, max=1, help="Chance that a score is read one off.")] = 0.0,
+    reader_noise: Annotated[float, typer.Option(min=0, max=1, help="Probability that a score is off by one.")] = 0.0,
 ) -> None:
-    """Make a cohort of chest CT phantoms with lobes, lesions, scores and the whole truth."""
+    """Create synthetic chest CT scans (phantoms) with lobes, scores and the true lesion masks."""
     from weakmask.phantoms.chest_ct import write_phantom_cohort
 
     write_phantom_cohort(folder, scans, seed, size, spacing, reader_noise=reader_noise)
-    out.print(f"{scans} scans in {folder}; next: weakmask check {folder}", highlight=False, soft_wrap=True)
+    out.print(f"{counted(scans, 'scan')} in {folder}; next: weakmask check {folder}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@verb("check cohort/")
 def check(
-    folder: Annotated[Path, typer.Argument(help="A cohort folder: images/, scores.csv, regions/.")],
+    folder: Annotated[Path, typer.Argument(help="Cohort folder with images/, scores.csv and, optionally, regions/.")],
     as_json: Json = False,
 ) -> None:
-    """Read a whole cohort and list every fault with the file's name and what to do."""
+    """Check your data: read every file of a cohort and list each problem with the way to fix it."""
     from weakmask.datasets.case import NoUsableScanError
     from weakmask.datasets.cohort import check_cohort
 
@@ -108,33 +129,25 @@ def check(
         print_checked([case.name for case in cohort.cases], cohort.faults)
     else:
         print_faults(cohort.faults)
-        regions = sum(len(case.scores) for case in cohort.cases)
-        out.print(f"{len(cohort.cases)} scans with {regions} scored regions are good", highlight=False)
+        print_good(cohort.cases)
     if any(fault.fatal for fault in cohort.faults):
         raise typer.Exit(2)
 
 
-@app.command()
+@verb("methods")
 def methods(as_json: Json = False) -> None:
-    """List the methods, their papers and the labels they learn from."""
-    from weakmask.methods import METHODS
+    """List the methods: what each learns from, its paper and its config files."""
+    from weakmask.commands.methods import describe_methods
 
-    if as_json:
-        cards = {n: {"title": c.title, "paper": c.paper, "labels": c.labels} for n, c in METHODS.items()}
-        out.print_json(json.dumps(cards))
-        return
-    table = Table("method", "what it makes", "learns from", "paper")
-    for name, card in METHODS.items():
-        table.add_row(name, card.title, card.labels, card.paper)
-    out.print(table)
+    print_methods(describe_methods(), as_json=as_json)
 
 
-@app.command()
+@verb("show configs/dram_ct.yaml --set data.cohort=cohort/")
 def show(
-    config: Annotated[Path, typer.Argument(help="A YAML config.")],
+    config: Annotated[Path, typer.Argument(help="Config file (YAML).")],
     overrides: Overrides = None,
 ) -> None:
-    """Print a config resolved and complete, every setting with what it means."""
+    """Print a config in full: every setting with its value and its meaning."""
     from weakmask.config import to_yaml
     from weakmask.methods import load_config
 
@@ -142,13 +155,13 @@ def show(
     out.print(to_yaml(settings), markup=False, highlight=False, soft_wrap=True)
 
 
-@app.command()
+@verb("train configs/dram_ct.yaml --set data.cohort=cohort/ --out runs/mine")
 def train(
-    config: Annotated[Path, typer.Argument(help="A YAML config, for example configs/dram_ct.yaml.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="The run folder.")],
+    config: Annotated[Path, typer.Argument(help="Config file (YAML); `weakmask methods` lists those that come along.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Run folder to create, or to continue.")],
     overrides: Overrides = None,
 ) -> None:
-    """Train a method stage by stage; after any interruption the same command goes on where it stopped."""
+    """Train a segmentation network on your cohort. Stopped at any moment, the same command continues."""
     from weakmask.methods import load_config
     from weakmask.pipeline import run_stages
 
@@ -158,24 +171,22 @@ def train(
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
-@app.command()
+@verb("predict runs/mine new_scan.nii.gz --out masks/")
 def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    model: Annotated[Path, typer.Argument(help="A run folder or a model.safetensors file.")],
-    scans: Annotated[list[Path], typer.Argument(help="Images, DICOM folders, or folders of scans.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Where masks, scores.csv and report.html go.")],
+    model: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`, or a model.safetensors file.")],
+    scans: Scans,
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, scores.csv and report.html.")],
     regions: Annotated[
-        Path | None, typer.Option(help="Region mask, or a folder of them; without: lobes by network, or lungs.")
+        Path | None, typer.Option(help="Region mask, or a folder of them.", show_default="lobes or lungs are found")
     ] = None,
-    numbering: Annotated[
-        str | None, typer.Option(help="Whose region numbers the masks carry: lungmask, totalsegmentator, ...")
-    ] = None,
-    lobe_model: Annotated[Path | None, typer.Option(help="The lobe network; without: the shipped one.")] = None,
+    numbering: Annotated[str | None, typer.Option(help="Tool that numbered the regions: totalsegmentator, ...")] = None,
+    lobe_model: Annotated[Path | None, typer.Option(help="Network that finds lobes.", show_default="included")] = None,
     device: Device = "auto",
-    memory_gb: Annotated[float, typer.Option(min=0.1, help="For the feature maps of a whole-scan network.")] = 4.0,
-    precision: Annotated[Precision, typer.Option(help="Of those maps; halves take half the memory.")] = "auto",
-    subtypes: Annotated[Path | None, typer.Option(help="Tell lesions apart by this table (subtypes-table).")] = None,
+    memory_gb: Annotated[float, typer.Option(min=0.1, help="Memory limit for networks that take whole scans.")] = 4.0,
+    precision: Annotated[Precision, typer.Option(help="Number format of activations; 16 bits halve memory.")] = "auto",
+    subtypes: Annotated[Path | None, typer.Option(help="Table to label subtypes by; see subtypes-table.")] = None,
 ) -> None:
-    """Segment scans: a mask on each scan's own grid, a score per region, and a report."""
+    """Segment new scans with a trained network: a mask per scan, a score per region, and a report."""
     from weakmask.commands.predict import Limits, RegionSource
     from weakmask.commands.predict import predict as segment_scans
 
@@ -183,33 +194,33 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     limits = Limits(memory_gb, precision)
     failures = segment_scans(model, scans, folder, source, device, limits, subtypes)
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    _exit_for(failures)
+    exit_if_any(failures)
 
 
-@app.command()
+@verb("lobes cohort/images --out cohort/regions")
 def lobes(
-    scans: Annotated[list[Path], typer.Argument(help="Images, DICOM folders, or folders of scans.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Where NAME.nii.gz go, for example a cohort's regions/.")],
-    model: Annotated[Path | None, typer.Option(help="A run folder or model file; without: the shipped one.")] = None,
+    scans: Scans,
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, for example cohort/regions.")],
+    model: Annotated[Path | None, typer.Option(help="Run folder or model file.", show_default="included")] = None,
     device: Device = "auto",
 ) -> None:
-    """Label the five lobes of chest CTs, on each scan's own grid, and warn where they look wrong."""
+    """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
     from weakmask.commands.lobes import write_lobe_maps
 
     table, failures = write_lobe_maps(scans, folder, model, device)
     print_summary(table)
-    _exit_for(failures)
+    exit_if_any(failures)
 
 
-@app.command()
+@verb("evaluate masks/ cohort/ --out judged/")
 def evaluate(
-    masks: Annotated[Path, typer.Argument(help="Predicted masks: NAME.nii.gz, or NAME/mask.nii.gz.")],
-    cohort: Annotated[Path, typer.Argument(help="The cohort with lesions/ as truth.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Where results.csv and summary.csv go.")],
-    name: Annotated[str, typer.Option(help="The method's name in the tables.")] = "prediction",
+    masks: Annotated[Path, typer.Argument(help="Folder of masks: NAME.nii.gz or NAME/mask.nii.gz, made by any tool.")],
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder with the true masks in lesions/.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.csv and summary.csv.")],
+    name: Annotated[str, typer.Option(help="Name of the method in the tables.")] = "prediction",
     as_json: Json = False,
 ) -> None:
-    """Judge masks of any tool against a cohort's truth: overlap per scan and pooled, and agreement of scores."""
+    """Compare masks of any tool with true masks: overlap (Dice, IoU) and agreement of the scores (kappa)."""
     from weakmask.commands.evaluate import evaluate_masks
 
     summary = evaluate_masks(masks, cohort, folder, name)
@@ -219,65 +230,60 @@ def evaluate(
         print_summary(summary)
 
 
-@app.command()
+@verb("export-nnunet cohort/ --out nnUNet_raw --dataset-id 501")
 def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    cohort: Annotated[Path, typer.Argument(help="The cohort to train on, with lesions/ as truth.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="The folder that nnU-Net knows as nnUNet_raw.")],
-    dataset_id: Annotated[int, typer.Option(help="1 to 999; nnU-Net's own examples have 1 to 10.")],
-    name: Annotated[str, typer.Option(help="The dataset's name.")] = "Lesions",
-    test: Annotated[Path | None, typer.Option(help="A cohort whose images are to be predicted.")] = None,
-    channel: Annotated[str, typer.Option(help="CT normalises as for CT, anything else by z-score.")] = "CT",
-    subtypes: Annotated[bool, typer.Option("--subtypes", help="Learn ground-glass, consolidation and mixed.")] = False,
-    folds: Annotated[int, typer.Option(help="Of the cross-validation; no patient is in two.")] = 5,
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder to train on, with the true masks in lesions/.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder that nnU-Net calls nnUNet_raw.")],
+    dataset_id: Annotated[int, typer.Option(help="Data set number, 1 to 999; nnU-Net's own examples use 1 to 10.")],
+    name: Annotated[str, typer.Option(help="Name of the data set.")] = "Lesions",
+    test: Annotated[Path | None, typer.Option(help="Cohort folder whose images nnU-Net shall segment.")] = None,
+    channel: Annotated[str, typer.Option(help="CT for Hounsfield units; any other name for z-scores.")] = "CT",
+    subtypes: Annotated[bool, typer.Option("--subtypes", help="Export the subtypes 1, 2, 3 as classes.")] = False,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation; a patient is never in two.")] = 5,
     seed: Seed = 0,
 ) -> None:
-    """Write a cohort in nnU-Net's format; `weakmask evaluate` takes the masks that nnU-Net predicts."""
+    """Write a cohort in the format of nnU-Net, a fully supervised method to compare with."""
     from weakmask.datasets.nnunet import NnunetDataset, export_nnunet
 
     written = export_nnunet(cohort, folder, NnunetDataset(dataset_id, name, channel, subtypes, folds, seed), test)
-    for note in written.notes:
-        err.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
-    text = f"{len(written.training)} training and {len(written.test)} test cases in {written.folder}"
-    out.print(f"{text}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}", highlight=False, soft_wrap=True)
+    print_exported(written, dataset_id)
 
 
-@app.command()
+@verb("subtypes-table cohort/ --out subtypes.csv")
 def subtypes_table(
-    cohort: Annotated[Path, typer.Argument(help="A cohort whose lesions/ tell 1, 2 and 3 apart.")],
-    file: Annotated[Path, typer.Option("--out", "-o", help="The CSV file.")],
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder whose masks in lesions/ label the subtypes 1, 2, 3.")],
+    file: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
 ) -> None:
-    """Describe labelled lesions by volume and HU: the reference that tells ground-glass from consolidation."""
+    """Measure lesions of known subtype, so that `predict --subtypes` can tell new ones apart."""
     from weakmask.commands.subtypes import build_subtype_table
 
     print_summary(build_subtype_table(cohort, file))
 
 
-@app.command()
+@verb("reproduce table2 --preset quick --out runs/table2")
 def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    table: Annotated[str, typer.Argument(help="covid-semiseg, lobes or table2.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Where runs, tables and the report go.")],
-    data: Annotated[Path | None, typer.Option(help="The data set's folder; the others have phantoms.")] = None,
-    rows: Annotated[str | None, typer.Option(help="Rows by name, with commas: raw,complete; without: all.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="How many, from 0; without: 3, of table2 1.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="Of phantoms: quick (for two cores) or paper (for a GPU); without: quick.")
-    ] = None,
+    table: Annotated[str, typer.Argument(help="Table to reproduce: covid-semiseg, lobes or table2.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs, the tables and the report.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set (covid-semiseg only).")] = None,
+    rows: Annotated[str | None, typer.Option(help="Rows to compute, e.g. raw,complete.", show_default="all")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds.", show_default="3; table2: 1")] = None,
+    preset: Annotated[str | None, typer.Option(help="Phantom study, quick or paper.", show_default="quick")] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trainings at a time; without: one a core, at most 4.")
+        int | None, typer.Option(min=1, help="Trainings at the same time.", show_default="one per core, at most 4")
     ] = None,
-    final: Annotated[bool, typer.Option("--final", help="Train the model to use, on all scores, instead.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Of the model that --final trains; without: 0.")] = None,
+    final: Annotated[bool, typer.Option("--final", help="Train one model on all scores instead of a table.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Random seed for --final.", show_default="0")] = None,
 ) -> None:
-    """Reproduce a table; after any interruption the same command goes on where it stopped."""
+    """Repeat a published table: train all its rows and compare. Stopped, the same command continues."""
     from weakmask.experiments.tables import Request, reproduce_table
 
     print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs)))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
-@app.command()
-def report(run: Annotated[Path, typer.Argument(help="A run folder that `weakmask train` left.")]) -> None:
-    """Write a run's report.html again."""
+@verb("report runs/mine")
+def report(run: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`.")]) -> None:
+    """Write report.html of a finished run again, without training."""
     from weakmask.methods import load_config
     from weakmask.pipeline import read_manifest
 
@@ -285,9 +291,3 @@ def report(run: Annotated[Path, typer.Argument(help="A run folder that `weakmask
     module, settings = load_config(run / "config.yaml")
     module.conclude(run, settings)
     out.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
-
-
-def _exit_for(failures: list[str]) -> None:
-    if failures:
-        err.print(f"{len(failures)} scans were left out", highlight=False)
-        raise typer.Exit(2)

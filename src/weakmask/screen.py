@@ -1,37 +1,119 @@
-"""What the command line prints, in words and tables."""
+"""What the command line prints: help pages, lines and tables."""
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.core import TyperCommand, TyperGroup
 
 from weakmask.progress import console as err
 
 out = Console() if sys.stdout.isatty() else Console(width=150)  # columns of a table for a file or a pipe
 
-__all__ = ["err", "out", "print_checked", "print_faults", "print_summary"]
+__all__ = [
+    "PlainCommand",
+    "PlainGroup",
+    "counted",
+    "err",
+    "exit_if_any",
+    "out",
+    "print_checked",
+    "print_exported",
+    "print_faults",
+    "print_good",
+    "print_methods",
+    "print_summary",
+]
+
+
+class PlainCommand(TyperCommand):
+    """A verb whose help shows a flag as `--json`, not as `--json <bool>`, and an argument in capitals."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The verb's arguments and options, named for the help page."""
+        return _named_for_help(super().get_params(ctx))
+
+
+class PlainGroup(TyperGroup):
+    """All verbs, with the same plain help as each of them."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options that stand before a verb, named for the help page."""
+        return _named_for_help(super().get_params(ctx))
+
+
+def _named_for_help(parameters: Sequence[Any]) -> list[Any]:
+    for parameter in parameters:
+        if parameter.metavar is None and getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.metavar is None and parameter.param_type_name == "argument":
+            parameter.metavar = parameter.name.upper()
+    return list(parameters)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: `1 scan`, `2 scans`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def print_faults(faults: Iterable[Any]) -> None:
-    """A line for every fault of a cohort; what was left out because of it stands in red."""
+    """Print one line per fault of a cohort; faults that leave a scan out are red."""
     for fault in faults:
         kind = "[red]left out[/]" if fault.fatal else "[yellow]note[/]"
         err.print(f"{kind} {escape(fault.message)}", highlight=False, soft_wrap=True)
 
 
 def print_checked(scans: Iterable[str], faults: Iterable[Any]) -> None:
-    """The names of a cohort's good scans and all its faults as JSON, for a script."""
+    """Print the names of a cohort's good scans and all its faults as JSON."""
     plain = [{"scan": f.scan, "file": str(f.file), "message": f.message, "fatal": f.fatal} for f in faults]
     out.print_json(json.dumps({"scans": list(scans), "faults": plain}))
 
 
+def print_good(cases: Sequence[Any]) -> None:
+    """Print how many scans and scored regions of a cohort can be used."""
+    regions = sum(len(case.scores) for case in cases)
+    out.print(f"{counted(len(cases), 'scan')} with {counted(regions, 'scored region')}: good", highlight=False)
+
+
+def print_exported(written: Any, dataset_id: int) -> None:
+    """Print the notes of an export to nnU-Net, how many cases it wrote, and the next command."""
+    for note in written.notes:
+        err.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+    cases = f"{counted(len(written.training), 'training case')} and {counted(len(written.test), 'test case')}"
+    text = f"{cases} in {written.folder}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}"
+    out.print(text, highlight=False, soft_wrap=True)
+
+
+def exit_if_any(failures: Sequence[str]) -> None:
+    """Exit with code 2 if scans were left out, and say how many.
+
+    Raises:
+        typer.Exit: There is at least one failure.
+    """
+    if failures:
+        err.print(f"left out: {counted(len(failures), 'scan')}", highlight=False)
+        raise typer.Exit(2)
+
+
+def print_methods(described: dict[str, dict[str, Any]], *, as_json: bool) -> None:
+    """Print the methods with their labels, papers and config files, as JSON or as a table."""
+    if as_json:
+        out.print_json(json.dumps(described))
+        return
+    table = Table("method", "what it makes", "learns from", "paper", "configs", show_lines=True)
+    for name, method in described.items():
+        table.add_row(name, method["title"], method["labels"], method["paper"], "\n".join(method["configs"]))
+    out.print(table)
+
+
 def print_summary(summary: Any) -> None:
-    """A data frame as a table, fractions with three places; columns without any value are left out."""
+    """Print a data frame as a table, fractions with three places; columns without any value are left out."""
     summary = summary.dropna(axis="columns", how="all")
     table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for row in summary.itertuples(index=False):

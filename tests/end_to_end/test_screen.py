@@ -1,11 +1,12 @@
 """What the console shows of a summary."""
 
 import math
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from weakmask.screen import print_summary
+from weakmask.screen import counted, print_good, print_summary
 
 
 def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -14,3 +15,10 @@ def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[st
     assert "iou_mean" not in shown
     assert "0.250" in shown
     assert "ppv" in shown
+
+
+def test_one_is_not_many(capsys: pytest.CaptureFixture[str]) -> None:
+    print_good([SimpleNamespace(scores={1: 2})])
+    print_good([SimpleNamespace(scores={1: 2, 2: 0}), SimpleNamespace(scores={1: 0})])
+    assert capsys.readouterr().out == "1 scan with 1 scored region: good\n2 scans with 3 scored regions: good\n"
+    assert counted(0, "scan") == "0 scans"
