@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from weakmask.commands import demo
 from weakmask.errors import UserError
-from weakmask.methods import demo
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 
 
@@ -23,7 +23,12 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         trained.append(run)
         raise EndedError
 
-    for name, value in (("TRAINING_SCANS", 1), ("TEST_SCANS", 1), ("SHAPE", (20, 22, 24)), ("SPACING_MM", (15.0,) * 3)):
+    for name, value in (
+        ("TRAINING_SCANS", 1),
+        ("TEST_SCANS", 1),
+        ("QUICK_SHAPE", (20, 22, 24)),
+        ("QUICK_SPACING_MM", (15.0,) * 3),
+    ):
         monkeypatch.setattr(demo, name, value)
     monkeypatch.setattr(demo, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
     monkeypatch.setattr(demo, "run_stages", stop)

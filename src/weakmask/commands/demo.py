@@ -7,13 +7,12 @@ import pandas as pd
 from weakmask.commands.predict import RegionSource, predict
 from weakmask.methods.dram import STAGES, DramSettings, conclude
 from weakmask.methods.dram.config import ContextSettings, LossSettings, MapSettings, RefinementSettings
-from weakmask.phantoms.chest_ct import check_phantom_cohort, write_phantom_cohort
+from weakmask.phantoms.chest_ct import QUICK_SHAPE, QUICK_SPACING_MM, check_phantom_cohort, write_phantom_cohort
 from weakmask.pipeline import run_stages
 from weakmask.progress import console
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 
 TRAINING_SCANS, TEST_SCANS = 80, 12
-SHAPE, SPACING_MM = (80, 90, 96), (4.0, 4.0, 4.0)
 TEST_SEED = 10_000  # test phantoms come from seeds that no training cohort of the demo reaches
 
 
@@ -49,8 +48,8 @@ def run_demo(run: Path, seed: int) -> pd.DataFrame:
     for name, scans, first in (("training", TRAINING_SCANS, seed), ("test", TEST_SCANS, seed + TEST_SEED)):
         if not (phantoms / name / "phantom.json").exists():
             console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
-            write_phantom_cohort(phantoms / name, scans, first, SHAPE, SPACING_MM)
-        check_phantom_cohort(phantoms / name, scans, first, SHAPE, SPACING_MM)
+            write_phantom_cohort(phantoms / name, scans, first, QUICK_SHAPE, QUICK_SPACING_MM)
+        check_phantom_cohort(phantoms / name, scans, first, QUICK_SHAPE, QUICK_SPACING_MM)
     settings = demo_settings(phantoms, seed)
     run_stages(STAGES, run, settings)
     summary = conclude(run, settings)

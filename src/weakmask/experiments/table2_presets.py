@@ -7,8 +7,6 @@ so that rows and seeds are compared on the same scans.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from weakmask.commands.demo import SHAPE as QUICK_SHAPE
-from weakmask.commands.demo import SPACING_MM as QUICK_SPACING_MM
 from weakmask.errors import UserError
 from weakmask.methods.cam.config import CamSettings
 from weakmask.methods.cam.config import MapSettings as CamMapSettings
@@ -23,6 +21,7 @@ from weakmask.methods.dram.config import (
     VesselSettings,
 )
 from weakmask.methods.supervised.config import SupervisedSettings
+from weakmask.phantoms.chest_ct import QUICK_SHAPE, QUICK_SPACING_MM
 from weakmask.region_learning.settings import NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.volume.geometry import Float3, Index3
 
