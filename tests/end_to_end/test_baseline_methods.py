@@ -196,7 +196,7 @@ def test_scores_of_one_kind_and_missing_truth_are_told(cohort: Path, tmp_path: P
         for room in ("images", "regions", *(["lesions"] if name == "ill" else [])):
             (folder / room).symlink_to(cohort / room)
         table.assign(score=scores).to_csv(folder / "scores.csv", index=False)
-    with pytest.raises(UserError, match="a classifier needs some with a score above 0 and some with 0"):
+    with pytest.raises(UserError, match="a classifier needs some with lesions and some whose score means 0 %"):
         train("cam", tmp_path / "cam", settings("cam", tmp_path / "ill"))
     with pytest.raises(UserError, match=r"no scan has lesions/NAME\.nii\.gz; the supervised method learns from them"):
         train("supervised", tmp_path / "supervised", settings("supervised", tmp_path / "bare"))

@@ -10,7 +10,7 @@ from weakmask.errors import UserError
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.crops import region_crops
-from weakmask.region_learning.usable_cases import checked, read_case, read_usable
+from weakmask.region_learning.usable_cases import checked, read_case, read_usable, unscored_regions
 from weakmask.volume.files import write_volume
 
 SPACING_COLUMNS = ("spacing_mm_z", "spacing_mm_y", "spacing_mm_x")
@@ -54,6 +54,7 @@ def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, obje
     image, regions = read_case(case, work)
     work.hash_input(case.image)
     rows = []
+    unscored = len(unscored_regions(regions, case.scores))
     for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():
         low, high = cohort.score_map.interval(case.scores[label])
         file = Path("crops") / f"{case.name}_{label}.nii"
@@ -68,6 +69,7 @@ def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, obje
                 "low": low,
                 "high": high,
                 "file": str(file),
+                "unscored": unscored,
                 **dict(zip(SPACING_COLUMNS, crop.geometry.spacing_mm, strict=True)),
             }
         )

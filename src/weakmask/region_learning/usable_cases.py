@@ -15,6 +15,7 @@ from weakmask.region_learning.settings import PrepareSettings
 from weakmask.regions.make_regions import make_regions, relabelled
 from weakmask.regions.scan_regions import read_regions
 from weakmask.volume.files import read_volume, refuse_nonfinite
+from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
@@ -61,6 +62,11 @@ def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> 
         UserError: A picture without lung or soft tissue.
     """
     return picture_to_hounsfield(image, regions) if settings.grey_values == "picture" else image
+
+
+def unscored_regions(regions: Volume, scores: Mapping[int, int]) -> list[int]:
+    """The labels of a region mask that have no score; nobody knows whether these regions have lesions."""
+    return [label for label in region_boxes(regions) if label not in scores]
 
 
 def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:

@@ -13,7 +13,7 @@ from weakmask.activation.whole_scan import class_probabilities
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import ContextSettings, DramSettings, RefinementSettings
 from weakmask.methods.dram.context import segment_in_context
-from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL, context_grid
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, NOT_LEARNT, VESSEL, context_grid
 from weakmask.methods.dram.context_training import ContextObjective, Windows, context_arguments, start_from
 from weakmask.methods.dram.model import DramModel, save_model
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled
@@ -215,11 +215,11 @@ def test_inside_only_neither_shows_nor_teaches_what_lies_around() -> None:
     image, labels = labelled(found, settings(inside_only=True), THRESHOLD, CT_SEVERITY)
     outside = found.regions.voxels == 0
     assert (image.voxels[outside] == -1200).all()
-    assert (labels.voxels[outside] == OUTSIDE).all()
-    assert (labels.voxels[~outside] != OUTSIDE).all()
+    assert (labels.voxels[outside] == NOT_LEARNT).all()
+    assert (labels.voxels[~outside] != NOT_LEARNT).all()
     logits = torch.randn(1, 3, 6, 6, 6, requires_grad=True)
     taught = torch.randint(3, (1, 1, 6, 6, 6))
-    taught[..., :3] = OUTSIDE
+    taught[..., :3] = NOT_LEARNT
     ContextObjective(ContextSettings(dice=1.0))(nn.Identity(), {"image": logits, "labels": taught}, 0)[
         "total"
     ].backward()
@@ -229,7 +229,7 @@ def test_inside_only_neither_shows_nor_teaches_what_lies_around() -> None:
 
 
 def test_inside_only_draws_no_window_without_a_region(tmp_path: Path) -> None:
-    labels = np.full((40, 120, 120), OUTSIDE, np.uint8)
+    labels = np.full((40, 120, 120), NOT_LEARNT, np.uint8)
     labels[5:15, 5:15, 5:15] = BACKGROUND  # a corner, which a window drawn anywhere would seldom meet
     image = Volume(np.zeros(labels.shape, np.int16), Geometry(labels.shape, (2.0, 2.0, 2.0)))
     (tmp_path / "images").mkdir()
@@ -237,7 +237,33 @@ def test_inside_only_draws_no_window_without_a_region(tmp_path: Path) -> None:
     write_volume(image.with_voxels(labels, "label"), tmp_path / "labels" / "one.nii.gz")
     drawn = Windows(tmp_path, settings(inside_only=True, padding="same", window_voxels=16))
     for step in range(10):
-        assert (drawn(step)["labels"] != OUTSIDE).flatten(1).any(dim=1).all()
+        assert (drawn(step)["labels"] != NOT_LEARNT).flatten(1).any(dim=1).all()
+
+
+def test_no_window_holds_unscored_regions_alone(tmp_path: Path) -> None:
+    """Labels of which hardly any are learnt, as of a scan with one scored region of five."""
+    labels = np.full((40, 120, 120), NOT_LEARNT, np.uint8)
+    labels[5:15, 5:15, 5:15] = BACKGROUND
+    image = Volume(np.zeros(labels.shape, np.int16), Geometry(labels.shape, (2.0, 2.0, 2.0)))
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "one.npy", image.voxels)
+    write_volume(image.with_voxels(labels, "label"), tmp_path / "labels" / "one.nii.gz")
+    drawn = Windows(tmp_path, settings(inside_only=False, padding="same", window_voxels=16))
+    for step in range(10):
+        assert (drawn(step)["labels"] == BACKGROUND).flatten(1).any(dim=1).all()
+
+
+def test_every_seed_remembers_other_places(tmp_path: Path) -> None:
+    found = scan()
+    (tmp_path / "images").mkdir()
+    np.save(tmp_path / "images" / "one.npy", found.image.voxels)
+    lesions = np.full(found.image.geometry.shape, LESION, np.uint8)  # far more voxels than are remembered
+    write_volume(found.image.with_voxels(lesions, "label"), tmp_path / "labels" / "one.nii.gz")
+    first, again, other = (
+        Windows(tmp_path, settings().model_copy(update={"seed": seed})).lesions[0] for seed in (3, 3, 4)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_from_the_regression_it_begins_with_its_answer(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from ball_cohort import run_stage, write_ball_cohort
 
-from weakmask.config import Settings
 from weakmask.methods.dram.config import CrfSettings, DramSettings, RefinementSettings, VesselSettings
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.refinement import crf_of, refinement_target
@@ -16,7 +16,7 @@ from weakmask.methods.dram.vessels import lesion_free, vessels
 from weakmask.networks import build_network
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import Work
-from weakmask.region_learning.crops import OUTSIDE, CropSet
+from weakmask.region_learning.crops import OUTSIDE, CropSet, load_crops
 from weakmask.region_learning.prepare import SPACING_COLUMNS, prepare
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.volume.files import read_volume
@@ -122,9 +122,18 @@ def test_the_attention_branch_overfits_one_crop() -> None:
     assert last < 0.7 * first
 
 
-def test_lesion_free_are_scans_without_any_score() -> None:
-    table = pd.DataFrame({"scan": ["a", "a", "b", "b"], "score": [0, 0, 0, 1]})
-    assert lesion_free(table).tolist() == [True, True, False, False]
+def test_lesion_free_are_scans_whose_every_region_is_scored_healthy(tmp_path: Path) -> None:
+    cohort = tmp_path / "cohort"
+    scores = {"healthy": {"LUL": 1, "LLL": 1}, "ill": {"LUL": 2, "LLL": 1}, "unscored": {"LLL": 1}}
+    write_ball_cohort(cohort, scores)
+    (cohort / "scores.yaml").write_text("name: from one\npercent: {1: [0, 0], 2: [0, 25], 3: [25, 100]}\n")
+    data = DataSettings(cohort=cohort, test=cohort, validation=0.0)
+    work = run_stage(prepare, tmp_path, "01-prepare", settings().model_copy(update={"data": data}))
+    index = pd.read_csv(work.out / "index.csv")
+    found = dict(zip(index["scan"], lesion_free(index), strict=True))
+    assert found == {"healthy": True, "ill": False, "unscored": False}
+    healthy = BatchMaker(load_crops(work.out, "training", work.config.prepare), work.config).healthy
+    assert healthy.tolist() == (index["score"] == 1).tolist()
 
 
 @pytest.mark.parametrize("healthy", [True, False])
@@ -154,13 +163,6 @@ def test_nothing_is_made_where_nobody_asks_for_vessels(tmp_path: Path) -> None:
     for config in (settings(weight=0.0), settings().model_copy(update={"vessels": VesselSettings(suppress=False)})):
         vessels(Work(tmp_path, tmp_path, config))
         assert not list(tmp_path.iterdir())
-
-
-def run_stage(stage: object, run: Path, name: str, config: Settings) -> Work:
-    work = Work(run, run / name, config)
-    work.out.mkdir()
-    stage(work)  # pyright: ignore[reportCallIssue]
-    return work
 
 
 @pytest.fixture

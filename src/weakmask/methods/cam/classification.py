@@ -31,7 +31,7 @@ def classification(work: Work) -> None:
     if not positive.any() or positive.all():
         raise UserError(
             f"{config.data.cohort}: {int(positive.sum())} of {len(positive)} training regions have lesions; a "
-            "classifier needs some with a score above 0 and some with 0"
+            "classifier needs some with lesions and some whose score means 0 %"
         )
     seed_all(config.seed)
     arguments = {"dimensions": dimensions_of(config.prepare), "width": config.network.width}
@@ -45,8 +45,8 @@ def classification(work: Work) -> None:
 
 
 def has_lesions(crops: CropSet) -> Tensor:
-    """1 for every crop whose region has a score above 0, else 0."""
-    return torch.from_numpy((crops.table["score"].to_numpy() > 0).astype(np.float32))
+    """1 for every crop whose region has lesions by its score, 0 where the score's interval ends at 0."""
+    return torch.from_numpy((crops.table["high"].to_numpy() > 0).astype(np.float32))
 
 
 class BatchMaker:

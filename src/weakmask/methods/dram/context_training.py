@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from weakmask.datasets.augment import apply_intensity, draw_intensity
 from weakmask.losses import bootstrapping, dice
 from weakmask.methods.dram.config import ContextSettings, DramSettings
-from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, OUTSIDE, VESSEL
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, NOT_LEARNT, VESSEL
 from weakmask.methods.dram.model import load_model, save_model
 from weakmask.methods.dram.pseudo_labels import FOLDER
 from weakmask.networks import build_network
@@ -90,9 +90,9 @@ class ContextObjective:
         self.settings = settings
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """The losses, averaged over the batch; all voxels count but those that are labelled as outside."""
+        """The losses, averaged over the batch; voxels labelled `NOT_LEARNT` do not count."""
         logits, labels = network(batch["image"]).float(), batch["labels"]
-        learnt = labels != OUTSIDE
+        learnt = labels != NOT_LEARNT
         labels = labels * learnt
         found = {"bootstrapping": bootstrapping(logits, labels, learnt, self.settings.beta).mean()}
         if self.settings.dice:
@@ -116,12 +116,17 @@ class Windows:
         self.flat = config.prepare.crop_shape[0] == 1
         margin = MARGIN[config.context.padding]
         self.margin = (0 if self.flat else margin, margin, margin)
-        self.beyond = OUTSIDE if config.context.inside_only else BACKGROUND  # the scan
+        self.beyond = NOT_LEARNT if config.context.inside_only else BACKGROUND  # the scan
         self.images = [np.load(folder / "images" / f"{file.name[:-7]}.npy", mmap_mode="r") for file in files]
         self.labels = [read_volume(file, "label").voxels.astype(np.uint8) for file in files]
-        self.lesions = [_some_places(labels == LESION, number) for number, labels in enumerate(self.labels)]
-        inside = config.context.inside_only  # then windows beside the regions would have nothing to tell
-        self.learnt = [_some_places(labels != OUTSIDE, k) if inside else None for k, labels in enumerate(self.labels)]
+        self.lesions = [
+            _some_places(labels == LESION, config.seed, number) for number, labels in enumerate(self.labels)
+        ]
+        # a window is drawn around a learnt voxel where some are not learnt; else it could hold nothing to learn from
+        self.learnt = [
+            _some_places(labels != NOT_LEARNT, config.seed, number) if (labels == NOT_LEARNT).any() else None
+            for number, labels in enumerate(self.labels)
+        ]
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The windows of one step: flipped, and with other contrast."""
@@ -160,7 +165,7 @@ class Windows:
         on_lesion = bool(torch.rand((), generator=draw) < self.config.context.on_lesions)
         places = self.lesions[row] if on_lesion and len(self.lesions[row]) else self.learnt[row]
         u = torch.rand(4, generator=draw, dtype=torch.float64)
-        if places is not None:
+        if places is not None and len(places):
             near = places[int(u[3] * len(places))] + (u[:3].numpy() - 0.5) * sides
         else:
             outer = np.array(self.margin)  # about the box of the regions
@@ -172,12 +177,13 @@ class Windows:
         return Box(_index(start), _index(start + sides))
 
 
-def _some_places(mask: np.ndarray, seed: int) -> np.ndarray:
-    """At most `PLACES` voxels of a mask, as (n, 3)."""
+def _some_places(mask: np.ndarray, seed: int, number: int) -> np.ndarray:
+    """At most `PLACES` voxels of the mask of scan `number`, drawn from the run's seed, as (n, 3)."""
     places = np.argwhere(mask)
     if len(places) <= PLACES:
         return places
-    return places[np.random.default_rng(seed).choice(len(places), PLACES, replace=False)]
+    draw = np.random.default_rng([seed, number])
+    return places[draw.choice(len(places), PLACES, replace=False)]
 
 
 def start_from(network: nn.Module, model_file: Path, work: Work) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.dram.context_grid import BACKGROUND, LESION, OUTSIDE, VESSEL, context_grid
+from weakmask.methods.dram.context_grid import BACKGROUND, LESION, NOT_LEARNT, VESSEL, context_grid
 from weakmask.methods.dram.model import load_model
 from weakmask.methods.dram.predict import map_of_scan
 from weakmask.methods.dram.refinement import crf_of
@@ -25,7 +25,7 @@ from weakmask.progress import track
 from weakmask.refinement import refine_map
 from weakmask.refinement.score_consistent import score_consistent
 from weakmask.region_learning.region_model import MODEL
-from weakmask.region_learning.usable_cases import read_case, read_usable
+from weakmask.region_learning.usable_cases import read_case, read_usable, unscored_regions
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
@@ -47,6 +47,7 @@ def pseudo_labels(work: Work) -> None:
     trained = load_model(work.run / "04-model" / MODEL, device_of(config.device))
     (work.out / "images").mkdir()
     cases = [case for case in cohort.cases if case.name in training]
+    unscored: list[int] = []  # per scan
     for case in track(cases, "pseudo-labels", len(cases)):
         try:
             image, regions = read_case(case, work)
@@ -60,6 +61,12 @@ def pseudo_labels(work: Work) -> None:
         image, labels = labelled(scan, config, trained.threshold, cohort.score_map)
         np.save(work.out / "images" / f"{case.name}.npy", image.voxels)
         write_volume(labels, work.out / "labels" / f"{case.name}.nii.gz")
+        unscored.append(len(unscored_regions(regions, case.scores)))
+    if any(unscored):
+        work.note(
+            f"{sum(unscored)} regions of {np.count_nonzero(unscored)} training scans have no score: the context "
+            "network does not learn from them"
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,8 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
         score_map: What fractions the scores mean.
 
     Returns:
-        The scan as int16 with enough around the regions for windows to read, and labels of the same shape.
+        The scan as int16 with enough around the regions for windows to read, and labels of the same shape. A region
+        without a score is `NOT_LEARNT`: nobody knows whether it has lesions.
     """
     grid = context_grid(scan.image, scan.regions, config.context).whole
     image, regions = resample_onto(scan.image, grid, fill=config.prepare.window[0]), resample_onto(scan.regions, grid)
@@ -99,22 +107,23 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
     vessel = np.zeros(rank.shape, bool) if scan.vessels is None else resample_onto(scan.vessels, grid).voxels > 0
     inside = regions.voxels > 0
     rank = np.where(inside & ~vessel, rank, 0.0).astype(np.float32)
-    if config.context.crf:
+    if config.context.crf and config.refinement.crf.iterations:
         sharp = _sharpened(rank / (2 * max(threshold, 1e-3)), image, inside, config)
         # the CRF says 0 or 1 nearly everywhere; the map tells which voxels go first where the score wants fewer
         rank, threshold = (sharp + rank) / 2, 0.5
     lesion = np.zeros(rank.shape, bool)
     for label, score in scan.scores.items():
         region = regions.voxels == label
-        if not region.any() or score == 0:
+        if not region.any() or score_map.healthy(score):
             continue
         bounds = score_map.interval(score) if config.context.keep_to_scores else (0.0, 1.0)
         low, high = (torch.tensor([bound], dtype=torch.float32) for bound in bounds)
         chosen = score_consistent(_tensor(rank), _tensor(region), low, high, threshold)
         lesion |= chosen[0, 0].numpy()
     labels = np.where(lesion, LESION, np.where(vessel & inside, VESSEL, BACKGROUND)).astype(np.uint8)
+    labels[inside & ~np.isin(regions.voxels, list(scan.scores))] = NOT_LEARNT
     if config.context.inside_only:
-        labels[~inside] = OUTSIDE
+        labels[~inside] = NOT_LEARNT
         image = image.with_voxels(np.where(inside, image.voxels, config.prepare.window[0]))
     return image.with_voxels(np.rint(image.voxels).astype(np.int16)), image.with_voxels(labels, "label")
 

@@ -30,7 +30,7 @@ def refinement_target(
         activation: The raw map, vessels already zero; it is detached here.
         image: Windowed to [0, 1].
         region: 1 inside; nothing outside takes part.
-        healthy: Regions scored 0, whose target is all background.
+        healthy: Regions whose score rules lesions out; their target is all background.
         spacing_mm: Of each crop, one number per axis: every lobe is resized by another factor.
         crf: Sigmas in mm and parts of the window; without iterations the map is taken as it is.
         bounds: Lowest and highest lesion fraction of each region, which the target then keeps to (ours); None: not.
@@ -65,7 +65,7 @@ def anchored_target(
     Args:
         image: Windowed to [0, 1].
         region: 1 inside.
-        healthy: Regions scored 0, whose target is all background.
+        healthy: Regions whose score rules lesions out; their target is all background.
         bounds: Lowest and highest lesion fraction of each region.
         voxels: Narrower bright things are opened away.
         threshold: Of the opened image, chosen on the training scores.

@@ -82,7 +82,7 @@ class BatchMaker:
         if config.refinement.weight:
             axes = list(SPACING_COLUMNS)[-(crops.image.ndim - 2) :]
             self.spacing = torch.tensor(crops.table[axes].to_numpy(), dtype=torch.float32)
-            self.healthy = torch.tensor(self.scores) == 0
+            self.healthy = torch.from_numpy(crops.table["high"].to_numpy() == 0)  # before `zero_upper` widens it
 
     def __call__(self, step: int) -> Batch:
         """The crops of one step, augmented."""

@@ -56,8 +56,10 @@ def asks_for_vessels(config: DramSettings) -> bool:
 
 
 def lesion_free(table: pd.DataFrame) -> np.ndarray:
-    """True for the crops of scans whose regions all have the score 0."""
-    return table.groupby("scan")["score"].transform("max").to_numpy() == 0
+    """True for the crops of scans without lesions: every region has a score, and every score rules lesions out."""
+    by_scan = table.groupby("scan")
+    healthy = by_scan["high"].transform("max").to_numpy() == 0
+    return healthy & (table["unscored"].to_numpy() == 0)
 
 
 def frangi_reference(crop: Volume, config: DramSettings) -> np.ndarray:
