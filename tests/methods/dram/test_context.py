@@ -228,29 +228,17 @@ def test_inside_only_neither_shows_nor_teaches_what_lies_around() -> None:
     assert (logits.grad[..., 3:] != 0).all()
 
 
-def test_inside_only_draws_no_window_without_a_region(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inside_only", [False, True])
+def test_no_window_is_without_anything_to_learn(tmp_path: Path, *, inside_only: bool) -> None:
     labels = np.full((40, 120, 120), NOT_LEARNT, np.uint8)
     labels[5:15, 5:15, 5:15] = BACKGROUND  # a corner, which a window drawn anywhere would seldom meet
     image = Volume(np.zeros(labels.shape, np.int16), Geometry(labels.shape, (2.0, 2.0, 2.0)))
     (tmp_path / "images").mkdir()
     np.save(tmp_path / "images" / "one.npy", image.voxels)
     write_volume(image.with_voxels(labels, "label"), tmp_path / "labels" / "one.nii.gz")
-    drawn = Windows(tmp_path, settings(inside_only=True, padding="same", window_voxels=16))
+    drawn = Windows(tmp_path, settings(inside_only=inside_only, padding="same", window_voxels=16))
     for step in range(10):
         assert (drawn(step)["labels"] != NOT_LEARNT).flatten(1).any(dim=1).all()
-
-
-def test_no_window_holds_unscored_regions_alone(tmp_path: Path) -> None:
-    """Labels of which hardly any are learnt, as of a scan with one scored region of five."""
-    labels = np.full((40, 120, 120), NOT_LEARNT, np.uint8)
-    labels[5:15, 5:15, 5:15] = BACKGROUND
-    image = Volume(np.zeros(labels.shape, np.int16), Geometry(labels.shape, (2.0, 2.0, 2.0)))
-    (tmp_path / "images").mkdir()
-    np.save(tmp_path / "images" / "one.npy", image.voxels)
-    write_volume(image.with_voxels(labels, "label"), tmp_path / "labels" / "one.nii.gz")
-    drawn = Windows(tmp_path, settings(inside_only=False, padding="same", window_voxels=16))
-    for step in range(10):
-        assert (drawn(step)["labels"] == BACKGROUND).flatten(1).any(dim=1).all()
 
 
 def test_every_seed_remembers_other_places(tmp_path: Path) -> None:
