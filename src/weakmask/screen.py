@@ -1,6 +1,7 @@
 """What the command line prints: help pages, lines and tables."""
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -113,9 +114,15 @@ def print_methods(described: dict[str, dict[str, Any]], *, as_json: bool) -> Non
 
 
 def print_summary(summary: Any) -> None:
-    """Print a data frame as a table, fractions with three places; columns without any value are left out."""
+    """Print a data frame as a table, fractions with three places, `-` for no number; empty columns are left out."""
     summary = summary.dropna(axis="columns", how="all")
     table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for row in summary.itertuples(index=False):
-        table.add_row(*(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row))
+        table.add_row(*(_cell(value) for value in row))
     out.print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "-" if math.isnan(value) else f"{value:.3f}"
+    return str(value)

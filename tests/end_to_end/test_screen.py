@@ -22,3 +22,10 @@ def test_one_is_not_many(capsys: pytest.CaptureFixture[str]) -> None:
     print_good([SimpleNamespace(scores={1: 2, 2: 0}), SimpleNamespace(scores={1: 0})])
     assert capsys.readouterr().out == "1 scan with 1 scored region: good\n2 scans with 3 scored regions: good\n"
     assert counted(0, "scan") == "0 scans"
+
+
+def test_no_number_is_a_dash(capsys: pytest.CaptureFixture[str]) -> None:
+    print_summary(pd.DataFrame({"method": ["ours", "Otsu"], "ppv": [math.nan, 0.25]}))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["ours", "-"] in lines
+    assert ["Otsu", "0.250"] in lines

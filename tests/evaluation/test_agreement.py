@@ -133,6 +133,14 @@ def test_nothing_to_compare_has_no_kappa() -> None:
         agreement([1], [1], ["a", "b"], SCORES)
 
 
+def test_one_patient_has_no_interval() -> None:
+    given, predicted = readers(5, 30)
+    one = agreement(given, predicted, ["the patient"] * 30, SCORES)
+    assert math.isfinite(one.kappa)
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+
+
 def test_a_thousand_resamples_of_300_scans_are_one_matrix_product() -> None:
     given, predicted = readers(4, 1500)
     groups = np.repeat(np.arange(300), 5).tolist()

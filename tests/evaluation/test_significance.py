@@ -135,6 +135,38 @@ def test_an_alternative_without_a_common_scan_is_told_and_costs_nothing() -> Non
     assert found.loc["there", "p_corrected"] == found.loc["there", "p"]
 
 
+def with_patients(table: pd.DataFrame, patients: dict[str, str]) -> pd.DataFrame:
+    return table.assign(patient=table["scan"].map(patients).fillna(table["scan"]))
+
+
+def test_a_pair_is_a_patient_s_mean_over_the_scans_that_both_have() -> None:
+    ours = {"a1": 0.9, "a2": 0.5, "b1": 0.4, "c1": 0.6}
+    theirs = {"a1": 0.1, "a2": 0.7, "b1": 0.3}  # patient a: (0.8 - 0.2) / 2, b: 0.1; c is not common
+    table = results({"ours": ours, "theirs": theirs})
+    found = compare_methods(with_patients(table, {"a1": "a", "a2": "a", "b1": "b"}), "ours").iloc[0]
+    assert (found["pairs"], found["differing"]) == (2, 2)
+    assert found["median_difference"] == pytest.approx((0.3 + 0.1) / 2)
+    assert compare_methods(table, "ours").iloc[0]["pairs"] == 3
+    assert compare_methods(table.drop(columns="patient"), "ours").iloc[0]["pairs"] == 3
+
+
+def test_scans_of_one_patient_do_not_make_a_difference_significant() -> None:
+    scans = [f"{patient}{number}" for patient in "ab" for number in range(10)]
+    table = results({"ours": dict.fromkeys(scans, 0.8), "theirs": dict.fromkeys(scans, 0.4)})
+    assert compare_methods(table, "ours").iloc[0]["significant"]
+    found = compare_methods(with_patients(table, {scan: scan[0] for scan in scans}), "ours").iloc[0]
+    assert (found["pairs"], found["p"], found["significant"]) == (2, 0.5, False)
+
+
+def test_a_table_that_knows_the_patient_overrules_one_that_does_not() -> None:
+    ious = {"a1": 0.9, "a2": 0.5, "b1": 0.4}
+    one, other = results({"ours": ious}), results({"theirs": dict.fromkeys(ious, 0.3)})
+    known = with_patients(one, {"a1": "a", "a2": "a", "b1": "b"})
+    assert compare_methods(pd.concat([known, other]), "ours").iloc[0]["pairs"] == 2
+    with pytest.raises(ValueError, match="scan a1 has two patients, a and z; expected one"):
+        compare_methods(pd.concat([known, with_patients(other, {"a1": "z"})]), "ours")
+
+
 def test_unknown_names_are_refused() -> None:
     table = results({"ours": {"a": 0.5}})
     with pytest.raises(ValueError, match="method 'theirs' is not in the results; they hold ours"):

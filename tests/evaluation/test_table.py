@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +14,7 @@ from weakmask.evaluation.table import (
     SCORE_COLUMNS,
     SUMMARY_COLUMNS,
     read_results,
+    read_scores,
     result_rows,
     results_table,
     score_rows,
@@ -81,9 +81,17 @@ def test_summary_by_hand(results: pd.DataFrame, scores: pd.DataFrame) -> None:
     assert row["dice_mean"] == pytest.approx((16 / 18 + 2 / 11) / 2)
     assert row["ppv"] == pytest.approx((0.8 + 0.5) / 2)
     assert row["sensitivity"] == pytest.approx((1 + 1 / 9) / 2)
-    assert row["specificity"] == pytest.approx((10 / 12 + 10 / 11) / 2)
+    assert row["specificity"] == pytest.approx((10 / 12 + 10 / 11 + 1 + 15 / 20) / 4)
     assert row["iou_pooled"] == pytest.approx(9 / 25)
     assert (row["kappa"], row["kappa_low"], row["kappa_high"]) == (1, 1, 1)
+
+
+def test_false_alarms_in_a_healthy_scan_lower_the_specificity() -> None:
+    scans = {"ill": Overlap(5, 0, 0, 15), "healthy": Overlap(0, 12, 0, 8)}
+    rows = [row for scan, counted in scans.items() for row in result_rows("a", scan, {"all": counted})]
+    summary = summarise(results_table(rows), scores_table([])).iloc[0]
+    assert summary["specificity"] == pytest.approx((1.0 + 0.4) / 2)
+    assert summary["iou_mean"] == 1.0  # over scans with lesions
 
 
 def test_a_method_that_marks_nothing_has_no_ppv_and_no_kappa_above_chance(
@@ -114,8 +122,8 @@ def test_detail_reports_positives_and_all(results: pd.DataFrame) -> None:
 def test_without_scores_or_positives_the_numbers_are_nan() -> None:
     results = results_table(result_rows("a", "1", {"all": Overlap(0, 0, 0, 5)}))
     row = summarise(results, scores_table([])).iloc[0]
-    assert all(math.isnan(row[name]) for name in SUMMARY_COLUMNS[2:])
-    assert row["scans"] == 1
+    assert all(math.isnan(row[name]) for name in SUMMARY_COLUMNS[2:] if name != "specificity")
+    assert (row["scans"], row["specificity"]) == (1, 1)
 
 
 def test_scores_without_any_truth_still_agree_or_not(results: pd.DataFrame, scores: pd.DataFrame) -> None:
@@ -134,18 +142,23 @@ def test_an_evaluation_of_nothing_is_an_empty_table() -> None:
     assert tuple(summarise_detail(results_table([])).columns) == DETAIL_COLUMNS
 
 
-def test_patients_are_drawn_whole_where_they_are_known(results: pd.DataFrame) -> None:
-    rng = np.random.default_rng(0)
-    rows = []
-    for index in range(40):
-        given = int(rng.integers(0, 6))
-        predicted = int(np.clip(given + rng.integers(-2, 3), 0, 5))
-        rows.append(dict(zip(SCORE_COLUMNS, ("a", str(index), "left", given, predicted, 0.5), strict=True)))
-    by_scan = scores_table(rows)
-    by_patient = by_scan.assign(patient=[f"patient{index // 10}" for index in range(40)])
-    one, other = (summarise(results, table).iloc[0] for table in (by_scan, by_patient))
-    assert one["kappa"] == other["kappa"]
-    assert (one["kappa_low"], one["kappa_high"]) != (other["kappa_low"], other["kappa_high"])
+def test_an_older_table_without_patients_reads_as_one_patient_per_scan(
+    tmp_path: Path, results: pd.DataFrame, scores: pd.DataFrame
+) -> None:
+    for name, table, read in (("results.csv", results, read_results), ("severity.csv", scores, read_scores)):
+        table.drop(columns="patient").to_csv(tmp_path / name, index=False)
+        back = read(tmp_path / name)
+        assert list(back.columns) == list(table.columns)
+        assert back["patient"].tolist() == table["scan"].tolist()
+    older = summarise(results.drop(columns="patient"), scores.drop(columns="patient"))
+    pd.testing.assert_frame_equal(older, summarise(results, scores))
+
+
+def test_the_scans_of_one_patient_have_no_interval(results: pd.DataFrame, scores: pd.DataFrame) -> None:
+    row = summarise(results, scores.assign(patient="one")).iloc[0]
+    assert row["kappa"] == 1
+    assert math.isnan(row["kappa_low"])
+    assert math.isnan(row["kappa_high"])
 
 
 def test_a_scan_that_stands_there_twice_is_refused(results: pd.DataFrame, scores: pd.DataFrame) -> None:
@@ -165,7 +178,7 @@ def test_the_files(tmp_path: Path, results: pd.DataFrame, scores: pd.DataFrame) 
     assert header == "method,scans,iou_mean,iou_pooled,dice_mean,ppv,sensitivity,specificity,kappa,kappa_low,kappa_high"
     back = read_results(tmp_path / "results.csv")
     pd.testing.assert_frame_equal(back, results, rtol=1e-5, check_dtype=False)
-    assert back["scan"].iloc[0] == "001"
+    assert back["scan"].iloc[0] == back["patient"].iloc[0] == "001"
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "summary.csv"), summarise(back, scores), rtol=1e-5, check_dtype=False
     )

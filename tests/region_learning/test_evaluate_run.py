@@ -15,7 +15,10 @@ from weakmask.pipeline import Work
 from weakmask.region_learning.evaluate_run import judge_masks, overlaps_of, without_empty_subtypes
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
+from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.volume import Volume
 
 HALVES = (
     "name: halves\npercent: {0: [0, 0], 1: [0, 2.5], 2: [2.5, 12.5], 3: [12.5, 25], 4: [25, 37.5], 5: [37.5, 100]}\n"
@@ -64,6 +67,61 @@ def test_the_first_masks_are_tested_against_all_others(judged: Path) -> None:
     compared = pd.read_csv(judged / "significance.csv")
     assert set(compared["method"]) == {"the truth"}
     assert compared["alternative"].tolist() == ["Otsu in the region", "fixed threshold", "nothing"]
+
+
+def slices_of_patients(folder: Path, *, named: bool) -> Path:
+    """A cohort of 20 patients with 5 slices each that differ only between patients, and masks of the same slices.
+
+    The reader and the masks disagree patient by patient, so the five slices are one observation.
+    """
+    rng = np.random.default_rng(3)
+    geometry = Geometry((1, 10, 10))
+    lines = ["scan,image,patient"]
+    for patient in range(20):
+        truth, marked = (int(rows) for rows in rng.integers(1, 10, 2))  # of ten rows
+        for number in range(5):
+            name = f"p{patient:02d}-{number}"
+            lesion = np.zeros(geometry.shape, np.uint8)
+            lesion[:, :truth] = 1
+            mask = np.zeros_like(lesion)
+            mask[:, :marked] = 1
+            image = np.where(lesion > 0, -300, -850).astype(np.int16)
+            write_volume(Volume(image, geometry), folder / "cohort" / "images" / f"{name}.nii")
+            write_volume(Volume(np.ones_like(lesion), geometry), folder / "cohort" / "regions" / f"{name}.nii")
+            write_volume(Volume(lesion, geometry), folder / "cohort" / "lesions" / f"{name}.nii")
+            write_volume(Volume(mask, geometry), folder / "masks" / f"{name}.nii.gz")
+            score = CT_SEVERITY.score_of(lesion.mean())
+            lines.append(f"{name},{score},{f'patient {patient}' if named else ''}")
+    (folder / "cohort" / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
+    return folder / "cohort"
+
+
+def judged_slices(folder: Path, *, named: bool) -> Path:
+    cohort = slices_of_patients(folder, named=named)
+    prepare_settings = PrepareSettings(spacing_mm=None, margin_mm=0, crop_shape=(1, 10, 10))
+    config = DramSettings(device="cpu", data=DataSettings(cohort=cohort, validation=0.9), prepare=prepare_settings)
+    run = folder / "run"
+    for stage in ("01-prepare", "judging"):
+        (run / stage).mkdir(parents=True)
+    prepare(Work(run, run / "01-prepare", config))
+    judge_masks(Work(run, run / "judging", config), {"masks": folder / "masks"})
+    return run / "judging"
+
+
+def test_the_patient_reaches_the_tables_the_interval_and_the_test(tmp_path: Path) -> None:
+    known, unknown = (judged_slices(tmp_path / str(named), named=named) for named in (True, False))
+    for name in ("results.csv", "severity.csv"):
+        table = pd.read_csv(known / name)
+        assert table["patient"].nunique() == 18  # the others are trained on
+        assert table.groupby("patient")["scan"].nunique().tolist() == [5] * 18
+        assert (pd.read_csv(unknown / name).eval("patient == scan")).all()
+    widths = []
+    for judged in (known, unknown):
+        row = pd.read_csv(judged / "summary.csv").set_index("method").loc["masks"]
+        widths.append(row["kappa_high"] - row["kappa_low"])
+    assert widths[0] > 1.5 * widths[1]
+    pairs = [pd.read_csv(judged / "significance.csv")["pairs"].max() for judged in (known, unknown)]
+    assert pairs == [18, 90]
 
 
 MASK = np.array([1, 1, 1, 0], np.uint8)

@@ -69,10 +69,11 @@ def _judge_case(path: Path, case: Case, names: dict[int, str], method: str, scor
     results, scores = [], []
     if case.lesions is not None:
         inside = None if regions is None else regions > 0
-        results = result_rows(method, case.name, overlaps_of(mask, read_regions(case.lesions, image).voxels, inside))
+        overlaps = overlaps_of(mask, read_regions(case.lesions, image).voxels, inside)
+        results = result_rows(method, case.name, overlaps, case.group)
     if regions is not None:
         labels = [label for label in case.scores if (regions == label).any()]
         fractions = region_fractions(mask, regions, labels)
         given = {label: case.scores[label] for label in labels}
-        scores = score_rows(method, case.name, given, fractions, names, score_map)
+        scores = score_rows(method, case.name, given, fractions, names, score_map, case.group)
     return results, scores

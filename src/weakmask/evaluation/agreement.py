@@ -16,7 +16,7 @@ class Agreement:
 
     Attributes:
         kappa: Linear weighted kappa; nan where it is undefined.
-        low: Lower end of the interval; nan where no resample has a kappa.
+        low: Lower end of the interval; nan for fewer than two groups, and where no resample has a kappa.
         high: Upper end.
         regions: Pairs of scores it rests on.
     """
@@ -95,17 +95,18 @@ def kappa_interval(
     interval too narrow. A draw is a count per group, so that all resampled tables are one matrix product.
 
     Args:
-        confusions: One table per scan (or patient).
+        confusions: One table per patient (or scan).
         scores: As in `weighted_kappa`.
         resamples: Draws.
         level: Share of the draws' kappas inside the interval.
         seed: Of the draws.
 
     Returns:
-        (low, high); draws without a kappa are left out, and without any (or without groups) both are nan.
+        (low, high). Draws without a kappa are left out. Both are nan if no draw has one, and for fewer than two
+        groups: every draw of a single group is that group, and an interval of one point would look like certainty.
     """
     groups, size = confusions.shape[0], confusions.shape[-1]
-    if groups == 0:
+    if groups < 2:
         return float("nan"), float("nan")
     draws = np.random.default_rng(seed).multinomial(groups, np.full(groups, 1.0 / groups), size=resamples)
     tables = draws.astype(float) @ confusions.reshape(groups, -1).astype(float)
@@ -129,7 +130,7 @@ def agreement(
     Args:
         given: One reader's score of each region.
         predicted: The other's.
-        groups: What is drawn as a whole: each region's scan, or its patient.
+        groups: The patient of each region (or its scan): all regions of a group are drawn together.
         scores: All scores there are, ascending.
         seed: Of the draws.
 

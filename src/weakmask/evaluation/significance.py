@@ -1,6 +1,7 @@
-"""Is one method better than the others, scan by scan: Wilcoxon's signed-rank test with Bonferroni's correction.
+"""Wilcoxon's signed-rank test of one method against the others, patient by patient, with Bonferroni's correction.
 
 Xie et al. 2021 (arXiv 2105.11748), section IV-C-2: the best method against each alternative, p < 0.01 after correction.
+The scans of one patient are alike, so they give one pair: the means of both methods over the patient's scans.
 """
 
 import math
@@ -12,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import rankdata, wilcoxon
 
-from weakmask.evaluation.table import RATIOS
+from weakmask.evaluation.table import RATIOS, patients_of
 
 LEVEL = 0.01  # the paper's
 MOST_EXACT = 50  # pairs; beyond, the normal approximation is as good
@@ -24,11 +25,11 @@ COMPARISON_COLUMNS = (
 
 @dataclass(frozen=True)
 class SignedRank:
-    """What the test says of one pair of methods.
+    """The result of the test for two methods.
 
     Attributes:
-        pairs: Scans that have the measure for both.
-        differing: Those in which it differs.
+        pairs: Patients that have the measure for both.
+        differing: Patients for whom it differs.
         median_difference: First minus second, over all pairs; nan without pairs.
         statistic: The smaller of the rank sums of both signs.
         p: Two-sided; nan without pairs, 1 where no pair differs.
@@ -41,18 +42,18 @@ class SignedRank:
     p: float
 
 
-def signed_rank(first: Float[np.ndarray, " scans"], second: Float[np.ndarray, " scans"]) -> SignedRank:
+def signed_rank(first: Float[np.ndarray, " pairs"], second: Float[np.ndarray, " pairs"]) -> SignedRank:
     """Wilcoxon's signed-rank test of paired values, two-sided.
 
     Pairs without a difference say nothing about its sign and are left out (Wilcoxon's own rule); equal differences
     share the mean of their ranks. Up to 50 differing pairs p is exact, given the ranks as they are: the part of the
-    2^n ways to sign them that is at least as far from the middle as ours. So few pairs need no rule of their own: n of
-    them cannot give a p below 2^(1 - n), and fewer than 8 never one below 0.01. Beyond 50 it is SciPy's normal
-    approximation, corrected for equal differences.
+    2^n ways to sign them that is at least as far from the middle as the one found. So few pairs need no rule of their
+    own: n of them cannot give a p below 2^(1 - n), and fewer than 8 never one below 0.01. Beyond 50 it is SciPy's
+    normal approximation, corrected for equal differences.
 
     Args:
-        first: One method's measure of each scan; nan where it has none, and the scan is left out.
-        second: The other's, for the same scans.
+        first: One method's measure of each patient; where it is nan, the pair is left out.
+        second: The other method's, for the same patients.
 
     Raises:
         ValueError: The lengths differ.
@@ -79,12 +80,12 @@ def compare_methods(
 ) -> pd.DataFrame:
     """One method against each alternative in a table of results.
 
-    Pairs are the scans that both methods have and in whose truth there are lesions: an IoU of a scan without any is 0
-    or undefined, whatever the method.
+    A pair is a patient: the means of both methods over the patient's scans that both have and whose truth has lesions
+    (the IoU of a scan without lesions is 0 or undefined, whatever the method).
 
     Args:
         results: Table with `table.RESULT_COLUMNS`; of several runs put together, rows that both have (the floors)
-            count once.
+            count once. Without a column `patient`, each scan has its own patient.
         method: The one that is compared.
         measure: One of `table.RATIOS`.
         subset: `all` or a lesion subtype.
@@ -95,8 +96,8 @@ def compare_methods(
         number of alternatives that could be tested, at most 1 (Bonferroni).
 
     Raises:
-        ValueError: The method or the measure is not in the table, or two runs in it speak of one method and scan
-            differently.
+        ValueError: The method or the measure is not in the table, two runs in it speak of one method and scan
+            differently, or a scan has two patients.
     """
     if measure not in RATIOS:
         raise ValueError(f"measure {measure!r} is unknown; expected one of {', '.join(RATIOS)}")
@@ -111,8 +112,8 @@ def compare_methods(
         name, scan = twice.iloc[0]["method"], twice.iloc[0]["scan"]
         raise ValueError(f"two different rows of {name!r} for scan {scan}; rename the methods of one of the runs")
     values = positive.pivot(index="scan", columns="method", values=measure).reindex(columns=names)
-    ours = values[method].to_numpy(dtype=float)
-    tests = {name: signed_rank(ours, values[name].to_numpy(dtype=float)) for name in names if name != method}
+    patients = _patient_of_each(positive).reindex(values.index)
+    tests = {name: _by_patient(values[method], values[name], patients) for name in names if name != method}
     count = sum(found.pairs > 0 for found in tests.values())
     rows = []
     for name, found in tests.items():
@@ -120,6 +121,25 @@ def compare_methods(
         numbers = (found.pairs, found.differing, found.median_difference, found.statistic, found.p, corrected)
         rows.append((method, name, measure, *numbers, corrected < level))
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
+
+
+def _patient_of_each(results: pd.DataFrame) -> pd.Series:
+    """Scan -> patient; a table that knows the patient of a scan overrules one that does not."""
+    known = results.assign(patient=patients_of(results))[["scan", "patient"]].drop_duplicates()
+    named = known[known["patient"] != known["scan"]]
+    twice = named[named["scan"].duplicated()]
+    if not twice.empty:
+        scan = twice.iloc[0]["scan"]
+        names = " and ".join(named.loc[named["scan"] == scan, "patient"].tolist())
+        raise ValueError(f"scan {scan} has two patients, {names}; expected one")
+    return pd.concat([named, known]).drop_duplicates("scan").set_index("scan")["patient"]
+
+
+def _by_patient(first: pd.Series, second: pd.Series, patients: pd.Series) -> SignedRank:
+    """The test of two methods, on the means over each patient's scans that both methods have."""
+    pairs = pd.DataFrame({"first": first, "second": second}).dropna()
+    means = pairs.groupby(patients.reindex(pairs.index)).mean()
+    return signed_rank(means["first"].to_numpy(dtype=float), means["second"].to_numpy(dtype=float))
 
 
 def _exact_p(ranks: Float[np.ndarray, " pairs"], statistic: float) -> float:

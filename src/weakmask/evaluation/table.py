@@ -1,7 +1,10 @@
-"""From counts per scan to the tables of a run: results.csv, severity.csv, summary.csv and summary_detail.csv."""
+"""The tables of a run, made of the counts per scan: results.csv, severity.csv, summary.csv and summary_detail.csv.
+
+Tables written before the column `patient` existed are read as if each scan had its own patient.
+"""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,8 +18,9 @@ from weakmask.scoring.severity import ScoreMap
 
 COUNTS = ("tp", "fp", "fn", "tn")
 RATIOS = ("iou", "dice", "ppv", "sensitivity", "specificity")
-RESULT_COLUMNS = ("method", "scan", "subset", *COUNTS, *RATIOS)
-SCORE_COLUMNS = ("method", "scan", "region", "score_given", "score_predicted", "fraction")
+PATIENT = "patient"
+RESULT_COLUMNS = ("method", "scan", PATIENT, "subset", *COUNTS, *RATIOS)
+SCORE_COLUMNS = ("method", "scan", PATIENT, "region", "score_given", "score_predicted", "fraction")
 SUMMARY_COLUMNS = (
     *("method", "scans", "iou_mean", "iou_pooled", "dice_mean", "ppv", "sensitivity", "specificity"),
     *("kappa", "kappa_low", "kappa_high"),
@@ -29,12 +33,20 @@ DETAIL_COLUMNS = (
 NO_AGREEMENT = Agreement(math.nan, math.nan, math.nan, regions=0)
 
 
-def result_rows(method: str, scan: str, overlaps: Mapping[str, Overlap]) -> list[dict[str, object]]:
-    """The rows of one scan in results.csv, one per subset (`all`, and the subtypes where the truth knows them)."""
+def result_rows(method: str, scan: str, overlaps: Mapping[str, Overlap], patient: str = "") -> list[dict[str, object]]:
+    """The rows of one scan in results.csv, one per subset (`all`, and the subtypes where the truth knows them).
+
+    Args:
+        method: Who made the mask.
+        scan: The scan's name.
+        overlaps: Subset -> counts.
+        patient: The scan's patient (`Case.group`); empty: the scan has its own patient.
+    """
     rows = []
     for subset, counted in overlaps.items():
         ratios = {name: getattr(counted, name) for name in RATIOS}
-        rows.append({"method": method, "scan": scan, "subset": subset, **asdict(counted), **ratios})
+        identity = {"method": method, "scan": scan, PATIENT: patient or scan, "subset": subset}
+        rows.append({**identity, **asdict(counted), **ratios})
     return rows
 
 
@@ -45,6 +57,7 @@ def score_rows(
     fractions: Mapping[int, float],
     names: Mapping[int, str],
     score_map: ScoreMap,
+    patient: str = "",
 ) -> list[dict[str, object]]:
     """The rows of one scan in severity.csv: the reader's score of each region beside the score of the mask.
 
@@ -55,12 +68,13 @@ def score_rows(
         fractions: Region label -> lesion fraction of the mask (`region_fractions`); nan has no predicted score.
         names: Region label -> name.
         score_map: What the scores mean.
+        patient: The scan's patient (`Case.group`); empty: the scan has its own patient.
     """
     rows = []
     for label, score in given.items():
         fraction = fractions[label]
         predicted = score_map.score_of(fraction) if not math.isnan(fraction) else pd.NA
-        values = (method, scan, names.get(label, str(label)), score, predicted, fraction)
+        values = (method, scan, patient or scan, names.get(label, str(label)), score, predicted, fraction)
         rows.append(dict(zip(SCORE_COLUMNS, values, strict=True)))
     return rows
 
@@ -76,15 +90,26 @@ def scores_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     return table.astype({"score_given": "Int64", "score_predicted": "Int64", "fraction": "float64"})
 
 
+def patients_of(table: pd.DataFrame) -> pd.Series:
+    """The patient of each row; where the table names none, the scan has its own patient.
+
+    Raises:
+        ValueError: No column `scan`.
+    """
+    _require(table, ["scan"])
+    return table[PATIENT].fillna(table["scan"]) if PATIENT in table else table["scan"].rename(PATIENT)
+
+
 def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """One row per method, of the subset `all`.
 
     * `scans` counts all scans.
-    * `iou_mean`, `dice_mean`, `ppv`, `sensitivity` and `specificity` are means over the scans with lesions only, so
-      that empty scans neither help nor hurt; ppv leaves out those where nothing is predicted.
+    * `iou_mean`, `dice_mean`, `ppv` and `sensitivity` are means over the scans with lesions only, so that empty scans
+      neither help nor hurt; ppv leaves out those where nothing is predicted.
+    * `specificity` is the mean over all scans: false alarms in scans without lesions count.
     * `iou_pooled` is made of the counts of all scans together, with and without lesions.
-    * `kappa` is the linear weighted kappa over all scored regions, with its 95 % interval from drawing whole scans
-      (whole patients where `scores` has a column `patient`).
+    * `kappa` is the linear weighted kappa over all scored regions, with its 95 % bootstrap interval over patients;
+      a single patient has no interval.
 
     Args:
         results: Table with `RESULT_COLUMNS`.
@@ -102,7 +127,8 @@ def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     for (method, subset), overlaps in _by_method_and_subset(results).items():
         if subset == "all":
             positives = [counted for counted in overlaps if counted.has_lesions]
-            means = [_mean(positives, name) for name in ("dice", "ppv", "sensitivity", "specificity")]
+            means = [_mean(positives, name) for name in ("dice", "ppv", "sensitivity")]
+            means.append(_mean(overlaps, "specificity"))
             ious = (_mean(positives, "iou"), sum(overlaps, Overlap()).iou)
             kappa = kappas.get(method, NO_AGREEMENT)
             rows.append((method, len(overlaps), *ious, *means, kappa.kappa, kappa.low, kappa.high))
@@ -161,18 +187,34 @@ def write_tables(folder: Path, results: pd.DataFrame, scores: pd.DataFrame) -> N
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """Read a results.csv; scan names stay text (`007`).
+    """Read a results.csv; names of scans and patients stay text (`007`).
 
     Raises:
         UserError: The file is missing or is not such a table.
     """
+    return _read(path, RESULT_COLUMNS, dict.fromkeys(COUNTS, "int64"), "results")
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Read a severity.csv; names of scans, patients and regions stay text.
+
+    Raises:
+        UserError: The file is missing or is not such a table.
+    """
+    return _read(path, SCORE_COLUMNS, dict.fromkeys(("score_given", "score_predicted"), "Int64"), "scores")
+
+
+def _read(path: Path, columns: Sequence[str], numbers: Mapping[str, str], what: str) -> pd.DataFrame:
+    """A table with `columns` in their order; an older one gets the column `patient`."""
+    words = dict.fromkeys(("method", "scan", PATIENT, "subset", "region"), "str")
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(("method", "scan", "subset"), str), keep_default_na=True)
-        _require(table, RESULT_COLUMNS)
-        return table.astype(dict.fromkeys(COUNTS, "int64"))
+        table = pd.read_csv(path, dtype=words)  # pyright: ignore[reportArgumentType]
+        _require(table, columns)
+        table = table.astype(numbers)  # pyright: ignore[reportArgumentType]
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors, and so is bad UTF-8
         reason = str(error).splitlines()[0]
-        raise UserError(f"cannot read the results {path}: {reason}; expected a results.csv of an evaluation") from error
+        raise UserError(f"cannot read the {what} {path}: {reason}; expected a {path.name} of an evaluation") from error
+    return table.assign(**{PATIENT: patients_of(table)})[list(columns)]
 
 
 def _by_method_and_subset(results: pd.DataFrame) -> dict[tuple[str, str], list[Overlap]]:
@@ -196,8 +238,9 @@ def _mean(overlaps: list[Overlap], ratio: str) -> float:
 def _kappas(scores: pd.DataFrame) -> dict[str, Agreement]:
     """Agreement of each method, over the regions that have both scores."""
     pairs: dict[str, list[tuple[str, int, int]]] = {}
-    for row in scores.dropna(subset=["score_given", "score_predicted"]).to_dict("records"):
-        pair = (row.get("patient", row["scan"]), int(row["score_given"]), int(row["score_predicted"]))
+    known = scores.assign(**{PATIENT: patients_of(scores)}).dropna(subset=["score_given", "score_predicted"])
+    for row in known.to_dict("records"):
+        pair = (row[PATIENT], int(row["score_given"]), int(row["score_predicted"]))
         pairs.setdefault(row["method"], []).append(pair)
     found = {}
     for method, of_method in pairs.items():
@@ -207,6 +250,6 @@ def _kappas(scores: pd.DataFrame) -> dict[str, Agreement]:
 
 
 def _require(table: pd.DataFrame, columns: Iterable[str]) -> None:
-    missing = [name for name in columns if name not in table]
+    missing = [name for name in columns if name not in table and name != PATIENT]
     if missing:
         raise ValueError(f"the table has no column {missing[0]!r}; it has {list(table.columns)}")

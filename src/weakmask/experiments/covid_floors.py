@@ -85,7 +85,7 @@ def judge_floors(prepared: Path, test: Path, settings: PrepareSettings, voxels: 
             OPENED: predict_scan(model, image, regions).mask.voxels,
         }
         for method, mask in masks.items():
-            rows += result_rows(method, case.name, overlaps_of(mask, truth.voxels, regions.voxels > 0))
+            rows += result_rows(method, case.name, overlaps_of(mask, truth.voxels, regions.voxels > 0), case.group)
     table = results_table(rows)
     out.mkdir(parents=True, exist_ok=True)
     with atomic_file(out / "results.csv") as temporary:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from weakmask.evaluation.overlap import SUBSETS
-from weakmask.evaluation.table import SUMMARY_COLUMNS, read_results, summarise, summarise_detail
+from weakmask.evaluation.table import SUMMARY_COLUMNS, read_results, read_scores, summarise, summarise_detail
 from weakmask.experiments.table2_rows import ROWS
 from weakmask.pipeline import read_manifest
 
@@ -58,7 +58,7 @@ def runs_of(out: Path, row: str) -> Iterator[Path]:
 def _judged(row: str, run: Path) -> Judged:
     """A run's own mask stands first in its tables, before the floors that each run is set beside."""
     results = read_results(run / "results.csv")
-    scores = pd.read_csv(run / "severity.csv", dtype={"scan": str, "region": str})
+    scores = read_scores(run / "severity.csv")
     own, title = str(results["method"].iloc[0]), ROWS[row].title
     return Judged(
         row=row,

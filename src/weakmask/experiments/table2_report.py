@@ -31,7 +31,7 @@ from weakmask.volume.files import read_volume
 
 CAPTION = (
     "Medians over seeds. Means are over scans with lesions, those of a subtype over scans with lesions of it; pooled "
-    "and specificity are over all scans. Kappa is linear weighted, with its 95 % bootstrap interval over scans. The "
+    "and specificity are over all scans. Kappa is linear weighted, with its 95 % bootstrap interval over patients. The "
     "paper's IoU (Table IV b) is of its own scans."
 )
 

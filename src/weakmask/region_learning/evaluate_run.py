@@ -142,7 +142,9 @@ def _judge_case(
     given = {label: case.scores[label] for label in labels}
     for method, mask in found.items():
         if truth is not None:
-            results += result_rows(method, case.name, overlaps_of(mask, truth.voxels, regions.voxels > 0))
+            overlaps = overlaps_of(mask, truth.voxels, regions.voxels > 0)
+            results += result_rows(method, case.name, overlaps, case.group)
         fractions = region_fractions(mask, regions.voxels, labels)
-        scores += score_rows(method, case.name, given, fractions, cohort.region_names, cohort.score_map)
+        names, score_map = cohort.region_names, cohort.score_map
+        scores += score_rows(method, case.name, given, fractions, names, score_map, case.group)
     return results, scores

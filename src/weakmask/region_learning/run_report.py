@@ -68,7 +68,7 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
         table=summary,
         table_caption=(
             "Means are over scans with lesions; pooled and specificity are over all scans. Kappa is linear weighted, "
-            "with its 95 % bootstrap interval over scans."
+            "with its 95 % bootstrap interval over patients."
         ),
         views=_worst_first(run, config, story),
         curves=pd.read_csv(run / story.training / "curves.csv"),
