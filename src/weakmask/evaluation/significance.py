@@ -5,6 +5,7 @@ The scans of one patient are alike, so they give one pair: the means of both met
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,7 +113,7 @@ def compare_methods(
         name, scan = twice.iloc[0]["method"], twice.iloc[0]["scan"]
         raise ValueError(f"two different rows of {name!r} for scan {scan}; rename the methods of one of the runs")
     values = positive.pivot(index="scan", columns="method", values=measure).reindex(columns=names)
-    patients = _patient_of_each(positive).reindex(values.index)
+    patients = _patient_of_each(positive)
     tests = {name: _by_patient(values[method], values[name], patients) for name in names if name != method}
     count = sum(found.pairs > 0 for found in tests.values())
     rows = []
@@ -123,23 +124,26 @@ def compare_methods(
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
 
 
-def _patient_of_each(results: pd.DataFrame) -> pd.Series:
+def _patient_of_each(results: pd.DataFrame) -> dict[str, str]:
     """Scan -> patient; a table that knows the patient of a scan overrules one that does not."""
-    known = results.assign(patient=patients_of(results))[["scan", "patient"]].drop_duplicates()
-    named = known[known["patient"] != known["scan"]]
-    twice = named[named["scan"].duplicated()]
-    if not twice.empty:
-        scan = twice.iloc[0]["scan"]
-        names = " and ".join(named.loc[named["scan"] == scan, "patient"].tolist())
-        raise ValueError(f"scan {scan} has two patients, {names}; expected one")
-    return pd.concat([named, known]).drop_duplicates("scan").set_index("scan")["patient"]
+    found: dict[str, str] = {}
+    for scan, patient in zip(results["scan"], patients_of(results), strict=True):
+        known = found.setdefault(scan, patient)
+        if patient not in {known, scan} and known != scan:
+            raise ValueError(f"scan {scan} has two patients, {known} and {patient}; expected one")
+        if known == scan:
+            found[scan] = patient
+    return found
 
 
-def _by_patient(first: pd.Series, second: pd.Series, patients: pd.Series) -> SignedRank:
+def _by_patient(first: pd.Series, second: pd.Series, patients: Mapping[str, str]) -> SignedRank:
     """The test of two methods, on the means over each patient's scans that both methods have."""
-    pairs = pd.DataFrame({"first": first, "second": second}).dropna()
-    means = pairs.groupby(patients.reindex(pairs.index)).mean()
-    return signed_rank(means["first"].to_numpy(dtype=float), means["second"].to_numpy(dtype=float))
+    both: dict[str, list[tuple[float, float]]] = {}
+    for scan, one, other in zip(first.index, first, second, strict=True):
+        if np.isfinite(one) and np.isfinite(other):
+            both.setdefault(patients[scan], []).append((one, other))
+    means = np.array([np.mean(pairs, axis=0) for pairs in both.values()], dtype=float).reshape(-1, 2)
+    return signed_rank(means[:, 0], means[:, 1])
 
 
 def _exact_p(ranks: Float[np.ndarray, " pairs"], statistic: float) -> float:

@@ -90,14 +90,17 @@ def scores_table(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
     return table.astype({"score_given": "Int64", "score_predicted": "Int64", "fraction": "float64"})
 
 
-def patients_of(table: pd.DataFrame) -> pd.Series:
+def patients_of(table: pd.DataFrame) -> list[str]:
     """The patient of each row; where the table names none, the scan has its own patient.
 
     Raises:
         ValueError: No column `scan`.
     """
     _require(table, ["scan"])
-    return table[PATIENT].fillna(table["scan"]) if PATIENT in table else table["scan"].rename(PATIENT)
+    if PATIENT not in table:
+        return table["scan"].tolist()
+    pairs = zip(table[PATIENT].isna(), table[PATIENT], table["scan"], strict=True)
+    return [scan if absent else patient for absent, patient, scan in pairs]
 
 
 def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -204,17 +207,16 @@ def read_scores(path: Path) -> pd.DataFrame:
     return _read(path, SCORE_COLUMNS, dict.fromkeys(("score_given", "score_predicted"), "Int64"), "scores")
 
 
-def _read(path: Path, columns: Sequence[str], numbers: Mapping[str, str], what: str) -> pd.DataFrame:
+def _read(path: Path, columns: Sequence[str], numbers: dict[str, str], what: str) -> pd.DataFrame:
     """A table with `columns` in their order; an older one gets the column `patient`."""
-    words = dict.fromkeys(("method", "scan", PATIENT, "subset", "region"), "str")
     try:
-        table = pd.read_csv(path, dtype=words)  # pyright: ignore[reportArgumentType]
+        table = pd.read_csv(path, dtype=dict.fromkeys(("method", "scan", PATIENT, "subset", "region"), str))
         _require(table, columns)
-        table = table.astype(numbers)  # pyright: ignore[reportArgumentType]
+        table = table.astype(numbers)
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors, and so is bad UTF-8
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot read the {what} {path}: {reason}; expected a {path.name} of an evaluation") from error
-    return table.assign(**{PATIENT: patients_of(table)})[list(columns)]
+    return table.assign(**{PATIENT: patients_of(table)}).reindex(columns=list(columns))
 
 
 def _by_method_and_subset(results: pd.DataFrame) -> dict[tuple[str, str], list[Overlap]]:
