@@ -34,6 +34,12 @@ LAYERS: tuple[set[str], ...] = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the standard library and its own files
+WRAPS = {"weakmask.networks.v_net": "monai"}  # but these modules wrap a library that holds the field's network
+IMPORTS_BY_NAME = {  # modules that may import by a name made at run time, each from a table of our own modules
+    "weakmask.methods",
+    "weakmask.experiments.covid_semiseg",
+    "weakmask.experiments.table2",
+}
 LEARNING = {"lightning", "lightning_fabric", "safetensors", "sklearn", "tensorboard", "torchvision"}
 LEARNING_TORCH = ("torch.autograd", "torch.nn.Module", "torch.nn.Parameter", "torch.optim", "torch.utils")
 
@@ -131,10 +137,24 @@ def test_networks_and_losses_lift_out():
         room = room_of(module_of(path))
         for line, module in imports_of(path):
             top = module.split(".")[0]
-            foreign = top not in {"torch", "jaxtyping", "weakmask"} and top not in sys.stdlib_module_names
+            known = {"torch", "jaxtyping", "weakmask", WRAPS.get(module_of(path), "")}
+            foreign = top not in known and top not in sys.stdlib_module_names
             if room in TENSORS_ONLY and (foreign or (top == "weakmask" and room_of(module) != room)):
                 wrong.append(f"{named(path)}:{line} imports {module}")
     assert not wrong, wrong
+
+
+def test_no_import_hides_behind_a_string():
+    """`import_module` and `__import__` would pass every test above unseen."""
+    hidden = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(tree_of(path))
+        if (isinstance(node, ast.Name) and node.id in {"import_module", "__import__"})
+        or (isinstance(node, ast.Attribute) and node.attr in {"import_module", "__import__"})
+        or (isinstance(node, ast.alias) and node.name.split(".")[-1] in {"import_module", "importlib"})
+    }
+    assert hidden <= IMPORTS_BY_NAME, f"{sorted(hidden - IMPORTS_BY_NAME)} import by a string; write the import out"
 
 
 def test_volume_knows_nothing_of_learning():

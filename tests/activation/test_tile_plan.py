@@ -10,13 +10,15 @@ import torch
 from weakmask.activation.tile_plan import plan_tiles
 from weakmask.errors import UserError
 from weakmask.networks import UNet
+from weakmask.networks.dense_v_net import DenseVNet
 from weakmask.networks.unet_inference import LeanUNet
 
 SHAPE = (200, 240, 240)
 
 
 def tiles(memory_gb: float, dtype: torch.dtype = torch.float32) -> list:
-    return plan_tiles(LeanUNet(UNet(3, width=8, padding="valid"), dtype), "valid", SHAPE, memory_gb)
+    network = UNet(3, width=8, padding="valid")
+    return plan_tiles(LeanUNet(network, dtype), network.reach(), SHAPE, memory_gb)
 
 
 def test_more_memory_means_fewer_tiles():
@@ -36,23 +38,36 @@ def test_larger_tiles_read_less_in_all():
 
 def test_slices_are_split_before_they_are_cut():
     network = UNet(2, width=8, padding="valid")
-    found = plan_tiles(LeanUNet(network), "valid", (90, 200, 200), 0.6)
+    found = plan_tiles(LeanUNet(network), network.reach(), (90, 200, 200), 0.6)
     assert len(found) > 1
     assert all(tile.write.shape[1:] == (200, 200) for tile in found)
     assert sum(tile.read.shape[0] for tile in found) == 90
 
 
 def test_padded_networks_read_a_margin_and_end_with_the_scan():
-    found = plan_tiles(UNet(3, width=4).eval(), "same", (100, 200, 90), 0.6)
+    network = UNet(3, width=4).eval()
+    found = plan_tiles(network, network.reach(), (100, 200, 90), 0.6)
     assert len(found) > 1
     assert all(tile.read.clipped((100, 200, 90)) == tile.read for tile in found)
+
+
+def test_a_network_that_sees_the_whole_image_gets_one_tile():
+    shape, memory = (16, 16, 400), 0.203
+    for prior in (0, 4):
+        network = DenseVNet(kernels=4, layers=(1, 1, 1), prior=prior)
+        if prior:
+            assert len(plan_tiles(network, network.reach(), shape, 2.0)) == 1
+            with pytest.raises(UserError, match="smallest tile, 16 x 16 x 400 voxels"):
+                plan_tiles(network, network.reach(), shape, memory)
+        else:
+            assert len(plan_tiles(network, network.reach(), shape, memory)) > 1
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_too_little_memory_is_one_line(padding):
     network = UNet(3, width=8, padding=padding)
     with pytest.raises(UserError, match=r"0\.05 GB of memory are too few .* float16"):
-        plan_tiles(LeanUNet(network) if padding == "valid" else network, padding, (60, 60, 130), 0.05)
+        plan_tiles(LeanUNet(network) if padding == "valid" else network, network.reach(), (60, 60, 130), 0.05)
 
 
 MEASURE = """
@@ -61,6 +76,7 @@ from pathlib import Path
 import numpy as np
 from weakmask.activation.whole_scan import Workspace, class_labels
 from weakmask.networks import UNet
+from weakmask.networks.dense_v_net import DenseVNet
 torch.set_num_threads(1)
 padding, width, memory = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from weakmask.activation.tile_plan import plan_tiles
 from weakmask.activation.whole_scan import Workspace, class_labels, class_probabilities
-from weakmask.networks import UNet
+from weakmask.networks import UNet, build_network
+from weakmask.networks.reach import SegmentationNetwork
+from weakmask.volume.geometry import Index3
 
 
 def network(dimensions: int, classes: int = 3, padding: str = "valid", width: int = 2) -> UNet:
@@ -85,8 +87,30 @@ def test_padded_networks_too(dimensions: int):
         logits = made.eval()(filled[:, None] if dimensions == 2 else filled[None, None])
     expected = torch.softmax(logits.movedim(1, 0) if dimensions == 2 else logits[0], dim=0).numpy()
     for memory in (0.21 if dimensions == 2 else 0.214, 2.0):
-        assert (len(plan_tiles(made, "same", scan.shape, memory)) > 1) == (memory < 2)
+        assert (len(plan_tiles(made, made.reach(), scan.shape, memory)) > 1) == (memory < 2)
         np.testing.assert_allclose(class_probabilities(made, scan, Workspace(memory)), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "shape", "memory"),
+    [
+        ("refined_unet", {"dimensions": 2, "width": 2}, (3, 20, 333), 0.204),
+        ("dense_v_net", {"kernels": 4, "layers": (1, 1, 1)}, (9, 13, 270), 0.2018),
+        ("pdv_net", {"kernels": 4, "layers": (1, 1, 1)}, (9, 13, 270), 0.2023),
+        ("v_net", {"width": 2}, (8, 10, 560), 0.2105),
+    ],
+)
+def test_any_network_that_tells_its_reach_is_tiled(name: str, arguments: dict, shape: Index3, memory: float):
+    torch.manual_seed(0)
+    made = build_network(name, arguments)
+    assert isinstance(made, SegmentationNetwork)
+    scan = noise(shape)
+    with torch.no_grad():
+        made(torch.rand(2, 1, *[32] * made.dimensions))
+    whole, tiled = (class_probabilities(made, scan, Workspace(gb)) for gb in (2.0, memory))
+    assert len(plan_tiles(made, made.reach(), shape, memory)) > 1
+    assert whole.shape == (made.out_channels, *shape)
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
 
 def test_labels_are_the_largest_probability():

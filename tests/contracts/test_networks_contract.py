@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from weakmask.networks import NETWORKS, build_network
+from weakmask.networks.reach import Reach, SegmentationNetwork
 from weakmask.training.checkpoints import load_weights, save_weights
 
 
@@ -40,6 +41,13 @@ CASES = [
     Case("encoder_classifier", {"dimensions": 3, "width": 2, "out_channels": 3}, (2, 1, 16, 24, 16), (2, 3)),
 ]
 every_network = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.input_shape}")
+
+
+mapping_networks = pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if len(case.output_shape) == len(case.input_shape)],
+    ids=lambda case: f"{case.name}-{case.input_shape}",
+)
 
 
 def built(case: Case, seed: int = 0) -> nn.Module:
@@ -111,6 +119,60 @@ def test_bfloat16_gradients_point_where_float32_ones_do(case: Case):
         gradients.append(torch.cat([w.grad.flatten() for w in network.parameters() if w.grad is not None]))
     assert gradients[1].isfinite().all()
     assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.5  # random networks amplify rounding
+
+
+def settled(case: Case) -> tuple[SegmentationNetwork, Reach]:
+    """The network in double precision and evaluation mode, with batch norm statistics of noise, and its reach."""
+    network = built(case)
+    assert isinstance(network, SegmentationNetwork), f"{case.name} returns a map and does not say how far it sees"
+    with torch.no_grad():
+        network(image(case))
+    return network.double().eval(), network.reach()
+
+
+def long_image(case: Case, reach: Reach, axis: int, blocks: int) -> torch.Tensor:
+    """Noise whose output has `blocks` blocks of `multiple` voxels along one axis and at least one along the others."""
+    sides = [reach.multiple * (blocks if axis == k else 1) for k in range(len(case.input_shape) - 2)]
+    shape = (1, case.input_shape[1], *(side + reach.smallest + reach.valid_loss for side in sides))
+    return torch.rand(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+@mapping_networks
+@torch.no_grad()
+def test_valid_loss_and_multiples_are_those_of_the_shapes(case: Case):
+    network, reach = settled(case)
+    assert network.dimensions == len(case.input_shape) - 2
+    assert network.out_channels == case.output_shape[1]
+    assert all(n - m == reach.valid_loss for n, m in zip(case.input_shape[2:], case.output_shape[2:], strict=True))
+    x = long_image(case, reach, axis=0, blocks=2)
+    assert network(x).shape[2:] == tuple(side - reach.valid_loss for side in x.shape[2:])
+    if reach.smallest:
+        smallest = torch.rand(1, 1, *[reach.smallest + reach.valid_loss] * network.dimensions, dtype=torch.float64)
+        assert set(network(smallest).shape[2:]) == {reach.smallest}
+
+
+@mapping_networks
+@torch.no_grad()
+def test_a_block_of_the_output_sees_to_its_margin_and_no_farther(case: Case):
+    network, reach = settled(case)
+    if reach.margin is None:
+        pytest.skip("sees the whole image")
+    blocks_around = -((reach.valid_loss // 2 - reach.margin) // reach.multiple) + 1
+    for axis in range(network.dimensions if network.dimensions == 2 else 1):  # 3-D takes minutes along all three
+        x = long_image(case, reach, axis, 2 * blocks_around + 1)
+        block = slice(blocks_around * reach.multiple, (blocks_around + 1) * reach.multiple)
+        low = block.start + reach.valid_loss // 2 - reach.margin  # the first and last input voxels that count
+        high = block.stop + reach.valid_loss // 2 + reach.margin
+        before = network(x).movedim(2 + axis, 0)[block]
+
+        beyond, edges = x.clone().movedim(2 + axis, 0), x.clone().movedim(2 + axis, 0)
+        beyond[:low] += 5.0
+        beyond[high:] -= 5.0
+        edges[[low, high - 1]] += 1e9  # seen through many small weights
+        beyond, edges = (changed.movedim(0, 2 + axis) for changed in (beyond, edges))
+        assert not torch.equal(network(beyond), network(x))
+        assert torch.equal(network(beyond).movedim(2 + axis, 0)[block], before)
+        assert not torch.equal(network(edges).movedim(2 + axis, 0)[block], before)
 
 
 def test_an_unknown_network_is_named():

@@ -1,53 +1,42 @@
-"""The largest tiles of a scan that fit into memory: every tile pays for the margin around it."""
+"""The largest tiles of a scan that fit into memory; larger tiles read less in all, since each reads a margin."""
 
 import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import nn
 
 from weakmask.activation.peak_memory import peak_bytes
 from weakmask.errors import UserError
-from weakmask.networks.unet import STRIDE, VALID_LOSS, VALID_SMALLEST
+from weakmask.networks.reach import Reach
 from weakmask.volume.geometry import Index3
-from weakmask.volume.tiles import Tile, even_side, same_tiles, valid_tiles
+from weakmask.volume.tiles import Tile, even_side, rounded_up, same_tiles, valid_tiles
 
-LEAST = VALID_SMALLEST - VALID_LOSS  # 92 -> 4
-SAME_MARGIN = (
-    56  # how far outside a block that starts and ends at multiples of 8 the zero-padded U-Net looks: 54 voxels
-)
 GIB = 2**30
 # What convolution kernels take besides the maps: a share and a little, measured on the CPU for widths 4 to 32.
 KERNEL_SHARE, KERNEL_GB = 0.1, 0.2
 
 
-def plan_tiles(
-    runner: nn.Module,
-    padding: Literal["same", "valid"],
-    shape: Index3,
-    memory_gb: float,
-) -> list[Tile]:
-    """Tiles of a scan for a U-Net of three down-samplings, as few as the memory allows.
+def plan_tiles(runner: nn.Module, reach: Reach, shape: Index3, memory_gb: float) -> list[Tile]:
+    """As few tiles of a scan as the memory allows.
 
-    All tiles are on the network's grid of 8 voxels, so the answers do not depend on how many there are.
+    All tiles start on the grid of the network's poolings, so the answers do not depend on the number of tiles.
 
     Args:
-        runner: The U-Net or its inference form, with `dimensions`; a 2-D one takes the scan's slices as a batch.
-        padding: The U-Net's.
+        runner: The network or its inference form, with `dimensions`; a 2-D one takes the scan's slices as a batch.
+        reach: The network's.
         shape: The scan's, in voxels.
-        memory_gb: For one tile's feature maps, GiB. They are taken to be of the weights' type.
+        memory_gb: For the feature maps of one tile, in GiB; the maps are counted in the type of the weights.
 
     Raises:
         UserError: Not even the smallest tile fits.
     """
-    flat = runner.dimensions == 2  # then slices have no neighbours along z, and no grid
-    valid = padding == "valid"
-    margin, least = (VALID_LOSS // 2, LEAST) if valid else (SAME_MARGIN, 0)
+    flat = runner.dimensions == 2  # slices have no neighbours along z, and no grid
+    margin = reach.valid_loss // 2 if reach.valid_loss else rounded_up(reach.margin or 0, reach.multiple)
     margins = (0 if flat else margin, margin, margin)
-    grid = (1 if flat else STRIDE, STRIDE, STRIDE)
-    leasts = (0 if flat else least, least, least)
+    grid = (1 if flat else reach.multiple, reach.multiple, reach.multiple)
+    leasts = (0 if flat else reach.smallest, reach.smallest, reach.smallest)
     bare = copy.deepcopy(runner).to("meta")
     dtype = next(bare.parameters()).dtype
 
@@ -57,9 +46,11 @@ def plan_tiles(
         return (1 + KERNEL_SHARE) * peak_bytes(bare, batch, dtype) / GIB + KERNEL_GB
 
     along = zip(shape, grid, leasts, margins, strict=True)
-    ways = [_ways_to_cut(*axis, clipped=not valid) for axis in along]
+    ways = [_ways_to_cut(*axis, clipped=not reach.valid_loss) for axis in along]
+    if reach.margin is None:  # each voxel sees the whole image: only slices of a 2-D network can be separated
+        ways = [way if flat and axis == 0 else way[:1] for axis, way in enumerate(ways)]
     z, y, x = (cut.side for cut in _fewest_cuts(ways, need_gb, memory_gb))
-    if valid:
+    if reach.valid_loss:
         return valid_tiles(shape, (z, y, x), margins, grid, leasts)
     return same_tiles(shape, (z, y, x), margins, grid)
 

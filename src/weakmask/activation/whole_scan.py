@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from weakmask.activation.tile_plan import plan_tiles
 from weakmask.networks.blocks import CHANNELS_LAST
+from weakmask.networks.reach import SegmentationNetwork
 from weakmask.networks.unet import UNet
 from weakmask.networks.unet_inference import LeanUNet
 from weakmask.progress import track
@@ -45,7 +46,7 @@ class Workspace:
 
 
 def class_probabilities(
-    network: UNet,
+    network: SegmentationNetwork,
     scan: Shaped[np.ndarray, "z y x"],
     workspace: Workspace = Workspace(),
     border: Border = "constant",
@@ -73,7 +74,7 @@ def class_probabilities(
         ValueError: A part is wanted of a network with zero padding.
     """
     wanted = Box((0, 0, 0), _shape(scan)) if part is None else part
-    whole = np.empty((network.head.out_channels, *wanted.shape), dtype=np.float32) if out is None else out
+    whole = np.empty((network.out_channels, *wanted.shape), dtype=np.float32) if out is None else out
     for tile, logits in _answers(network, scan, workspace, border, wanted):
         found = torch.sigmoid(logits) if logits.shape[0] == 1 else torch.softmax(logits, dim=0)
         put_back(whole, tile, found.cpu().numpy())
@@ -81,7 +82,10 @@ def class_probabilities(
 
 
 def class_labels(
-    network: UNet, scan: Shaped[np.ndarray, "z y x"], workspace: Workspace = Workspace(), border: Border = "constant"
+    network: SegmentationNetwork,
+    scan: Shaped[np.ndarray, "z y x"],
+    workspace: Workspace = Workspace(),
+    border: Border = "constant",
 ) -> UInt8[np.ndarray, "z y x"]:
     """The most probable class of every voxel; for a single channel whether its probability is above 0.5.
 
@@ -95,13 +99,14 @@ def class_labels(
 
 
 def _answers(
-    network: UNet, scan: np.ndarray, workspace: Workspace, border: Border, wanted: Box
+    network: SegmentationNetwork, scan: np.ndarray, workspace: Workspace, border: Border, wanted: Box
 ) -> Iterator[tuple[Tile, Tensor]]:
     """Each tile, in voxels of what is wanted, with its logits (class, z, y, x), float32."""
-    if network.padding == "same" and wanted.shape != scan.shape:
+    reach = network.reach()
+    if not reach.valid_loss and wanted.shape != scan.shape:
         raise ValueError("a network with zero padding answers for the whole scan: its zeros belong at the scan's faces")
     runner, precision = _inference_form(network, workspace)
-    tiles = plan_tiles(runner, network.padding, wanted.shape, workspace.memory_gb)
+    tiles = plan_tiles(runner, reach, wanted.shape, workspace.memory_gb)
     for tile in track(tiles, "segment", len(tiles)):
         read = Box(_sum(tile.read.start, wanted.start), _sum(tile.read.stop, wanted.start))
         voxels = torch.from_numpy(cut(scan, read, border)).to(workspace.device, torch.float32)
@@ -121,9 +126,11 @@ def _sum(one: Index3, other: Index3) -> Index3:
     return z, y, x
 
 
-def _inference_form(network: UNet, workspace: Workspace) -> tuple[nn.Module, AbstractContextManager[Any]]:
+def _inference_form(
+    network: SegmentationNetwork, workspace: Workspace
+) -> tuple[nn.Module, AbstractContextManager[Any]]:
     """A copy of the network to run on the device, and the context that gives it its precision."""
-    if network.padding == "valid":
+    if isinstance(network, UNet) and network.padding == "valid":
         slab = int(workspace.memory_gb * 2**30 * SLAB_SHARE)
         return LeanUNet(network, workspace.dtype, slab).to(workspace.device), nullcontext()
     same = copy.deepcopy(network).eval().to(workspace.device)

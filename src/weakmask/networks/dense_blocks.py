@@ -4,12 +4,15 @@ Huang et al. 2017 (arXiv 1608.06993); in three dimensions as in Gibson et al. 20
 (PDV-Net, arXiv 1902.06362).
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.networks.blocks import Convolution3d
+from weakmask.networks.reach import Span
 
 STRIDE = 8  # three halvings: sides are worked on in multiples of it
 
@@ -70,3 +73,16 @@ def padded(image: Float[Tensor, "batch channel *space"], stride: int = STRIDE) -
 def grown_to(maps: Float[Tensor, "batch channel *space"], space: torch.Size) -> Float[Tensor, "batch channel *larger"]:
     """Maps of a coarser grid over the same block on a finer one, linear between voxel centres."""
     return F.interpolate(maps, size=tuple(space), mode="trilinear", align_corners=False)
+
+
+def through_blocks(layers: Sequence[int], seen: Span) -> Span:
+    """The voxels of the image that the coarsest of the dense blocks reads for the voxels `seen` of its output.
+
+    Args:
+        layers: Of each block, finest first. A convolution of kernel 3 and stride 2 lies before every block but the
+            first, and the stem before that.
+        seen: Voxels at the coarsest block's resolution.
+    """
+    for level in reversed(range(len(layers))):
+        seen = seen.convolutions(layers[level]).halving(3 if level else 5)
+    return seen

@@ -11,11 +11,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weakmask.networks.blocks import Convolution3d
-from weakmask.networks.dense_blocks import DenseBlock, HalvingStem, convolution, grown_to, padded
+from weakmask.networks.dense_blocks import (
+    STRIDE,
+    DenseBlock,
+    HalvingStem,
+    convolution,
+    grown_to,
+    padded,
+    through_blocks,
+)
+from weakmask.networks.reach import Reach, SegmentationNetwork, Span
 from weakmask.networks.unet import crop_far_end
 
 
-class DenseVNet(nn.Module):
+class DenseVNet(SegmentationNetwork):
     """Returns logits of the image's size; sides are filled up with zeros to multiples of 8 inside.
 
     The stacks work at a half, a quarter and an eighth of the image's size. What their skip convolutions make of them
@@ -45,6 +54,7 @@ class DenseVNet(nn.Module):
             dropout: Chance that a layer's channel is silent in training.
         """
         super().__init__()
+        self.dimensions, self.out_channels, self.layers = 3, out_channels, tuple(layers)
         self.stem = HalvingStem(in_channels, kernels)
         stacks, skips, downs, channels = [], [], [], self.stem.out_channels
         for level, skip in enumerate((kernels // 2, kernels, kernels)):
@@ -70,3 +80,10 @@ class DenseVNet(nn.Module):
         if self.prior is not None:
             logits = logits + grown_to(self.prior, logits.shape[2:])
         return crop_far_end(logits, tuple(image.shape[2:]))
+
+    def reach(self) -> Reach:
+        """The reach through the coarsest stack, which sees farthest; a prior depends on the size of the whole image."""
+        if self.prior is not None:
+            return Reach(STRIDE, margin=None)
+        seen = Span(0, STRIDE - 1).linear_enlargement().convolutions(1).linear_enlargement(4).convolutions(1)
+        return Reach(STRIDE, through_blocks(self.layers, seen).beyond(Span(0, STRIDE - 1)))

@@ -11,13 +11,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from weakmask.networks.blocks import Convolution3d
-from weakmask.networks.dense_blocks import DenseBlock, HalvingStem, convolution, grown_to, padded
+from weakmask.networks.dense_blocks import (
+    STRIDE,
+    DenseBlock,
+    HalvingStem,
+    convolution,
+    grown_to,
+    padded,
+    through_blocks,
+)
+from weakmask.networks.reach import Reach, SegmentationNetwork, Span
 from weakmask.networks.unet import crop_far_end
 
 SCALES = 3  # a half, a quarter and an eighth of the image's size
 
 
-class PDVNet(nn.Module):
+class PDVNet(SegmentationNetwork):
     """Returns logits of the image's size; sides are filled up with zeros to multiples of 8 inside.
 
     Three dense blocks work at a half, a quarter and an eighth of the size, a compression (3x3x3, stride 2, half the
@@ -48,6 +57,7 @@ class PDVNet(nn.Module):
             dropout: Chance that a layer's channel is silent in training (the paper names no rate).
         """
         super().__init__()
+        self.dimensions, self.out_channels, self.layers = 3, out_channels, tuple(layers)
         self.stem = HalvingStem(in_channels, kernels)
         widths = (max(kernels // 2, 1), kernels, kernels)
         blocks, skips, compressions, heads = [], [], [], []
@@ -85,3 +95,10 @@ class PDVNet(nn.Module):
         wanted = outputs if stages else outputs[-1:]
         found = [crop_far_end(grown_to(each, whole.shape[2:]), tuple(image.shape[2:])) for each in wanted]
         return torch.stack(found) if stages else found[0]
+
+    def reach(self) -> Reach:
+        """The reach through all three outputs and the coarsest block, which sees farthest."""
+        seen = Span(0, STRIDE - 1)
+        for _ in self.heads:
+            seen = seen.linear_enlargement().convolutions(1)
+        return Reach(STRIDE, through_blocks(self.layers, seen.convolutions(1)).beyond(Span(0, STRIDE - 1)))

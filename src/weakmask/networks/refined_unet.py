@@ -6,10 +6,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.networks.local_attention import LocalAttention
+from weakmask.networks.reach import Reach, SegmentationNetwork, Span
 from weakmask.networks.unet import STRIDE, UNet, crop_far_end
 
 
-class RefinedUNet(nn.Module):
+class RefinedUNet(SegmentationNetwork):
     """A U-Net whose map is revised by local attention, equation (5).
 
     The attention sees the image and the encoder's features before the first and the second pooling, detached: they
@@ -43,6 +44,7 @@ class RefinedUNet(nn.Module):
             ValueError: A value is outside its range.
         """
         super().__init__()
+        self.dimensions, self.out_channels = dimensions, 2
         self.unet = UNet(dimensions, width=width, initial_probability=initial_probability)
         self.attention = LocalAttention(
             dimensions,
@@ -63,3 +65,7 @@ class RefinedUNet(nn.Module):
         raw = self.unet.head(features)
         refined = self.attention(raw, [image, *(skip.detach() for skip in skips[:2])])
         return crop_far_end(torch.cat([raw, refined], dim=1), space)
+
+    def reach(self) -> Reach:
+        """The U-Net's reach for a block of 8 voxels and the neighbours that the attention reads around it."""
+        return self.unet.reach_of(Span(0, STRIDE - 1).convolutions(1))

@@ -23,14 +23,18 @@ from weakmask.networks.blocks import (
     double_nearest,
     kaiming,
 )
+from weakmask.networks.reach import Reach, SegmentationNetwork, Span
 
 LEVELS = 3
-STRIDE = 2**LEVELS  # sides of a `same` network are worked on in multiples of 8
-VALID_LOSS = 88  # voxels that valid convolutions take off each side pair: 132 -> 44
-VALID_SMALLEST = 92  # 92 -> 4, the smallest side that leaves anything
+STRIDE = 2**LEVELS  # sides of a `same` network are padded to multiples of 8
+PAIR_LOSS = 4  # voxels that two valid 3^d convolutions take off along each axis, both sides together
+# At level k a pair takes off 4 * 2^k voxels of the image; every level but the bottom has two pairs: 88, so 132 -> 44.
+VALID_LOSS = PAIR_LOSS * (2 * (STRIDE - 1) + STRIDE)
+VALID_LEAST = 4  # the smallest output side of valid convolutions: 92 -> 4
+VALID_SMALLEST = VALID_LOSS + VALID_LEAST
 
 
-class UNet(nn.Module):
+class UNet(SegmentationNetwork):
     """A U-Net that returns logits.
 
     With `padding="same"` the output has the input's size. Sides that are multiples of 8 are used as they are; others
@@ -48,6 +52,7 @@ class UNet(nn.Module):
     Attributes:
         dimensions: 2 or 3.
         padding: "same" or "valid".
+        out_channels: Channels of the logits.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class UNet(nn.Module):
         super().__init__()
         if dimensions not in CONVOLUTION or padding not in {"same", "valid"}:
             raise ValueError(f"dimensions must be 2 or 3 and padding same or valid, not {dimensions} and {padding!r}")
-        self.dimensions = dimensions
+        self.dimensions, self.out_channels = dimensions, out_channels
         self.padding: Literal["same", "valid"] = padding
         pad, w = (1 if padding == "same" else 0), width
         self.encoder = nn.ModuleList(
@@ -129,6 +134,23 @@ class UNet(nn.Module):
             maps = double(maps)
             maps = pair(torch.cat([crop_to(skip, maps.shape[2:]), maps], dim=1))
         return maps, skips
+
+    def reach(self) -> Reach:
+        """The grid of 8 voxels, the margin (54 for "same", 48 for "valid") and what valid convolutions take off."""
+        return self.reach_of(Span(0, STRIDE - 1))
+
+    def reach_of(self, seen: Span) -> Reach:
+        """The reach of a network that reads the voxels `seen` of this network's output for each block of 8 voxels."""
+        same = self.padding == "same"
+        loss, least, padding = (0, 0, 1) if same else (VALID_LOSS, VALID_LEAST, 0)
+        for _ in self.decoder:
+            maps = seen.convolutions(2, padding=padding)
+            seen = maps.linear_enlargement() if same else maps.repeated_doubling()
+        seen = seen.convolutions(2, padding=padding)
+        for _ in self.encoder:
+            seen = seen.halving().convolutions(2, padding=padding)
+        block = Span(loss // 2, loss // 2 + STRIDE - 1)  # where the output's block lies in the input
+        return Reach(STRIDE, seen.beyond(block), loss, least)
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """The output's spatial shape for an image's, both in voxels.
