@@ -93,9 +93,21 @@ def test_the_total_is_the_weighted_sum_of_the_losses_by_hand() -> None:
     assert network.logit.grad > 0  # too much is marked: the logit must fall
 
 
-def test_a_constant_map_is_equivariant_and_the_raw_row_has_one_loss() -> None:
-    found = Objective(settings())(Constant(0.0), batch((0.25, 0.5)), step=4)
-    assert found["equivariance"].item() == pytest.approx(0.0, abs=0.35)  # only what moved in from outside differs
+@pytest.mark.parametrize("inner", [False, True], ids=["whole crop", "inside the crop"])
+def test_a_constant_map_is_equivariant(*, inner: bool) -> None:
+    given = batch((0.25, 0.5))
+    if inner:
+        given["region"] = torch.nn.functional.pad(given["region"][..., 2:-1, 1:-2, 2:-2], (2, 2, 1, 2, 2, 1))
+    for step in range(8):  # flips, quarter turns, sizes and angles of many kinds
+        network = Constant(0.0)
+        found = Objective(settings())(network, given, step)
+        assert found["equivariance"].item() == pytest.approx(0.0, abs=1e-7)
+        found["equivariance"].backward()
+        assert network.logit.grad is not None
+        assert network.logit.grad.abs() < 1e-6  # the rim of the region does not pull the map down
+
+
+def test_the_raw_row_has_one_loss() -> None:
     raw = Objective(settings(equivariance=0.0, entropy=0.0))(Constant(0.0), batch((0.25, 0.5)), step=4)
     assert set(raw) == {"regression", "total"}
     assert raw["total"].item() == 0.0  # 0.5 lies in the interval
@@ -115,6 +127,18 @@ def test_validation_weighs_scores_alike_and_scores_higher_when_better() -> None:
     assert everything["interval_loss"] == pytest.approx(0.5, rel=1e-3)
     assert nothing["score"] == -nothing["interval_loss"]
     assert nothing["inside_interval"] == pytest.approx(0.75)
+
+
+def test_validation_compares_what_the_training_compares() -> None:
+    """Fraction 0.5 against score 1, [0.01, 0.05]: roots are further apart than the fractions themselves."""
+    held_out = crops([1, 1])
+    fractions, roots = (
+        Validation(held_out, settings(compare=compare))(Constant(0.0), 1)["interval_loss"]
+        for compare in ("fraction", "root")
+    )
+    assert fractions == pytest.approx((0.5 - 0.03) ** 2 - 0.02**2, rel=1e-4)
+    middle, half = (0.05**0.5 + 0.01**0.5) / 2, (0.05**0.5 - 0.01**0.5) / 2
+    assert roots == pytest.approx((0.5**0.5 - middle) ** 2 - half**2, rel=1e-4)
 
 
 def test_the_upper_end_of_score_zero_can_be_widened() -> None:

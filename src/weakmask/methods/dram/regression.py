@@ -1,4 +1,4 @@
-"""Stage 2: crops and score intervals -> the regression network (section III-A-1 and III-A-2 of the paper)."""
+"""The regression stage: crops and score intervals -> the regression network (section III-A-1 and III-A-2)."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from weakmask.activation.dram import dense_regression_map
-from weakmask.datasets.augment import apply_move, draw_move
+from weakmask.datasets.augment import Move, apply_move, draw_move
 from weakmask.errors import UserError
 from weakmask.losses import (
     bootstrapping,
@@ -131,7 +131,8 @@ class Objective:
         settings = self.losses
         both = network(image).float()
         logits, refined = both[:, :1], both[:, -1:]  # one and the same without attention
-        activation = torch.sigmoid(logits) * region
+        probability = torch.sigmoid(logits)
+        activation = probability * region
         found = {"regression": self._regression(activation, region, batch)}
         if settings.equivariance:
             generator = generator_for(self.seed, step, "equivariance")
@@ -141,7 +142,7 @@ class Objective:
             moved_region = apply_move(region, move, "nearest")
             again = network(apply_move(image, move, "linear") * moved_region).float()
             of_moved = torch.sigmoid(again[:, :1]) * moved_region
-            moved_map = apply_move(activation, move, "linear")
+            moved_map = _moved_map(probability, move) * moved_region
             found["equivariance"] = equivariance(of_moved, moved_map, moved_region).mean()
         if settings.entropy:
             found["entropy"] = entropy(logits, region).mean()
@@ -172,10 +173,26 @@ class Objective:
         )
 
     def _regression(self, activation: Tensor, region: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        compared = (region_mean(activation, region), batch["low"], batch["high"])
-        if self.losses.compare == "root":
-            compared = tuple(fraction.clamp_min(SMALLEST).sqrt() for fraction in compared)
-        return (interval_regression(*compared) * batch["weight"]).mean()
+        losses = interval_loss(region_mean(activation, region), batch["low"], batch["high"], self.losses)
+        return (losses * batch["weight"]).mean()
+
+
+def _moved_map(probability: Tensor, move: Move) -> Tensor:
+    """The map as (2) moves it: before it is masked, and without the zeros that come in from outside the crop.
+
+    Zeros from outside the region or the crop would be mixed into the voxels at its rim, so that even a perfectly
+    equivariant network had a loss there, whose gradient lowers the map along the pleura.
+    """
+    moved, share = apply_move(torch.cat([probability, torch.ones_like(probability)], dim=1), move).split(1, dim=1)
+    return moved / torch.where(share > 0, share, 1.0)
+
+
+def interval_loss(fraction: Tensor, low: Tensor, high: Tensor, settings: LossSettings) -> Tensor:
+    """The loss (1) of each region: of its fraction, or of the fraction's square root, as `compare` has it."""
+    compared = (fraction, low, high)
+    if settings.compare == "root":
+        compared = tuple(each.clamp_min(SMALLEST).sqrt() for each in compared)
+    return interval_regression(*compared)
 
 
 class Validation:
@@ -198,7 +215,7 @@ class Validation:
                 region = self.crops.region[start : start + size].float().to(device)
                 fractions.append(region_mean(dense_regression_map(network, image, region), region).cpu())
         predicted = torch.cat(fractions)
-        loss = interval_regression(predicted, self.low, self.high)
+        loss = interval_loss(predicted, self.low, self.high, self.config.losses)
         inside = (predicted >= self.low) & (predicted <= self.high + 1e-2)
         weighted = float((loss * self.weights).sum() / self.weights.sum())
         return {"score": -weighted, "interval_loss": weighted, "inside_interval": float(inside.float().mean())}
