@@ -81,7 +81,14 @@ def test_ten_kills_change_nothing(config: Path, tmp_path: Path) -> None:
     process = start(config, broken)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors.decode()
-    for file in ("03-regression/last.safetensors", "03-regression/best.safetensors", "04-model/model.safetensors"):
+    trained = (
+        "03-regression/last",
+        "03-regression/best",
+        "04-model/model",
+        "06-context-model/last",
+        "06-context-model/model",
+    )
+    for file in (f"{name}.safetensors" for name in trained):
         ours, theirs = load_file(broken / file), load_file(unbroken / file)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours), file

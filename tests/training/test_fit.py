@@ -224,6 +224,47 @@ def test_checkpoints_by_the_clock(tmp_path: Path):
     assert (tmp_path / "checkpoint.safetensors").exists()
 
 
+@pytest.mark.parametrize("plan", [{}, {"average_decay": 0.9, "schedule": "cosine"}])
+def test_killed_after_its_last_write_it_computes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: dict[str, Any]
+):
+    """The kill comes when the weights are written and the checkpoint is about to be removed."""
+    unbroken = line()
+    expected = run(tmp_path / "unbroken", unbroken, **plan)
+
+    unlink = Path.unlink
+
+    def killed(path: Path, **options: bool) -> None:
+        if path.name == "checkpoint.safetensors":
+            raise StopTraining
+        unlink(path, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(StopTraining):
+            run(tmp_path / "broken", **plan)
+    assert (tmp_path / "broken" / "checkpoint.safetensors").exists()
+
+    def no_step(step: int) -> dict[str, Tensor]:
+        raise AssertionError(f"step {step} was computed again")
+
+    for _ in range(2):
+        network = line()
+        curves = run(tmp_path / "broken", network, batches=no_step, **plan)
+        pd.testing.assert_frame_equal(curves, expected)
+        assert same_results(tmp_path / "unbroken", tmp_path / "broken")
+        assert {path.name for path in (tmp_path / "broken").iterdir()} == FILES
+        for ours, theirs in zip(network.parameters(), unbroken.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_finished_weights_of_another_plan_are_no_excuse(tmp_path: Path):
+    run(tmp_path, header={"network": "line"})
+    for other in ({"steps": 20, "header": {"network": "line"}}, {"steps": 20, "header": {"network": "curve"}}):
+        assert run(tmp_path, **other)["step"].tolist() == [10, 20]
+        assert load_weights(tmp_path / "last.safetensors")[1]["network"] == other["header"]["network"]
+
+
 def test_litter_of_a_killed_run_is_swept_away(tmp_path: Path):
     for name in (".123.checkpoint.safetensors", ".77.curves.csv"):
         (tmp_path / name).write_text("half")

@@ -2,10 +2,14 @@
 
 import itertools
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from weakmask.training.batches import Batch
+from weakmask.training.fit import Plan, fit
+from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import deterministic, generator_for, mixed, seed_all
 
 
@@ -52,3 +56,16 @@ def test_deterministic_is_given_back():
         assert torch.are_deterministic_algorithms_enabled()
         assert not torch.backends.cudnn.benchmark
     assert torch.are_deterministic_algorithms_enabled() == before
+
+
+def test_trainings_on_the_cpu_are_deterministic(tmp_path: Path):
+    network, seen = torch.nn.Linear(1, 1), []
+
+    def losses_of(net: torch.nn.Module, batch: Batch, step: int) -> dict[str, torch.Tensor]:
+        seen.append(torch.are_deterministic_algorithms_enabled())
+        return {"total": net(batch["x"]).mean()}
+
+    optimiser = build_optimiser(network.parameters(), "adam", 1e-3)
+    fit(network, optimiser, lambda _: {"x": torch.ones(2, 1)}, losses_of, None, tmp_path, Plan(3, device="cpu"))
+    assert seen == [True] * 3
+    assert not torch.are_deterministic_algorithms_enabled()

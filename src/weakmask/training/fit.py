@@ -1,7 +1,7 @@
 """The training loop, used by every method: steps, validation, best and last weights, and going on after a stop."""
 
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -18,12 +18,19 @@ from weakmask.errors import UserError
 from weakmask.progress import bar
 from weakmask.training.average import WeightAverage
 from weakmask.training.batches import Batch, BatchAt, batches_ahead, parts
-from weakmask.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, save_weights, under
+from weakmask.training.checkpoints import (
+    Checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+    save_weights,
+    under,
+)
 from weakmask.training.curves import Curves
 from weakmask.training.devices import fabric_for, lay_out
 from weakmask.training.optimisers import rate_factor
 from weakmask.training.plan import Plan
-from weakmask.training.seeding import seed_all
+from weakmask.training.seeding import deterministic, seed_all
 
 LossesOf = Callable[[nn.Module, Batch, int], Mapping[str, Tensor]]
 Validate = Callable[[nn.Module, int], Mapping[str, float] | None]
@@ -85,11 +92,17 @@ def fit(
     Raises:
         UserError: A loss that is not finite; a checkpoint of another plan or network; a place that cannot be written.
     """
+    if (finished := finished_training(folder, plan)) is not None:
+        weights, curves = finished
+        network.load_state_dict(weights)
+        return curves
     training = start(network, optimiser, folder, plan)
     done = go_on(training)
     batches = batches_ahead(batch_at, range(done, plan.steps), training.fabric, prefetch=plan.prefetch)
     saved_at = monotonic()
+    on_cpu = training.fabric.device.type == "cpu"
     with (
+        deterministic() if on_cpu else nullcontext(),  # costs nothing there; GPUs lack such kernels for 3-D maps
         closing(batches),
         closing(SummaryWriter(str(folder / "tb"), purge_step=done + 1)) as writer,
         bar("training", plan.steps, done) as advance,
@@ -105,6 +118,18 @@ def fit(
                 saved_at = monotonic()
             advance(note=f"loss {training.curves.loss:.4f}")
     return finish(training)
+
+
+def finished_training(folder: Path, plan: Plan) -> tuple[dict[str, Tensor], pd.DataFrame] | None:
+    """The last weights and the curves that a training of this plan left in a folder; None where it did not end."""
+    last, curves = folder / "last.safetensors", folder / "curves.csv"
+    if not (last.exists() and curves.exists()):
+        return None
+    weights, header = load_weights(last)
+    if header.get("training", {}).get("plan") != plan.key():
+        return None
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)  # a kill may have come just before
+    return weights, pd.read_csv(curves)
 
 
 def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) -> Training:
@@ -190,8 +215,9 @@ def judge(training: Training, validate: Validate | None, done: int) -> dict[str,
 
 def save(training: Training, name: str, done: int) -> None:
     """Write weights under a name, their header telling when they were taken."""
-    note = {"step": done, "best_score": training.best, **training.plan.numbers()}
-    header = {**training.plan.header, "training": note}
+    plan = training.plan
+    note = {"step": done, "best_score": training.best, **plan.numbers(), "plan": plan.key()}
+    header = {**plan.header, "training": note}
     save_weights(training.folder / f"{name}.safetensors", training.weights, header)
 
 
@@ -209,10 +235,12 @@ def stop_here(training: Training, done: int) -> None:
 
 
 def finish(training: Training) -> pd.DataFrame:
-    """Write the last weights (also as the best where nothing was scored) and remove the checkpoint, last of all."""
+    """Write the last weights (also as the best where nothing was scored) after all else, and remove the checkpoint."""
     if training.best is None:
         save(training, "best", training.plan.steps)
-    save(training, "last", training.plan.steps)
     training.curves.write(training.folder / "curves.csv")
+    save(training, "last", training.plan.steps)  # says that the training is finished
     (training.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    if training.average is not None:
+        training.network.load_state_dict(training.average.network.state_dict())
     return training.curves.table()

@@ -1,5 +1,7 @@
 """How long and how to train: the settings of the loop."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -59,3 +61,8 @@ class Plan:
         """The fields that change the result; a checkpoint goes on only under the same."""
         free = {"checkpoint_every", "checkpoint_every_seconds", "prefetch", "device", "precision", "header"}
         return {name: value for name, value in asdict(self).items() if name not in free}
+
+    def key(self) -> str:
+        """A hash of the numbers and the header: weights that carry it are those of this plan."""
+        content = json.dumps({**self.numbers(), "header": self.header}, sort_keys=True, default=str)
+        return hashlib.sha256(content.encode()).hexdigest()

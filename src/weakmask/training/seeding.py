@@ -41,8 +41,8 @@ def seed_all(seed: int, step: int = 0) -> None:
 def deterministic() -> Iterator[None]:
     """Ask torch for kernels that give the same bits on every run on the same machine and number of threads.
 
-    On the CPU results are then equal bit by bit. On CUDA some backward kernels (linear up-sampling in 3-D, grid
-    sampling) have no such version: torch warns and the bits may differ.
+    On the CPU results are then equal bit by bit, and `fit` always trains so there. On CUDA some backward kernels
+    (linear up-sampling in 3-D, grid sampling) have no such version: torch warns and the bits may differ.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warned_only = torch.is_deterministic_algorithms_warn_only_enabled()

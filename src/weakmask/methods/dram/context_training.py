@@ -1,4 +1,4 @@
-"""Stage 6: scans and their pseudo-labels -> the context network, which segments whole scans (section III-A-5)."""
+"""The context network: scans and their pseudo-labels -> a network that segments whole scans (section III-A-5)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,8 +57,6 @@ def context_network(work: Work) -> None:
     optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
     windows = Windows(work.run / FOLDER, config)
     fit(network, optimiser, windows, ContextObjective(settings), None, work.out, plan)
-    state, _ = load_weights(work.out / "last.safetensors")
-    network.load_state_dict(state)
     before = load_model(regression, torch.device("cpu"))
     save_model(
         work.out / MODEL,

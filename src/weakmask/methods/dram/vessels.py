@@ -1,4 +1,4 @@
-"""Stage 2: which voxels of the crops are vessel (section III-A-3).
+"""Vessels: which voxels of the crops are vessel (section III-A-3).
 
 A network learns vessels on scans without lesions, where a Frangi filter marks little else, and then marks them in all
 scans: there the filter alone would mark the borders of consolidations too.
@@ -21,7 +21,6 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement.vessels import vessel_mask
 from weakmask.region_learning.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
-from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
@@ -78,54 +77,57 @@ def confident(network: nn.Module, crop: Volume, config: DramSettings) -> np.ndar
 
 
 def _trained(work: Work) -> nn.Module | None:
-    """The vessel network, trained or, if that was done before a stop, read back; None without a lesion-free scan."""
+    """The trained vessel network; None without a lesion-free scan."""
     config: DramSettings = work.config
-    crops = load_crops(work.run / "01-prepare", "training", config.prepare)
+    prepared = work.run / "01-prepare"
+    crops = load_crops(prepared, "training", config.prepare)
     crops = crops.only(np.flatnonzero(lesion_free(crops.table)).tolist())
     if len(crops) == 0:
         return None
-    folder, arguments = work.out / "network", network_arguments(config)
+    arguments, settings = network_arguments(config), config.vessels
     seed_all(config.seed)
     network = build_network("unet", arguments)
-    if not (folder / "last.safetensors").exists():
-        prepared = work.run / "01-prepare"
-        references = [
-            frangi_reference(read_volume(prepared / file), config)
-            for file in track(crops.table["file"], "vessel references", len(crops))
-        ]
-        batches = VesselBatches(crops, as_batch(torch.from_numpy(np.stack(references))), config)
-        settings = config.vessels
-        plan = Plan(
-            steps=settings.steps,
-            validate_every=config.regression.validate_every,
-            checkpoint_every=config.regression.checkpoint_every,
-            seed=config.seed,
-            schedule="cosine",
-            device=config.device,
-            precision=config.regression.precision,
-            header={"network": "unet", "arguments": arguments},
-        )
-        optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
-        fit(network, optimiser, batches, vessel_losses, None, folder, plan)
-    state, _ = load_weights(folder / "last.safetensors")
-    network.load_state_dict(state)
+    plan = Plan(
+        steps=settings.steps,
+        validate_every=config.regression.validate_every,
+        checkpoint_every=config.regression.checkpoint_every,
+        seed=config.seed,
+        schedule="cosine",
+        device=config.device,
+        precision=config.regression.precision,
+        header={"network": "unet", "arguments": arguments},
+    )
+    optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
+    batches = VesselBatches(crops, prepared, config)
+    fit(network, optimiser, batches, vessel_losses, None, work.out / "network", plan)
     return network.eval().to(device_of(config.device))
 
 
 class VesselBatches:
-    """step -> crops without lesions and where the reference has vessels."""
+    """step -> crops without lesions and where the reference has vessels.
 
-    def __init__(self, crops: CropSet, reference: Tensor, config: DramSettings) -> None:
-        """Hold them; `reference` is (crops, 1, *space), True in vessels."""
-        self.crops, self.reference, self.config = crops, reference, config
+    The reference of a crop is computed when the crop is drawn first.
+    """
+
+    def __init__(self, crops: CropSet, folder: Path, config: DramSettings) -> None:
+        """Hold the crops, whose files lie in `folder`."""
+        self.crops, self.folder, self.config = crops, folder, config
+        self._references: dict[int, Tensor] = {}
+
+    def reference(self, row: int) -> Tensor:
+        """True in the vessels of one crop, of the shape of its image."""
+        if row not in self._references:
+            crop = read_volume(self.folder / self.crops.table["file"].iloc[row])
+            found = torch.from_numpy(frangi_reference(crop, self.config))
+            self._references[row] = found.reshape(self.crops.image.shape[1:])
+        return self._references[row]
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The crops of one step, augmented."""
         settings, seed = self.config.regression, self.config.seed
         rows = uniform_batch(len(self.crops), settings.batch, seed, step)
-        image, region, vessel = (
-            values[rows].float() for values in (self.crops.image, self.crops.region, self.reference)
-        )
+        image, region = self.crops.image[rows].float(), self.crops.region[rows].float()
+        vessel = torch.stack([self.reference(row) for row in rows]).float()
         if settings.augment:
             generator = generator_for(seed, step, "vessels")
             image, region, vessel = augmented(image, (region, vessel), settings.contrast, generator)
