@@ -1,4 +1,4 @@
-"""Bootstrapping cross-entropy: a noisy label is believed in part, the network's own answer for the rest.
+"""Bootstrapping cross-entropy: the target is a mixture of a noisy label and the network's own prediction.
 
 Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), equation (4), after Reed et al. 2014 (arXiv 1412.6596).
 """
@@ -22,9 +22,9 @@ def bootstrapping(
     """Equation (4): mean of -sum_k [beta t_k + (1 - beta) z_k] log q_k over the region's voxels, in nats.
 
     q is the softmax of the logits, t the target one-hot, and z_k = 1 where k is the largest q, else 0, without gradient
-    ("hard" bootstrapping, as the paper prints it below (4); it leaves out the minus sign). With the target a the loss
-    of a voxel is -beta log q_a - (1 - beta) log max q: cross-entropy where the network agrees, and where it does not, a
-    pull toward q_a = beta instead of 1.
+    ("hard" bootstrapping, as printed below (4); the paper leaves out the minus sign). For target class a the loss of a
+    voxel is -beta log q_a - (1 - beta) log max q: it is cross-entropy where the network agrees with the target, and is
+    minimal at q_a = beta instead of 1 where it does not.
 
     Args:
         logits: One channel per class; a single channel is the logit of class 1 against class 0.
@@ -49,10 +49,10 @@ def soft_bootstrapping(
     region: Bool[Tensor, "batch 1 *space"] | Float[Tensor, "batch 1 *space"],
     beta: float = BETA,
 ) -> Float[Tensor, " batch"]:
-    """Equation (4) with z = q, the probabilities themselves, without gradient: Reed's "soft" variant (there beta 0.95).
+    """Equation (4) with z = q, the probabilities, without gradient: Reed's "soft" variant (Reed uses beta = 0.95).
 
-    Its gradient is beta (q - t), so it is cross-entropy on a smaller step: with z detached, as the dRAM paper detaches
-    it, only the hard variant trusts the network. Arguments, edges and errors as `bootstrapping`.
+    Its gradient is beta (q - t), that of cross-entropy times beta. With z detached, as in the dRAM paper, only the hard
+    variant uses the network's prediction. Arguments, edges and errors are those of `bootstrapping`.
     """
     log_q = _log_softmax(logits, beta)
     own = -(log_q.detach().exp() * log_q).sum(dim=1, keepdim=True)
@@ -70,5 +70,5 @@ def _log_softmax(logits: Tensor, beta: float) -> Tensor:
 
 
 def _of_target(log_q: Tensor, target: Tensor) -> Tensor:
-    """What log q says of each voxel's target class."""
+    """Log q of each voxel's target class."""
     return log_q.gather(1, target.long())

@@ -15,11 +15,11 @@ def dice(
     target: Int[Tensor, "batch 1 *space"],
     region: Region,
 ) -> Float[Tensor, " batch"]:
-    """1 - D, averaged over the foreground classes (1 and up) that a sample's target has.
+    """Dice loss 1 - D, averaged over the foreground classes (1 and up) that occur in a sample's target.
 
-    A class that the target does not have is left out: whatever the network says, its D is 0 and so is its gradient, so
-    it would only add a constant that depends on the sample. A sample without any foreground has loss 0 and no
-    gradient: this loss says nothing about false alarms there, a cross-entropy beside it does.
+    A class that does not occur in the target is left out: its D is 0 for any prediction and so is its gradient, so it
+    would only add a constant that depends on the sample. A sample without foreground has loss 0 and no gradient: this
+    loss does not penalise false positives in such a sample; combine it with a cross-entropy, which does.
 
     Args:
         logits: One channel per class, background first; a single channel is the logit of class 1 against class 0.
@@ -30,9 +30,11 @@ def dice(
         Loss per sample, in [0, 1].
     """
     missed, sizes, truth = (sums[:, 1:] for sums in _sums(logits, target, region))
-    there = truth > 0
-    losses = torch.where(there, missed / torch.where(there, sizes, torch.ones_like(sizes)), torch.zeros_like(missed))
-    return losses.sum(dim=1) / there.sum(dim=1).clamp(min=1)
+    present = truth > 0
+    losses = torch.where(
+        present, missed / torch.where(present, sizes, torch.ones_like(sizes)), torch.zeros_like(missed)
+    )
+    return losses.sum(dim=1) / present.sum(dim=1).clamp(min=1)
 
 
 def dice_by_class(
@@ -40,10 +42,10 @@ def dice_by_class(
     target: Int[Tensor, "batch 1 *space"],
     region: Region,
 ) -> Float[Tensor, "batch classes"]:
-    """1 - D of every sample and class, the background (class 0) included.
+    """Dice loss 1 - D of every sample and class, including the background (class 0).
 
-    Written as sum (p - g)^2 / (sum p^2 + sum g^2), which is the same and never below 0 for rounding. A class that
-    neither target nor network has (both sums 0) has loss 0; one that the target alone lacks has loss 1.
+    Computed as sum (p - g)^2 / (sum p^2 + sum g^2), which is equal and not negative after rounding. A class with both
+    sums 0 (absent from target and prediction) has loss 0; a class that is absent from the target only has loss 1.
 
     Args:
         logits: As in `dice`.
@@ -70,5 +72,5 @@ def _sums(logits: Tensor, target: Tensor, region: Tensor) -> tuple[Tensor, Tenso
     def total(values: Tensor) -> Tensor:
         return (weights * values).flatten(2).sum(dim=2)
 
-    truth = total(g)  # g is 0 or 1, its own square
+    truth = total(g)  # g is 0 or 1, so g^2 = g
     return total((p - g).square()), total(p.square()) + truth, truth

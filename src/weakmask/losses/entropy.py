@@ -1,4 +1,4 @@
-"""Binary entropy of a map: pushes every voxel to a decision.
+"""Binary entropy of a map, which drives every voxel towards 0 or 1.
 
 Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), equation (3).
 """
@@ -19,7 +19,7 @@ def entropy(
     """Equation (3): mean of -p log p - (1 - p) log(1 - p) over the region's voxels, p = sigmoid(logits), in nats.
 
     Args:
-        logits: The map before its sigmoid. Not p: from p a saturated voxel would need log(0).
+        logits: The map before its sigmoid; computed from p, a saturated voxel would need log(0).
         region: True (or a weight in [0, 1]) where a voxel counts.
 
     Returns:
@@ -31,8 +31,8 @@ def entropy(
 def binary_entropy(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Entropy of sigmoid(z) for each logit z, in nats, at least float32.
 
-    H = softplus(-|z|) + |z| sigmoid(-|z|), which is (3) with the larger of p and 1 - p written out of the logarithm:
-    both terms are positive and vanish for large |z|, so nothing overflows and nothing cancels.
+    H = softplus(-|z|) + |z| sigmoid(-|z|), which is (3) with the larger of p and 1 - p taken out of the logarithm.
+    Both terms are positive and vanish for large |z|, so there is no overflow and no cancellation.
     """
     size = logits.to(torch.promote_types(logits.dtype, torch.float32)).abs()
     return cast("Tensor", F.softplus(-size) + size * torch.sigmoid(-size))

@@ -20,8 +20,8 @@ def equivariance(
 
     Args:
         map_of_moved: F(A(I)), the sigmoid map of the moved image.
-        moved_map: A(F(I)), the image's sigmoid map, moved; whether it carries a gradient is the caller's choice.
-        region: A(region): True (or a weight in [0, 1]) inside, and 0 where the move looked outside the image.
+        moved_map: A(F(I)), the moved sigmoid map of the image; the caller decides whether it has a gradient.
+        region: A(region): True (or a weight in [0, 1]) inside, and 0 where the moved image was sampled outside the image.
 
     Returns:
         Mean absolute difference per sample, in [0, 1]; 0 for an empty region.
@@ -37,7 +37,7 @@ def smooth_equivariance(
 ) -> Float[Tensor, " batch"]:
     """Equation (2) with the smooth L1 difference of the authors' released code in place of |.|.
 
-    Maps lie in [0, 1], where smooth L1 is half the squared difference. Arguments and edges as `equivariance`.
+    Maps lie in [0, 1], where smooth L1 is half the squared difference. Arguments and edges are those of `equivariance`.
     """
     exact = torch.promote_types(map_of_moved.dtype, torch.float32)
     return region_mean(F.smooth_l1_loss(map_of_moved.to(exact), moved_map.to(exact), reduction="none"), region)

@@ -1,4 +1,4 @@
-"""Interval regression: no loss while the predicted lesion fraction lies inside the interval that a score means.
+"""Interval regression: the loss is 0 while the predicted lesion fraction lies inside the interval of a score.
 
 Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), equation (1).
 """
@@ -16,8 +16,8 @@ def interval_regression(
 ) -> Float[Tensor, " batch"]:
     """Equation (1): max(0, (y - (rl + ru) / 2)^2 - ((rl - ru) / 2)^2), per region.
 
-    The loss is 0, with gradient 0, for rl <= y <= ru and grows quadratically outside, with slope 2 (y - middle), which
-    does not start at 0 unless the interval is a point. With rl = ru it is the squared error.
+    The loss is 0, with gradient 0, for rl <= y <= ru and grows quadratically outside, with slope 2 (y - middle). The
+    slope jumps at the bounds unless the interval is a point. With rl = ru it is the squared error.
 
     Args:
         predicted: y, predicted lesion fraction of each region, in [0, 1].
@@ -35,16 +35,16 @@ def interval_regression(
 def inverse_frequency_weights(scores: Iterable[int], lowest: float = 0.0, highest: float = 1.0) -> dict[int, float]:
     """Weight of each score: one over its frequency among the scores of the training set (dRAM, below equation (1)).
 
-    Without a clamp a rare score's weight grows without bound: one region in a thousand weighs a thousand. The authors'
-    released code clamps the frequency to 0.2-0.8.
+    Without a clamp the weight of a rare score has no bound: a score of one region in a thousand has weight 1000. The
+    authors' released code clamps the frequency to 0.2-0.8.
 
     Args:
         scores: The training scores, one per region.
-        lowest: Frequencies below are taken as this; 0 leaves them (the paper).
-        highest: Frequencies above are taken as this; 1 leaves them (the paper).
+        lowest: Frequencies below it are set to it; 0 leaves them unchanged (the paper).
+        highest: Frequencies above it are set to it; 1 leaves them unchanged (the paper).
 
     Returns:
-        Score -> weight, for the scores that occur; empty without scores.
+        Score -> weight, for the scores that occur; empty if there are no scores.
 
     Raises:
         ValueError: Not 0 <= lowest <= highest <= 1, or highest is 0.

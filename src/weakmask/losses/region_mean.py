@@ -1,4 +1,4 @@
-"""The mean of a map inside a region: how a map of voxels meets a label of a region."""
+"""Mean of a map inside a region, the prediction that is compared with the label of the region."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,8 +10,8 @@ def region_mean(
 ) -> Float[Tensor, " batch"]:
     """Mean of each sample's values inside its region.
 
-    Of a sigmoid map this is the predicted lesion fraction of the region (dRAM, section III-A-1). Half-precision values
-    are summed in float32: bfloat16 cannot count past 256.
+    For a sigmoid map this is the predicted lesion fraction of the region (dRAM, section III-A-1). Half-precision values
+    are summed in float32: bfloat16 has no odd integers above 256.
 
     Args:
         values: A map.

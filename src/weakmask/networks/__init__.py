@@ -1,4 +1,4 @@
-"""Networks: layers in, tensor out; no losses, no files."""
+"""Networks: `torch.nn` modules that map images to logits; they know no losses and no files."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
 
 
 def build_network(name: str, arguments: Mapping[str, object]) -> nn.Module:
-    """The network of a name, built with the arguments that a configuration or a weights file records.
+    """Build a network from its name and the arguments that a configuration or a weights file records.
 
     Raises:
         ValueError: The name or an argument is unknown, or a value is out of range.

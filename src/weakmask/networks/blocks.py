@@ -1,7 +1,8 @@
-"""The pieces that U-Nets are made of, in two and three dimensions from one definition.
+"""Layers of a U-Net in two and three dimensions.
 
-Training on a CPU in bfloat16, torch pools and doubles maps in float32 and takes gradients through contiguous copies.
-What is here computes the same values, to the last bit, in the maps' own type and layout: a fifth of a step's time.
+In bfloat16 training on a CPU, torch pools and doubles maps in float32 and takes gradients through contiguous copies.
+These layers compute the same values, to the last bit, in the type and layout of the maps, which saves a fifth of the
+time of a training step.
 """
 
 from collections.abc import Callable
@@ -13,12 +14,11 @@ from torch.nn import functional as F
 
 
 class Convolution3d(nn.Conv3d):
-    """`nn.Conv3d` that stays right in bfloat16 on the CPU.
+    """`nn.Conv3d` with correct gradients in bfloat16 on the CPU.
 
-    oneDNN's bfloat16 weight gradient reads memory that nobody wrote when the map is padded and has fewer slices than
-    the kernel: the gradient is garbage, differs from run to run, and nothing warns (seen with torch 2.13, two slices
-    under a kernel of three). Such maps are tiny, the bottom of a U-Net on 16 slices, so computing them in float32 costs
-    nothing.
+    When a map is padded and has fewer slices than the kernel, oneDNN's bfloat16 weight gradient reads uninitialised
+    memory: the gradient is wrong, differs from run to run and raises no warning (seen with torch 2.13, two slices under
+    a kernel of three). Such maps are tiny, as the bottom of a U-Net on 16 slices is, so float32 costs almost nothing.
     """
 
     def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch wide *output"]:  # noqa: A002 - nn.Conv3d's own name
@@ -31,7 +31,7 @@ class Convolution3d(nn.Conv3d):
 
 
 class MaxPool2d(nn.MaxPool2d):
-    """`nn.MaxPool2d` in the map's own type, also under CPU autocast: the largest of some values is one of them."""
+    """`nn.MaxPool2d` that keeps the type of the map under CPU autocast, which is exact for a maximum."""
 
     def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *pooled"]:  # noqa: A002 - torch's own name
         """As `nn.MaxPool2d`."""
@@ -39,7 +39,7 @@ class MaxPool2d(nn.MaxPool2d):
 
 
 class MaxPool3d(nn.MaxPool3d):
-    """`nn.MaxPool3d` in the map's own type, as `MaxPool2d`."""
+    """`nn.MaxPool3d` that keeps the type of the map under CPU autocast."""
 
     def forward(self, input: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *pooled"]:  # noqa: A002 - torch's own name
         """As `nn.MaxPool3d`."""
@@ -50,11 +50,11 @@ CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: Co
 BATCH_NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 MAX_POOL: dict[int, type[nn.MaxPool2d] | type[nn.MaxPool3d]] = {2: MaxPool2d, 3: MaxPool3d}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
-LINEAR = {2: "bilinear", 3: "trilinear"}  # torch's names for interpolation that is linear along every axis
+LINEAR = {2: "bilinear", 3: "trilinear"}  # torch's names of linear interpolation
 
 
 def in_own_type(function: Callable[[Tensor], Tensor], maps: Tensor) -> Tensor:
-    """A function of a map without CPU autocast, which would compute it in float32 and keep the float32 for later."""
+    """Apply a function to a map without CPU autocast, which would compute and store the result in float32."""
     if maps.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return function(maps)
     with torch.autocast("cpu", enabled=False):
@@ -66,14 +66,14 @@ def convolution_pair(dimensions: int, in_channels: int, widths: tuple[int, int],
 
     Args:
         dimensions: 2 or 3.
-        in_channels: Channels that come in.
+        in_channels: Channels of the input.
         widths: Channels after the first and after the second convolution.
-        padding: Zeros added on each side before each convolution: 1 keeps the size, 0 takes two voxels off each side.
+        padding: Zeros added on each side before each convolution: 1 keeps the size, 0 removes two voxels per side.
     """
     layers: list[nn.Module] = []
     channels = in_channels
     for width in widths:
-        # No bias: batch norm would take it out again.
+        # No bias: batch norm subtracts it.
         layers.append(CONVOLUTION[dimensions](channels, width, kernel_size=3, padding=padding, bias=False))
         layers.append(BATCH_NORM[dimensions](width))
         layers.append(nn.ReLU(inplace=True))
@@ -82,7 +82,7 @@ def convolution_pair(dimensions: int, in_channels: int, widths: tuple[int, int],
 
 
 def kaiming(module: nn.Module) -> None:
-    """Kaiming initialisation for the ReLU behind every convolution; biases start at zero. Use with `module.apply`."""
+    """Kaiming initialisation of convolutions followed by ReLU; biases start at zero. Use with `module.apply`."""
     if isinstance(module, nn.Conv2d | nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
         if module.bias is not None:
@@ -90,10 +90,10 @@ def kaiming(module: nn.Module) -> None:
 
 
 def double_linear(features: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *twice"]:
-    """Twice the size along every axis, linear between voxel centres.
+    """Linear interpolation between voxel centres to twice the size along every axis.
 
-    Voxel centres, not corners (`align_corners` is false): a voxel's place is then the same at every level, whatever
-    the size of the image. The authors' released code aligns corners, which shifts with the size.
+    `align_corners` is false, so a voxel has the same position at every level for any size of the image. The authors'
+    released code aligns corners, where the position shifts with the size.
     """
     mode = LINEAR[features.ndim - 2]
     doubled = in_own_type(lambda maps: F.interpolate(maps, scale_factor=2.0, mode=mode, align_corners=False), features)
@@ -101,9 +101,9 @@ def double_linear(features: Float[Tensor, "batch channel *space"]) -> Float[Tens
 
 
 def with_dense_gradient(enlarged: Tensor) -> Tensor:
-    """A map that linear interpolation made; its gradient will come in the map's own layout, without gaps.
+    """Make the gradient of an interpolated map contiguous in the map's memory layout.
 
-    A concatenation hands its parts gradients with gaps, and for these torch takes a path five times slower on the CPU.
+    The gradient of a concatenation is strided, and for strided gradients torch is five times slower on the CPU.
     """
     layout = CHANNELS_LAST[enlarged.ndim - 2]
     on_cpu = enlarged.device.type == "cpu"
@@ -113,23 +113,25 @@ def with_dense_gradient(enlarged: Tensor) -> Tensor:
 
 
 def double_nearest(features: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *twice"]:
-    """Twice the size along every axis, each voxel repeated."""
+    """Nearest-neighbour interpolation to twice the size along every axis: each voxel is repeated."""
     return F.interpolate(features, scale_factor=2.0, mode="nearest")
 
 
 def crop_to(
     features: Float[Tensor, "batch channel *space"], shape: torch.Size | tuple[int, ...]
 ) -> Float[Tensor, "batch channel *smaller"]:
-    """The middle of a feature map, `shape` voxels; the same voxels come off both sides.
+    """Crop the middle `shape` voxels of a feature map; the same number of voxels is removed from both sides.
 
     Raises:
         ValueError: `shape` is larger than the map, or the difference is odd and there is no middle.
     """
     space = tuple(features.shape[2:])
     if any(have < want or (have - want) % 2 for have, want in zip(space, shape, strict=True)):
-        raise ValueError(f"no middle of {tuple(shape)} voxels in a map of {space}: the difference must be even")
+        raise ValueError(
+            f"cannot crop the middle {tuple(shape)} voxels of a map of {space}: the difference must be even"
+        )
     for axis, (have, want) in enumerate(zip(space, shape, strict=True), start=2):
-        if have == want:  # a narrow of the whole would cost its gradient a copy
+        if have == want:  # narrowing to the full size would copy the gradient
             continue
         features = features.narrow(axis, (have - want) // 2, want)
     return features

@@ -1,4 +1,4 @@
-"""Classifiers whose last features still know where they are: what class activation maps are made from."""
+"""Convolutional classifiers with a spatial feature map, from which class activation maps are computed."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,12 +12,12 @@ class EncoderClassifier(nn.Module):
     """The down-sampling path of the dRAM paper's U-Net, global average pooling and one linear layer.
 
     Xie et al. 2021 (arXiv 2105.11748), section IV-C-2. Channels at base width w: (w, 2w) (2w, 4w) (4w, 8w), bottom
-    (8w, 16w), max-pooling between; so the features are 16 w channels at an eighth of the image's resolution.
+    (8w, 16w), with max-pooling between them. The features have 16 w channels at an eighth of the image's resolution.
 
     Attributes:
         dimensions: 2 or 3.
         stride: Voxels of the image per voxel of the features, along every axis.
-        linear: The layer whose weights make the class activation map.
+        linear: The layer whose weights define the class activation map.
     """
 
     stride: int = STRIDE
@@ -28,8 +28,8 @@ class EncoderClassifier(nn.Module):
         Args:
             dimensions: 2 or 3.
             in_channels: Channels of the image.
-            out_channels: Classes, each with a logit of its own.
-            width: Base width w; the U-Net's is 32.
+            out_channels: Number of classes; each has one logit.
+            width: Base width w; 32 in the paper's U-Net.
 
         Raises:
             ValueError: `dimensions` is neither 2 nor 3.
@@ -49,13 +49,13 @@ class EncoderClassifier(nn.Module):
         self.apply(kaiming)
 
     def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch class"]:
-        """A logit per class: global average pooling of the features, then the linear layer."""
+        """Logits per class: global average pooling of the features, then the linear layer."""
         return self.linear(self.features(image).flatten(2).mean(dim=2))
 
     def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *coarse"]:
-        """The features before the pooling: a voxel for every 8 of the image, rounded up.
+        """The features before global pooling, one voxel per 8 image voxels along every axis, rounded up.
 
-        Sides that are no multiples of 8 are filled up with zeros at their far end.
+        Sides that are not multiples of 8 are padded with zeros at their far end.
         """
         if any(side % STRIDE for side in image.shape[2:]):
             # F.pad counts from the last axis

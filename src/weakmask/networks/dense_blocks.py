@@ -1,4 +1,4 @@
-"""Dense feature stacks: every layer sees the image's features and what all layers before it found.
+"""Dense feature stacks: the input of every layer is the concatenation of the block's input and all earlier layers.
 
 Huang et al. 2017 (arXiv 1608.06993); in three dimensions as in Gibson et al. 2018 (Dense V-Net) and Imran et al. 2019
 (PDV-Net, arXiv 1902.06362).
@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from weakmask.networks.blocks import Convolution3d
 from weakmask.networks.reach import Span
 
-STRIDE = 8  # three halvings: sides are worked on in multiples of it
+STRIDE = 8  # three halvings: sides are padded to multiples of it
 
 
 def convolution(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, batch norm and PReLU; at stride 1 the size stays, at stride 2 even sides are halved."""
+    """Convolution, batch norm and PReLU; stride 1 keeps the size, stride 2 halves even sides."""
     return nn.Sequential(
         Convolution3d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm3d(out_channels),
@@ -27,31 +27,31 @@ def convolution(in_channels: int, out_channels: int, kernel: int = 3, stride: in
 
 
 class DenseBlock(nn.Module):
-    """So many 3x3x3 layers of `growth` channels, each fed with all that was there before it.
+    """A dense block: 3x3x3 layers of `growth` channels, each reading the block's input and all earlier layers.
 
     Attributes:
-        out_channels: Those that came in and `layers * growth` more.
+        out_channels: Channels of the input plus `layers * growth`.
     """
 
     def __init__(self, in_channels: int, layers: int, growth: int, dropout: float = 0.0) -> None:
-        """Build the layers; `dropout` is the chance that one of a layer's channels is silent in a training step."""
+        """Build the layers; `dropout` is the probability that a layer's channel is set to zero in a training step."""
         super().__init__()
         self.layers = nn.ModuleList(convolution(in_channels + k * growth, growth) for k in range(layers))
         self.dropout = nn.Dropout3d(dropout)
         self.out_channels = in_channels + layers * growth
 
     def forward(self, features: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch dense *space"]:
-        """The features with each layer's behind them."""
+        """Concatenate the features and the output of each layer."""
         for layer in self.layers:
             features = torch.cat([features, self.dropout(layer(features))], dim=1)
         return features
 
 
 class HalvingStem(nn.Module):
-    """The image at half its size beside 5x5x5 convolutions with stride 2, the first thing in both dense V-Nets.
+    """First layer of both dense V-Nets: the image at half its size, concatenated with a 5x5x5 convolution of stride 2.
 
     Attributes:
-        out_channels: The image's and the kernels'.
+        out_channels: Channels of the image plus the number of kernels.
     """
 
     def __init__(self, in_channels: int, kernels: int) -> None:
@@ -66,12 +66,12 @@ class HalvingStem(nn.Module):
 
 
 def padded(image: Float[Tensor, "batch channel *space"], stride: int = STRIDE) -> Float[Tensor, "batch channel *whole"]:
-    """The image with zeros at the far ends, up to whole strides."""
+    """Pad the image with zeros at its far ends to multiples of the stride."""
     return F.pad(image, [amount for side in reversed(image.shape[2:]) for amount in (0, -side % stride)])
 
 
 def grown_to(maps: Float[Tensor, "batch channel *space"], space: torch.Size) -> Float[Tensor, "batch channel *larger"]:
-    """Maps of a coarser grid over the same block on a finer one, linear between voxel centres."""
+    """Interpolate maps linearly between voxel centres onto a finer grid of `space` voxels."""
     return F.interpolate(maps, size=tuple(space), mode="trilinear", align_corners=False)
 
 

@@ -1,4 +1,4 @@
-"""Dense V-Net: three dense feature stacks, each passed on to the output by one skip convolution.
+"""Dense V-Net: three dense feature stacks, each connected to the output by one skip convolution.
 
 Gibson, Giganti, Hu et al. 2018, "Automatic multi-organ segmentation on abdominal CT with dense V-networks", IEEE Trans
 Med Imaging 37(8). The numbers are those of the authors' NiftyNet code.
@@ -25,10 +25,10 @@ from weakmask.networks.unet import crop_far_end
 
 
 class DenseVNet(SegmentationNetwork):
-    """Returns logits of the image's size; sides are filled up with zeros to multiples of 8 inside.
+    """Dense V-Net; returns logits of the image's size. Sides are padded with zeros to multiples of 8 inside.
 
-    The stacks work at a half, a quarter and an eighth of the image's size. What their skip convolutions make of them
-    is brought to half the size, laid side by side and convolved into one logit per class.
+    The stacks work at a half, a quarter and an eighth of the image's size. The outputs of their skip convolutions are
+    enlarged to half the image's size, concatenated and convolved into one logit per class.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class DenseVNet(SegmentationNetwork):
 
         Args:
             in_channels: Channels of the image.
-            out_channels: Classes, background among them.
-            kernels: Of the first convolution; the skips have half as many, as many and as many.
-            growth: Three numbers: channels that a layer of each stack adds.
-            layers: Three numbers: of each stack.
-            prior: Side of a learnt map of logits that is stretched over the image and added (24 in the paper, where
-                all images show the same place); 0: none.
-            dropout: Chance that a layer's channel is silent in training.
+            out_channels: Number of classes, including the background.
+            kernels: Kernels k of the first convolution; the skip convolutions have k/2, k and k.
+            growth: Channels that one layer adds, for each of the three stacks.
+            layers: Number of layers of each of the three stacks.
+            prior: Side of a learnt spatial prior, a map of logits that is stretched over the image and added (24 in the
+                paper, whose images are all aligned); 0 for none.
+            dropout: Probability that a layer's channel is set to zero in training.
         """
         super().__init__()
         self.dimensions, self.out_channels, self.layers = 3, out_channels, tuple(layers)

@@ -1,4 +1,4 @@
-"""Local attention: every voxel of a map takes the mean of its neighbours that look like it.
+"""Local attention: a weighted mean of each voxel's neighbours, with weights from the similarity of their features.
 
 Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), equation (5) and the paragraph before it.
 
@@ -35,22 +35,23 @@ def local_attention(
     """The sum of equation (5): sum_j a_ij v_j / sum_j a_ij with a_ij = exp(scale * q_i . k_j).
 
     j runs over the 3 x 3 window of i (2-D) or its 3 x 3 x 3 window without the eight corners (3-D: connectivity 2).
-    What would lie outside the grid takes no part: at the border the mean is over fewer neighbours. The neighbours of
-    all voxels are never held at once, neither here nor for the gradient, which is exact and available once.
+    Neighbours outside the grid are left out: at the border the mean is over fewer voxels. The neighbours of all voxels
+    are never in memory at once, neither in the forward pass nor for the gradient. The gradient is exact; it can be
+    taken once, not differentiated again.
 
     Args:
         queries: W_theta x, any number of channels; 2-D or 3-D.
         keys: W_phi x.
-        values: What is averaged, g(y) in the paper.
-        include_self: Whether a voxel is its own neighbour, as in the paper; not so in the authors' code.
-        rectify: Whether negative q_i . k_j count as 0, as in the authors' code.
+        values: The values to average, g(y) in the paper.
+        include_self: Whether a voxel is its own neighbour, as in the paper; false in the authors' code.
+        rectify: Whether negative q_i . k_j are set to 0, as in the authors' code.
         scale: Factor of q_i . k_j; the authors' code has 1 / sqrt(number of neighbours).
 
     Returns:
         The averages, in the type of `values`; computed in single precision at least.
 
     Raises:
-        ValueError: Shapes do not belong together, or no voxel has a neighbour.
+        ValueError: The shapes do not match, or no voxel has a neighbour.
     """
     space = queries.shape[2:]
     if len(space) not in NEIGHBOURS or keys.shape != queries.shape:
@@ -69,11 +70,11 @@ def local_attention(
 class LocalAttention(nn.Module):
     """Equation (5): y_i + r(sum_j a_ij g(y_j) / sum_j a_ij), affinities a from an image and features of a network.
 
-    x is the concatenation of all features, brought to the size of y, under a 1 x 1 x 1 convolution to 8 channels;
+    x is the concatenation of all features, enlarged to the size of y, after a 1 x 1 x 1 convolution to 8 channels;
     a_ij = exp((W_theta x_i) . (W_phi x_j)). Enlarging and convolving are linear, so each feature is convolved at its
-    own size and the results are enlarged and added: the same x, without the concatenation's hundreds of channels. The
-    weights of a mean sum to one, so y is averaged before g. Each feature's first weights are drawn by its own number of
-    channels, so that one channel of the image is heard beside 192 of the encoder (our choice).
+    original size and the results are enlarged and added: the same x without a concatenation of hundreds of channels.
+    The weights of a mean sum to one, so y is averaged before g. The initial weights of each feature are scaled by its
+    own number of channels, so that the single image channel is not outweighed by the encoder's 192 (not in the paper).
     """
 
     def __init__(
@@ -90,10 +91,11 @@ class LocalAttention(nn.Module):
 
         Args:
             dimensions: 2 or 3.
-            in_channels: Channels of each feature that `forward` will be given, the image's first by custom.
+            in_channels: Channels of each feature passed to `forward`, by convention the image's first.
             embedding: Channels of x, of its two projections and of g(y); 8 in the paper.
             include_self: Whether a voxel is its own neighbour (19 of them, the paper) or not (18, the authors' code).
-            rectify: Whether logits are relu(.) / sqrt(number of neighbours), the authors' code, or plain, the paper.
+            rectify: Whether logits are relu(.) / sqrt(number of neighbours) as in the authors' code, or plain as in the
+                paper.
             residual: Whether y is added (the paper) or not (the authors' code).
 
         Raises:
@@ -123,15 +125,15 @@ class LocalAttention(nn.Module):
     def forward(
         self, activation: Float[Tensor, "batch 1 *space"], features: Sequence[Float[Tensor, "batch _ *_space"]]
     ) -> Float[Tensor, "batch 1 *space"]:
-        """Refine a map.
+        """Refine an activation map.
 
         Args:
             activation: y, the dRAM.
-            features: The image and the encoder's features, of any size; they are enlarged linearly. The paper detaches
-                them from the network that made them, which is left to the caller.
+            features: The image and the encoder's features, of any size; they are enlarged linearly. The caller detaches
+                them from their network, as in the paper.
 
         Raises:
-            ValueError: There are more or fewer features than `in_channels` names.
+            ValueError: The number of features is not that of `in_channels`.
         """
         if len(features) != len(self.embeddings):
             raise ValueError(f"got {len(features)} features, expected {len(self.embeddings)}")

@@ -1,8 +1,8 @@
-"""Attention over the nearest neighbours, forward and backward, a run of rows at a time.
+"""Forward and backward pass of local attention, one run of rows at a time.
 
-The weights of all neighbours exist for one run of rows only; what the backward pass keeps of them is the logarithm of
-their sum, from which it computes them again, as flash attention does (Dao et al. 2022, arXiv 2205.14135). Exponentials
-are taken to the base 2, several times faster than to the base e on processors.
+The weights of all neighbours exist for one run of rows only. The backward pass recomputes them from the stored
+logarithm of their sum, as flash attention does (Dao et al. 2022, arXiv 2205.14135). Exponentials are taken to the
+base 2, several times faster than to the base e on a CPU.
 
     averages = LocalAttentionFunction.apply(queries, keys, values, Affinity())
 """
@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 from weakmask.networks.neighbour_grid import NeighbourGrid
 from weakmask.networks.one_thread import one_thread
 
-# Voxels at a time: on a processor the run's weights stay in its caches, a graphics card has enough to do.
+# Voxels per run: on a CPU the weights of a run stay in its caches, a GPU is fully occupied.
 _RUN_ON_CPU = 2**16
 _RUN_ELSEWHERE = 2**19
 _LOG2_E = math.log2(math.e)
@@ -29,7 +29,7 @@ _LOG2_E = math.log2(math.e)
 
 @dataclass(frozen=True)
 class Affinity:
-    """How alike voxel i and its neighbour j are: exp(scale * q_i . k_j), or exp(scale * relu(q_i . k_j)).
+    """Affinity of voxel i and its neighbour j: exp(scale * q_i . k_j), or exp(scale * relu(q_i . k_j)).
 
     Attributes:
         include_self: Whether a voxel is its own neighbour.
@@ -42,14 +42,14 @@ class Affinity:
     scale: float = 1.0
 
     def logits(self, grid: NeighbourGrid, query: Tensor, key: Tensor, start: int, out: Tensor) -> None:
-        """Binary logarithms of the affinities of a run, minus infinity where there is no neighbour.
+        """Write the binary logarithms of the affinities of a run; minus infinity where there is no neighbour.
 
         Args:
-            grid: Where the neighbours lie.
-            query: (embedding, run), times scale and log2(e).
+            grid: The grid of neighbours.
+            query: (embedding, run), multiplied by scale and log2(e).
             key: (embedding, slab).
             start: The run's first voxel.
-            out: (neighbour, run).
+            out: (neighbour, run), overwritten.
         """
         _products(grid, query, key, out)
         if self.rectify:
@@ -61,12 +61,12 @@ def _products(grid: NeighbourGrid, one: Tensor, other: Tensor, out: Tensor) -> N
     """out[s, i] = sum over channels c of one[c, i] * other[c, i + s]."""
     for family, window in zip(grid.split(out), grid.windows(other), strict=True):
         torch.mul(one[0], window[0], out=family)
-        for mine, theirs in zip(one[1:], window[1:], strict=True):
-            family.addcmul_(mine, theirs)
+        for channel, neighbour in zip(one[1:], window[1:], strict=True):
+            family.addcmul_(channel, neighbour)
 
 
 class _Runs:
-    """The runs of a sample, and memory for two numbers per voxel and neighbour of one run."""
+    """The runs of a sample, and scratch memory for two numbers per voxel and neighbour of one run."""
 
     def __init__(self, grid: NeighbourGrid, like: Tensor) -> None:
         self.grid = grid
@@ -75,14 +75,14 @@ class _Runs:
         self.memory = like.new_empty(2, self.neighbours * max(stop - start for start, stop in self.bounds))
 
     def scratch(self, voxels: int) -> tuple[Tensor, Tensor]:
-        """Two tensors (neighbour, run), never cleared."""
+        """Two uninitialised tensors (neighbour, run)."""
         size = self.neighbours * voxels
         one, other = self.memory[:, :size].unflatten(1, (self.neighbours, voxels))
         return one, other
 
 
 def _average(runs: _Runs, affinity: Affinity, given: Sequence[Tensor], averages: Tensor, log_sums: Tensor) -> None:
-    """Fill the averages (channel, voxel) and the binary logarithms of the sums of affinities (voxel) of a sample."""
+    """Compute the averages (channel, voxel) and the binary logarithms of the sums of affinities (voxel) of a sample."""
     grid = runs.grid
     q, k, v = given
     for start, stop in runs.bounds:
@@ -102,10 +102,10 @@ def _average(runs: _Runs, affinity: Affinity, given: Sequence[Tensor], averages:
 def _differentiate(
     runs: _Runs, affinity: Affinity, given: Sequence[Tensor], log_sums: Tensor, gradients: Sequence[Tensor]
 ) -> None:
-    """Add to a sample's gradients by queries, keys and values, the last two `reach` longer at both ends.
+    """Add to the gradients of a sample's queries, keys and values; the last two are `reach` longer at both ends.
 
-    `given` are queries, keys, values, averages and the gradient by the averages. The gradient by the queries still
-    lacks the factor scale * log2(e).
+    `given` holds queries, keys, values, averages and the gradient of the averages. The gradient of the queries must
+    still be multiplied by scale * log2(e).
     """
     grid = runs.grid
     q, k, v, averages, slope_of_averages = given
@@ -153,14 +153,14 @@ class LocalAttentionFunction(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the decorator hides the names
         ctx: Any, *grad_outputs: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """Gradients by queries, keys and values."""
+        """Gradients of queries, keys and values."""
         *inputs, averages, log_sums = ctx.saved_tensors
         affinity: Affinity = ctx.affinity
         grid = NeighbourGrid.of(inputs[0].shape[2:])
         with one_thread(averages.device):
             given = _flat(*inputs, averages, *grad_outputs)
             runs = _Runs(grid, given[0])
-            # what falls beyond the ends of a grid is zero, but needs a place
+            # gradients beyond the ends of the grid are zero, but need memory
             ends = (0, 2 * grid.reach, 2 * grid.reach)
             gradients = [t.new_zeros(*t.shape[:2], t.shape[2] + more) for t, more in zip(given, ends, strict=False)]
             for sample in range(len(averages)):
@@ -174,6 +174,6 @@ class LocalAttentionFunction(torch.autograd.Function):
 
 
 def _flat(*tensors: Tensor) -> list[Float[Tensor, "batch channel voxel"]]:
-    """Flattened, contiguous and at least in single precision, all in one type."""
+    """Flatten the spatial axes; contiguous, of one type, at least single precision."""
     exact = reduce(torch.promote_types, (tensor.dtype for tensor in tensors), torch.float32)
     return [tensor.flatten(2).to(exact).contiguous() for tensor in tensors]

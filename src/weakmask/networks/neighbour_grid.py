@@ -1,10 +1,10 @@
-"""The nearest neighbours of all voxels of a grid, as views of flattened memory.
+"""Nearest neighbours of all voxels of a grid, as views of the flattened grid.
 
 In a flattened grid a neighbour lies at a fixed distance, so for a run of whole rows the neighbours of all its voxels
-are overlapping views of one piece of memory: nothing is gathered and nothing padded. Over the border such a view runs
-into the next row or plane; `forbid` marks these places.
+are overlapping views of one piece of memory: nothing is gathered or padded. At the border such a view continues into
+the next row or plane; `forbid` excludes these voxels.
 
-    grid = NeighbourGrid.of(torch.Size((80, 80, 80)))   # 19 neighbours, the voxel among them
+    grid = NeighbourGrid.of(torch.Size((80, 80, 80)))   # 19 neighbours, including the voxel itself
     for start, stop in grid.runs(8192):
         windows = grid.windows(grid.slab(values, start, stop))
 """
@@ -22,13 +22,13 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class NeighbourGrid:
-    """Neighbours of a 3 x 3 window (pictures) or a 3 x 3 x 3 window without corners (volumes: connectivity 2).
+    """Neighbours in a 3 x 3 window (pictures) or a 3 x 3 x 3 window without corners (volumes: connectivity 2).
 
     Attributes:
         planes: 1 for a picture.
         height: Rows of a plane.
         width: Voxels of a row.
-        flat: Whether planes have no neighbours: a picture.
+        flat: Whether the grid is a picture, whose plane has no neighbouring planes.
     """
 
     planes: int
@@ -43,9 +43,10 @@ class NeighbourGrid:
 
     @property
     def families(self) -> list[tuple[int, tuple[int, int], tuple[int, int]]]:
-        """The neighbours as families of two indices: distance of the first, counts, distances between.
+        """The neighbours as arrays with two indices: distance of the first, counts, and steps along both indices.
 
-        The voxel's own plane (3 x 3); straight above and below it and that place's rows (2 x 3); their columns (2 x 2).
+        The voxel's own plane (3 x 3); the rows directly above and below in the next planes (2 x 3); the two remaining
+        columns of these planes (2 x 2).
         """
         plane, row = self.height * self.width, self.width
         same = (-row - 1, (3, 3), (row, 1))
@@ -55,7 +56,7 @@ class NeighbourGrid:
 
     @cached_property
     def distances(self) -> list[int]:
-        """Of each neighbour in the flattened grid, in the order of the families."""
+        """Distance of each neighbour in the flattened grid, in the order of the families."""
         return [
             first + i * step_i + j * step_j
             for first, (count_i, count_j), (step_i, step_j) in self.families
@@ -69,20 +70,20 @@ class NeighbourGrid:
         return max(self.distances)
 
     def runs(self, voxels: int) -> Iterator[tuple[int, int]]:
-        """First and last + 1 of runs of whole rows, of about so many voxels each."""
+        """(start, stop) of runs of whole rows, of about `voxels` voxels each."""
         rows, total = max(1, voxels // self.width), self.planes * self.height
         for row in range(0, total, rows):
             yield row * self.width, min(row + rows, total) * self.width
 
     def slab(self, flat: Float[Tensor, "channel voxel"], start: int, stop: int) -> Float[Tensor, "channel slab"]:
-        """Voxels from `start` to `stop` and `reach` more on both sides: a view, or zeros beyond the ends."""
+        """Voxels from `start` to `stop` and `reach` more on both sides: a view, or a copy padded with zeros."""
         low, high, end = start - self.reach, stop + self.reach, flat.shape[1]
         if low >= 0 and high <= end:
             return flat[:, low:high]
         return F.pad(flat[:, max(low, 0) : high], (max(-low, 0), max(high - end, 0)))
 
     def windows(self, slab: Float[Tensor, "channel slab"]) -> list[Float[Tensor, "channel _ _ run"]]:
-        """Each family's neighbours of the voxels that `slab` was cut for; views that overlap, so only to read."""
+        """Neighbours in each family of the voxels of a slab's run; the views overlap, so they are read-only."""
         voxels, start = slab.shape[1] - 2 * self.reach, slab.storage_offset() + self.reach
         return [
             slab.as_strided((len(slab), *counts, voxels), (slab.stride(0), *steps, 1), start + first)
@@ -90,18 +91,18 @@ class NeighbourGrid:
         ]
 
     def split(self, neighbours: Float[Tensor, "neighbour run"]) -> list[Float[Tensor, "_ _ run"]]:
-        """What is known of every neighbour, as one view for each family."""
+        """Split values of all neighbours into one view for each family."""
         counts = [counts for _, counts, _ in self.families]
         parts = neighbours.split([i * j for i, j in counts])
         return [part.unflatten(0, count) for part, count in zip(parts, counts, strict=True)]
 
     def forbid(self, logits: Float[Tensor, "neighbour run"], start: int, *, itself: bool) -> None:
-        """Set the logits of neighbours outside the grid, and on demand of the voxel itself, to minus infinity.
+        """Set the logits of neighbours outside the grid, and optionally of the voxel itself, to minus infinity.
 
         Args:
-            logits: Of the neighbours of a run of whole rows.
+            logits: Logits of the neighbours of a run of whole rows.
             start: The run's first voxel.
-            itself: Whether a voxel is not its own neighbour.
+            itself: Whether the voxel itself is excluded.
         """
         families = [family.unflatten(-1, (-1, self.width)) for family in self.split(logits)]
         first = start // self.width

@@ -1,8 +1,7 @@
-"""One thread for work that consists of many short operations.
+"""Run many short operations on one CPU thread.
 
-PyTorch splits an operation over all threads and waits for the last of them. Where an operation takes microseconds and
-the processor has other work, each such wait lasts until the other work's turn ends: a hundred times the operation. One
-thread has nobody to wait for.
+PyTorch splits an operation over all threads and waits for the last of them. For operations of a few microseconds on a
+CPU that other processes use too, the wait can last a hundred times as long as the operation. A single thread avoids it.
 
     with one_thread(values.device):
         for chunk in values.split(2**15):
@@ -17,9 +16,9 @@ import torch
 
 @contextmanager
 def one_thread(device: torch.device) -> Iterator[None]:
-    """Compute on one thread if `device` is the processor, and set PyTorch's number of threads back afterwards.
+    """Compute on one thread if `device` is the CPU, and restore PyTorch's number of threads afterwards.
 
-    The number is the calling thread's own; threads that compute for the first time in the meantime start with one too.
+    The number belongs to the calling thread; threads that first compute inside the context also start with one.
     """
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:

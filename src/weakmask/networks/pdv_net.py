@@ -1,4 +1,4 @@
-"""PDV-Net: a dense V-Net whose output comes in stages, each refining the one before.
+"""PDV-Net: a dense V-Net with three outputs, coarse to fine, each refining the one before.
 
 Imran, Hatamizadeh, Ananth, Ding, Tajbakhsh, Terzopoulos 2019, "Fast and automatic segmentation of pulmonary lobes from
 chest CT using a progressive dense V-network", arXiv 1902.06362, section 2.
@@ -27,14 +27,16 @@ SCALES = 3  # a half, a quarter and an eighth of the image's size
 
 
 class PDVNet(SegmentationNetwork):
-    """Returns logits of the image's size; sides are filled up with zeros to multiples of 8 inside.
+    """PDV-Net; returns logits of the image's size. Sides are padded with zeros to multiples of 8 inside.
 
-    Three dense blocks work at a half, a quarter and an eighth of the size, a compression (3x3x3, stride 2, half the
-    channels) before each but the first, a skip convolution behind each. The first output is made of the coarsest
-    skip; each finer one adds to the output before it what its own skip and those below it say. Each is supervised.
+    Three dense blocks work at a half, a quarter and an eighth of the size. A compression (3x3x3, stride 2, half the
+    channels) precedes each block but the first, and a skip convolution follows each. The first output is computed from
+    the coarsest skip. Each finer output adds a correction to the one before it, computed from its own skip and the
+    coarser ones. Each output is supervised.
 
-    The paper prints growth 4, 6, 8; public code has 4, 8, 16. It says neither how wide the skips are (here those of
-    dense V-Net: 12, 24, 24) nor how an output enters the next; here it is added, and read beside the features.
+    The paper prints growth 4, 6, 8; public code has 4, 8, 16. The paper gives neither the widths of the skips (this
+    network uses those of dense V-Net: 12, 24, 24) nor the way an output enters the next one (this network adds it to
+    the next output and also concatenates it with the features).
     """
 
     def __init__(
@@ -50,11 +52,11 @@ class PDVNet(SegmentationNetwork):
 
         Args:
             in_channels: Channels of the image.
-            out_channels: Classes, background among them.
-            kernels: Of the first convolution; the skips have half as many, as many and as many.
-            growth: Three numbers: channels that a layer of each block adds.
-            layers: Three numbers: of each block.
-            dropout: Chance that a layer's channel is silent in training (the paper names no rate).
+            out_channels: Number of classes, including the background.
+            kernels: Kernels k of the first convolution; the skip convolutions have k/2, k and k.
+            growth: Channels that one layer adds, for each of the three blocks.
+            layers: Number of layers of each of the three blocks.
+            dropout: Probability that a layer's channel is set to zero in training (the paper names no rate).
         """
         super().__init__()
         self.dimensions, self.out_channels, self.layers = 3, out_channels, tuple(layers)
@@ -77,7 +79,7 @@ class PDVNet(SegmentationNetwork):
     def forward(
         self, image: Float[Tensor, "batch channel *space"], *, stages: bool = False
     ) -> Float[Tensor, "batch class *space"] | Float[Tensor, "stage batch class *space"]:
-        """Logits of an image; with `stages` those of all three outputs, coarse to fine, the last being the answer."""
+        """Logits of an image; with `stages` of all three outputs, coarse to fine. The last is the final one."""
         whole = padded(image)
         maps, features = [], self.stem(whole)
         for level, (block, skip) in enumerate(zip(self.blocks, self.skips, strict=True)):
@@ -85,16 +87,16 @@ class PDVNet(SegmentationNetwork):
             maps.append(skip(features))
         outputs: list[Tensor] = []
         for level in reversed(range(SCALES)):
-            here = maps[level].shape[2:]
-            seen = [grown_to(each, here) if coarser else each for coarser, each in enumerate(maps[level:])]
+            size = maps[level].shape[2:]
+            seen = [grown_to(each, size) if coarser else each for coarser, each in enumerate(maps[level:])]
             if outputs:
-                before = grown_to(outputs[-1], here)
+                before = grown_to(outputs[-1], size)
                 outputs.append(before + self.heads[level](torch.cat([*seen, torch.softmax(before, dim=1)], dim=1)))
             else:
                 outputs.append(self.heads[level](torch.cat(seen, dim=1)))
-        wanted = outputs if stages else outputs[-1:]
-        found = [crop_far_end(grown_to(each, whole.shape[2:]), tuple(image.shape[2:])) for each in wanted]
-        return torch.stack(found) if stages else found[0]
+        chosen = outputs if stages else outputs[-1:]
+        logits = [crop_far_end(grown_to(each, whole.shape[2:]), tuple(image.shape[2:])) for each in chosen]
+        return torch.stack(logits) if stages else logits[0]
 
     def reach(self) -> Reach:
         """The reach through all three outputs and the coarsest block, which sees farthest."""

@@ -13,11 +13,11 @@ from weakmask.networks.unet import STRIDE, UNet, crop_far_end
 class RefinedUNet(SegmentationNetwork):
     """A U-Net whose map is revised by local attention, equation (5).
 
-    The attention sees the image and the encoder's features before the first and the second pooling, detached: they
-    guide it and are not moved by it. It works on logits, where a sum of a map and its correction needs no bounds (the
-    paper's y is the map itself and leaves open what keeps its sum in [0, 1]).
+    The attention reads the image and the encoder's features before the first and the second pooling. These are
+    detached, so the attention does not train them. It works on logits, where the sum of a map and its correction needs
+    no bounds; the paper's y is the map itself, and the paper does not say how the sum stays in [0, 1].
 
-    Returns two channels of logits: the raw map's, and the refined one's, which is the one to use.
+    Returns two channels of logits: the raw map and the refined map. The refined one is the result.
     """
 
     def __init__(
@@ -30,15 +30,15 @@ class RefinedUNet(SegmentationNetwork):
         rectify: bool = False,
         residual: bool = True,
     ) -> None:
-        """Build both branches; the correction starts near 0: a fresh network's refined map is almost its raw one.
+        """Build both branches; the correction starts near 0, so at first the refined map is almost the raw one.
 
         Args:
             dimensions: 2 or 3.
             width: Base width of the U-Net.
             initial_probability: See `UNet`.
-            include_self: See `LocalAttention`, as the two below.
-            rectify: The authors' code's variant.
-            residual: False is the authors' code's variant.
+            include_self: See `LocalAttention`, also for the next two.
+            rectify: True is the variant of the authors' code.
+            residual: False is the variant of the authors' code.
 
         Raises:
             ValueError: A value is outside its range.

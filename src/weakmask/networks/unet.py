@@ -1,8 +1,9 @@
-"""The 3-D U-Net of the dRAM paper, and the same thing in two dimensions.
+"""The 3-D U-Net of the dRAM paper, and its two-dimensional form.
 
 Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), section III-A-1 and Fig. 2 (a), after Çiçek et al. 2016.
-Three down-samplings; at base width w the channels are (w, 2w) (2w, 4w) (4w, 8w), bottom (8w, 16w), and back
-(8w, 8w) (4w, 4w) (2w, 2w), then a 1x1x1 convolution. At w = 32 in three dimensions that is 16.3 million weights.
+It has three down-samplings. At base width w the channels are (w, 2w) (2w, 4w) (4w, 8w) in the encoder, (8w, 16w) at the
+bottom and (8w, 8w) (4w, 4w) (2w, 2w) in the decoder, followed by a 1x1x1 convolution: 16.3 million weights at w = 32 in
+three dimensions.
 """
 
 import math
@@ -37,17 +38,17 @@ VALID_SMALLEST = VALID_LOSS + VALID_LEAST
 class UNet(SegmentationNetwork):
     """A U-Net that returns logits.
 
-    With `padding="same"` the output has the input's size. Sides that are multiples of 8 are used as they are; others
-    are filled up with zeros at their far end inside and the result is cropped back, so any size works, but only
-    multiples of 8 are free of that border.
+    With `padding="same"` the output has the input's size. Sides that are multiples of 8 are used as they are. Other
+    sides are padded with zeros at their far end and the result is cropped back, so any size works, but only multiples
+    of 8 are free of these zeros.
 
-    With `padding="valid"` nothing is padded: 132 -> 44 and in general 132 + 8k -> 44 + 8k, and every output voxel has
-    seen only true voxels. Such a network doubles maps by repeating voxels, not linearly: linear interpolation asks for
-    one voxel beyond the edge of each coarse map, which a tile does not have, and 132 -> 44 leaves no room to cut those
-    voxels off. Repeated, the output of a tile is that part of one pass over the whole scan, exactly, if the tile starts
-    at a multiple of 8 voxels (else its poolings fall between the scan's). So tiles of 44 step by 40, tiles of 44 + 8k
-    by 40 + 8k, and overlap by 4. The paper says "tri-linear" for both networks and steps by 44: it accepts seams. The
-    two convolutions behind each doubling smooth either kind.
+    With `padding="valid"` nothing is padded: 132 -> 44 and in general 132 + 8k -> 44 + 8k, and every output voxel
+    depends on image voxels only. Such a network doubles maps by repeating voxels, not by linear interpolation, which
+    needs one voxel beyond the edge of each coarse map: a tile does not have it, and 132 -> 44 leaves no room to crop
+    the voxels concerned. With repeated voxels the output of a tile is exactly that part of one pass over the whole
+    scan, if the tile starts at a multiple of 8 voxels (otherwise the poolings are not aligned). So tiles of 44 step by
+    40, tiles of 44 + 8k by 40 + 8k, and neighbours overlap by 4. The paper says "tri-linear" for both networks and
+    steps by 44, which accepts seams. The two convolutions after each doubling smooth either kind.
 
     Attributes:
         dimensions: 2 or 3.
@@ -72,9 +73,9 @@ class UNet(SegmentationNetwork):
             out_channels: Channels of the logits.
             width: Base width w; the paper's is 32.
             padding: "same" (regression) or "valid" (context aggregation).
-            initial_probability: The sigmoid of every output channel that a fresh network starts near, in (0, 1); the
-                1x1x1 convolution then starts with small weights and the logit as bias. None: Kaiming like the rest
-                (the paper), around 0.5.
+            initial_probability: Initial sigmoid of every output channel, in (0, 1): the 1x1x1 convolution starts with
+                small weights and the logit as bias. None: Kaiming weights as in the rest of the network (the paper),
+                which start around 0.5.
 
         Raises:
             ValueError: A value is outside its range.
@@ -109,19 +110,19 @@ class UNet(SegmentationNetwork):
         space = tuple(image.shape[2:])
         output = self.output_shape(space)
         if self.padding == "same" and any(side % STRIDE for side in space):
-            # F.pad counts from the last axis; zeros go to the far end, where they move no voxel.
+            # F.pad counts from the last axis; zeros at the far end shift no voxel
             image = F.pad(image, [amount for side in reversed(space) for amount in (0, -side % STRIDE)])
         logits = self.head(self.features(image))
         return crop_far_end(logits, output) if self.padding == "same" else logits
 
     def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *output"]:
-        """The decoder's last features (2w channels), before the 1x1x1 convolution; sides must fit exactly."""
+        """The decoder's last features (2w channels), before the 1x1x1 convolution; sides must be multiples of 8."""
         return self.features_and_skips(image)[0]
 
     def features_and_skips(
         self, image: Float[Tensor, "batch channel *space"]
     ) -> tuple[Float[Tensor, "batch feature *output"], list[Tensor]]:
-        """The same with the encoder's features before each pooling, finest first (2w, 4w, 8w channels)."""
+        """`features` and the encoder's features before each pooling, finest first (2w, 4w, 8w channels)."""
         double = double_linear if self.padding == "same" else double_nearest
         skips: list[Tensor] = []
         maps = image
@@ -153,10 +154,10 @@ class UNet(SegmentationNetwork):
         return Reach(STRIDE, seen.beyond(block), loss, least)
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
-        """The output's spatial shape for an image's, both in voxels.
+        """Spatial shape of the output for an image of `input_shape` voxels.
 
         Raises:
-            ValueError: The shape has the wrong number of axes, an empty one, or, with `padding="valid"`, a side that
+            ValueError: The shape has the wrong number of axes or an empty axis, or, with `padding="valid"`, a side
                 is not 92 + 8k.
         """
         shape = tuple(int(side) for side in input_shape)
@@ -170,7 +171,7 @@ class UNet(SegmentationNetwork):
 
 
 def start_near(head: nn.Conv2d | nn.Conv3d, probability: float) -> None:
-    """Let a 1x1x1 convolution start with sigmoid outputs near a probability: small weights, its logit as bias.
+    """Initialise a 1x1x1 convolution so that its sigmoid is near a probability: small weights, the logit as bias.
 
     Raises:
         ValueError: The probability is not between 0 and 1.
@@ -185,5 +186,5 @@ def start_near(head: nn.Conv2d | nn.Conv3d, probability: float) -> None:
 def crop_far_end(
     maps: Float[Tensor, "batch channel *space"], shape: tuple[int, ...]
 ) -> Float[Tensor, "batch channel *smaller"]:
-    """The first `shape` voxels along every axis: what is left when the padding at the far end goes."""
+    """The first `shape` voxels along every axis, which removes padding at the far end."""
     return maps[(slice(None), slice(None), *(slice(side) for side in shape))]

@@ -1,10 +1,10 @@
-"""A trained U-Net with valid convolutions as one runs it on whole scans: the same answer with less work and memory.
+"""Inference form of a trained U-Net with valid convolutions: the same output with less work and memory.
 
-Three things change, none of them the function. Batch norm with its learned statistics is a factor and a shift, so it is
-multiplied into the convolution before it. A convolution of a doubled map is a transposed convolution of the map itself
-with 4 taps and stride 2, of which each output sees 2^d instead of 3^d; the doubled map and its concatenation with the
-skip connection are never made. And every level is worked through in slabs, so that only what other levels need is kept
-whole: the pooled map, and of the skip connection the middle that the decoder will use.
+Three changes leave the function as it is. Batch norm with its learned statistics is a factor and a shift, so it is
+folded into the convolution before it. A convolution of a doubled map is a transposed convolution of the map itself with
+4 taps and stride 2; each output reads 2^d of the taps instead of 3^d voxels, and neither the doubled map nor its
+concatenation with the skip connection is made. Every level is processed in slabs, so that only the maps that other
+levels need are kept whole: the pooled map, and the middle of the skip connection that the decoder reads.
 """
 
 import math
@@ -17,31 +17,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.networks.blocks import CHANNELS_LAST, MAX_POOL, crop_to
-from weakmask.networks.unet import UNet
+from weakmask.networks.unet import PAIR_LOSS, UNet
 
-SLAB_BYTES = 2**29  # a slab repeats 4 planes of its neighbour: larger ones repeat less, smaller ones need less memory
+SLAB_BYTES = 2**29  # each slab recomputes 4 planes of its neighbour: larger slabs cost less time and more memory
 FEWEST_PLANES = 8
 TRANSPOSED = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
-PAIR_LOSS = 4  # two valid 3^d convolutions take so many voxels off along each axis
 
-# Three neighbours on a doubled line, weighted w0 w1 w2, have two origins. Seen from one origin, it reaches four voxels
-# of the result, with weights w2, w1 + w2, w0 + w1 and w0.
+# Three neighbours on a doubled line, weighted w0 w1 w2, come from two original voxels. One original voxel contributes
+# to four voxels of the result, with weights w2, w1 + w2, w0 + w1 and w0.
 TAPS = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 
 class LeanUNet(nn.Module):
-    """The inference form of a `UNet(padding="valid")`; logits agree to rounding. For running, not for training.
+    """Inference form of a `UNet(padding="valid")`; logits agree to rounding. It cannot be trained.
 
     Weights and maps are laid out with channels last, which is faster on CPUs and on GPUs with tensor cores.
     """
 
     def __init__(self, network: UNet, dtype: torch.dtype = torch.float32, slab_bytes: int = SLAB_BYTES) -> None:
-        """Take over the weights; the network itself stays as it is.
+        """Copy the weights; the network itself is not changed.
 
         Args:
-            network: With valid convolutions; the statistics of its batch norms are used, whatever its mode.
-            dtype: In which everything is computed. Weights are folded in the network's own.
-            slab_bytes: What the maps of one slab may take, about; a slab has at least 8 planes.
+            network: A U-Net with valid convolutions; the learned statistics of its batch norms are used in any mode.
+            dtype: Type of the computation. Weights are folded in the type of the network.
+            slab_bytes: Approximate memory for the maps of one slab; a slab has at least 8 planes.
 
         Raises:
             ValueError: The network pads.
@@ -64,14 +63,14 @@ class LeanUNet(nn.Module):
 
     @torch.inference_mode()
     def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch logit *output"]:
-        """Logits, as the `UNet` gives them.
+        """Logits, equal to those of the `UNet`.
 
         Raises:
             ValueError: The size does not fit.
         """
-        wanted = _skip_shapes(self.output_shape(tuple(image.shape[2:])), len(self.encoder))
+        skip_shapes = _skip_shapes(self.output_shape(tuple(image.shape[2:])), len(self.encoder))
         maps, skips = image.to(self.dtype), []
-        for pair, shape in zip(self.encoder, wanted, strict=True):
+        for pair, shape in zip(self.encoder, skip_shapes, strict=True):
             maps, skip = self._down(pair, maps, shape)
             skips.append(skip)
         maps = self.bottom(maps)
@@ -80,21 +79,21 @@ class LeanUNet(nn.Module):
         last = self.decoder[-1]
         return self._up(lambda skip, below: self.head(last(skip, below)), maps, skips.pop())
 
-    def _down(self, pair: Any, maps: Tensor, wanted: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """One level of the encoder: the pooled map, and the middle of the map for the skip connection."""
+    def _down(self, pair: Any, maps: Tensor, skip_shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """One level of the encoder: the pooled map, and the middle (`skip_shape`) for the skip connection."""
         planes, *others = (side - PAIR_LOSS for side in maps.shape[2:])
-        margin = (planes - wanted[0]) // 2
+        margin = (planes - skip_shape[0]) // 2
         pooled = skip = maps.new_empty(0)
         for start, stop in self._slabs(planes, others, pair[0].out_channels + pair[2].out_channels):
             part = pair(maps[:, :, start : stop + PAIR_LOSS])
             if start == 0:
                 pooled = self._empty(maps, part.shape[1], (planes // 2, *(side // 2 for side in others)))
-                skip = self._empty(maps, part.shape[1], wanted)
+                skip = self._empty(maps, part.shape[1], skip_shape)
             pooled[:, :, start // 2 : stop // 2] = self.pool(part)
-            first, end = max(start, margin), min(stop, margin + wanted[0])
+            first, end = max(start, margin), min(stop, margin + skip_shape[0])
             if first < end:
                 kept = part[:, :, first - start : end - start]
-                skip[:, :, first - margin : end - margin] = crop_to(kept, (end - first, *wanted[1:]))
+                skip[:, :, first - margin : end - margin] = crop_to(kept, (end - first, *skip_shape[1:]))
         return pooled, skip
 
     def _up(self, merge: Callable[[Tensor, Tensor], Tensor], below: Tensor, skip: Tensor) -> Tensor:
@@ -110,10 +109,10 @@ class LeanUNet(nn.Module):
         return result
 
     def _slabs(self, planes: int, others: Sequence[int], channels: int) -> Iterator[tuple[int, int]]:
-        """(start, stop) of slabs along the first axis, even numbers; so many channels live at one time."""
+        """(start, stop) of slabs along the first axis, both even; `channels` of them are in memory at one time."""
         plane_bytes = math.prod(others) * channels * self.dtype.itemsize
         most = max(FEWEST_PLANES, self.slab_bytes // plane_bytes)
-        height = -(-planes // -(-planes // most) // 2) * 2  # slabs of one height, so that the last is not a sliver
+        height = -(-planes // -(-planes // most) // 2) * 2  # equal heights, so that the last slab is not thin
         return ((start, min(start + height, planes)) for start in range(0, planes, height))
 
     def _empty(self, like: Tensor, channels: int, shape: Sequence[int]) -> Tensor:
@@ -122,12 +121,12 @@ class LeanUNet(nn.Module):
 
 
 class _Merge(nn.Module):
-    """A decoder's pair of convolutions: takes the skip connection and the map below, which it need not double."""
+    """A decoder's pair of convolutions, applied to the skip connection and the map below without doubling it."""
 
     def __init__(self, pair: Any) -> None:
         super().__init__()
         both, _, self.second, _ = _folded(pair)
-        channels = both.out_channels  # as many as the skip connection has, which comes first in the concatenation
+        channels = both.out_channels  # the skip connection has as many, and comes first in the concatenation
         self.skip = _with_weights(both, both.weight[:, :channels], both.bias)
         self.below = nn.Parameter(_doubling_kernel(both.weight[:, channels:]))
 
@@ -138,7 +137,7 @@ class _Merge(nn.Module):
 
 
 def _folded(pair: Any) -> Any:
-    """A pair of convolutions with their batch norms multiplied in, and their ReLUs; a new `nn.Sequential`."""
+    """A new pair of convolutions with their batch norms folded in, and their ReLUs."""
     layers: list[nn.Module] = []
     for convolution, norm in ((pair[0], pair[1]), (pair[3], pair[4])):
         factor = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -148,7 +147,7 @@ def _folded(pair: Any) -> Any:
 
 
 def _with_weights(like: nn.Module, weight: Tensor, bias: Tensor) -> nn.Module:
-    """A convolution of the same kind with copies of these weights, its sizes read off them."""
+    """A convolution of the same type with copies of these weights and the sizes that follow from them."""
     convolution = type(like)(weight.shape[1], weight.shape[0], kernel_size=tuple(weight.shape[2:]))
     convolution.weight = nn.Parameter(weight.detach().clone(memory_format=CHANNELS_LAST[weight.ndim - 2]))
     convolution.bias = nn.Parameter(bias.detach().clone())
@@ -156,16 +155,16 @@ def _with_weights(like: nn.Module, weight: Tensor, bias: Tensor) -> nn.Module:
 
 
 def _doubling_kernel(weight: Tensor) -> Tensor:
-    """Doubling and then a convolution (out, in, 3, ...) as one transposed convolution (in, out, 4, ...)."""
+    """Kernel (in, out, 4, ...) of the transposed convolution that replaces doubling and a kernel (out, in, 3, ...)."""
     taps = torch.tensor(TAPS, dtype=weight.dtype, device=weight.device)
     kernel = weight.detach().transpose(0, 1)
-    for _ in weight.shape[2:]:  # each turn takes the first of the axes with 3 weights and puts one with 4 at the end
+    for _ in weight.shape[2:]:  # replaces the first axis of 3 weights by one of 4 at the end
         kernel = kernel.movedim(2, -1) @ taps.T
     return kernel
 
 
 def _skip_shapes(output: tuple[int, ...], levels: int) -> list[tuple[int, ...]]:
-    """What the decoder uses of each level's skip connection, finest first."""
+    """Shapes of the middle of each skip connection that the decoder reads, finest first."""
     shapes = []
     for _ in range(levels):
         output = tuple(side + PAIR_LOSS for side in output)
