@@ -21,7 +21,7 @@ def equivariance(
     Args:
         map_of_moved: F(A(I)), the sigmoid map of the moved image.
         moved_map: A(F(I)), the moved sigmoid map of the image; the caller decides whether it has a gradient.
-        region: A(region): True (or a weight in [0, 1]) inside, and 0 where the moved image was sampled outside the image.
+        region: A(region): True (or a weight in [0, 1]) inside, 0 where the move sampled outside the image.
 
     Returns:
         Mean absolute difference per sample, in [0, 1]; 0 for an empty region.

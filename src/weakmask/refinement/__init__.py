@@ -1,4 +1,4 @@
-"""From an activation map to a mask."""
+"""Refinement: methods that turn an activation map into a mask."""
 
 from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map

@@ -1,7 +1,7 @@
-"""The bilateral kernel of a scalar image by matrix products: no hashing, no lattice.
+"""Bilateral filter of a scalar image, computed by matrix products instead of a lattice.
 
 k(i, j) = exp(-|p_i - p_j|^2 / 2 s^2 - (I_i - I_j)^2 / 2 t^2) is a product of one-dimensional Gaussians, and each of
-those is F F^T with a thin F (`gaussian_kernels`). With phi_k(I) the k-th column of the intensity's factor, it is
+these is F F^T with a thin F (`gaussian_kernels`). With phi_k(I) the k-th column of the intensity's factor, it is
 
     out_i = sum_k phi_k(I_i) * [K_space (phi_k(I) * values)]_i,
 
@@ -18,16 +18,16 @@ from torch import Tensor
 
 from weakmask.refinement.gaussian_kernels import axis_factor, thin_factor
 
-# Intensities are looked up in a table of so many steps per sigma (kernel error below 1e-3 / 8) ...
+# Steps per sigma of the table of intensities (kernel error below 1e-3 / 8).
 _STEPS_PER_SIGMA = 256
-# ... and values of phi at work at a time stay in the processor's cache.
+# Values of phi in use at a time, so that they stay in the CPU's cache.
 _CACHED = 2**19
-# phi of a whole volume is kept for the next call up to this size; beyond, it is looked up again.
+# Up to this size phi of a whole volume is kept for the next call; larger ones are looked up again.
 _KEPT_BYTES = 2**30
 
 
 class BilateralFilter:
-    """Filters volumes over the grid and the intensities of one batch of images."""
+    """Bilateral filter with the grid and the intensities of one batch of images."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class BilateralFilter:
         batch, length, places = self._index.shape
         columns = min(places, max(64, _CACHED // (batch * length * len(table))))
         self._chunks = [slice(a, a + columns) for a in range(0, places, columns)]
-        # batch, rank, first axis, columns of the other axes: one contiguous piece per chunk, kept where there is room
+        # batch, rank, first axis, columns of the other axes: one contiguous piece per chunk, kept if small enough
         small = self._index.numel() * len(table) * 4 <= _KEPT_BYTES
         self._phi = [self._look_up(chunk) for chunk in self._chunks] if small else None
-        # Memory that is written again and again: fresh memory costs more than the arithmetic.
+        # Reused buffers: allocating new memory takes longer than the arithmetic.
         shrunk = self._factors[0].shape[1]
         self._piece = table.new_empty(batch, len(table), length, columns)
         self._shrunk = table.new_empty(batch, len(table), shrunk, places)
@@ -75,7 +75,7 @@ class BilateralFilter:
 
     def __call__(self, values: Float[Tensor, "batch *space channels"]) -> Float[Tensor, "batch *space channels"]:
         """Sum over all voxels j of k(i, j) values_j, the voxel itself included; channels last, no gradient."""
-        # one channel at a time: the ranks already fill the processor
+        # one channel at a time: the ranks already occupy all threads
         with torch.no_grad():
             filtered = [self._filter(channel.flatten(2)) for channel in values.unbind(-1)]
         return torch.stack(filtered, dim=-1).view(values.shape)
@@ -108,7 +108,7 @@ class BilateralFilter:
         return looked_up.movedim(0, 1).contiguous()
 
     def _spread(self) -> None:
-        """Apply the kernels of the other axes, in place, to what is already small."""
+        """Apply the kernels of the other axes in place to the reduced volume."""
         before = self._shrunk.shape[:3].numel()
         for axis, (factor, smaller) in enumerate(zip(self._factors[1:], self._smaller, strict=True), start=1):
             length = self._space[axis]

@@ -1,10 +1,10 @@
-"""Clean a mask by its components: small ones out, the largest ones only, holes filled.
+"""Connected components of a mask: drop small ones, keep the largest, fill holes.
 
     from weakmask.refinement import drop_small, fill_holes, keep_largest
     lesions = fill_holes(drop_small(lesions, 50.0, scan.geometry.spacing_mm))   # at least 50 mm^3 each
 
-Labels are made inside the mask's box only and looked up slab by slab: a mask that fills a scan costs about five bytes a
-voxel on top of itself.
+Components are labelled inside the mask's bounding box and processed slab by slab: a mask that fills a scan needs about
+five bytes per voxel of additional memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,27 +23,27 @@ _SLAB = 2**22  # voxels looked up at once
 
 
 def drop_small(mask: Mask, least_mm3: float, spacing_mm: Float3 = (1.0, 1.0, 1.0), neighbours: Neighbours = 6) -> Mask:
-    """The components of at least this size.
+    """Remove the components smaller than `least_mm3`.
 
     Args:
-        mask: Any.
-        least_mm3: In mm^3; in voxels where no spacing is given. 0 keeps all.
+        mask: Any mask.
+        least_mm3: In mm^3; in voxels if no spacing is given. 0 keeps all.
         spacing_mm: Of the grid.
-        neighbours: Voxels that touch belong together: across faces (6), edges (18) or corners (26).
+        neighbours: Connectivity of voxels: across faces (6), also edges (18), also corners (26).
 
     Returns:
         A new mask.
     """
-    # a volume of 20 voxels is reached by 20 voxels, whatever the product's rounding says
+    # 20 voxels reach a volume of 20 voxels in spite of rounding
     least = least_mm3 / float(np.prod(spacing_mm)) * (1 - 1e-9)
     return _components_where(mask, lambda counts: counts >= least, neighbours)
 
 
 def keep_largest(mask: Mask, count: int = 1, neighbours: Neighbours = 6) -> Mask:
-    """The largest components, at most `count`; of two as large the one whose first voxel comes first in the array.
+    """Keep the largest components, at most `count`; of two equal ones the one whose first voxel comes first.
 
     Args:
-        mask: Any; a mask with no more than `count` components comes back as it is.
+        mask: Any mask; with at most `count` components it is returned unchanged.
         count: At least 0.
         neighbours: As in `drop_small`.
 
@@ -60,13 +60,13 @@ def keep_largest(mask: Mask, count: int = 1, neighbours: Neighbours = 6) -> Mask
 
 
 def fill_holes(mask: Mask, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 1.0, 1.0)) -> Mask:
-    """The mask with its holes: what it surrounds on all sides, faces counting as ways out.
+    """Fill the holes of a mask: background that no path across voxel faces connects to the grid's edge.
 
-    The grid's edge is a way out too, except across an axis of one voxel: in a single slice the slice decides.
+    An axis of one voxel has no edge, so holes in a single slice are two-dimensional.
 
     Args:
-        mask: Any.
-        most_mm3: Larger holes stay; in voxels where no spacing is given.
+        mask: Any mask.
+        most_mm3: Larger holes are not filled; in voxels if no spacing is given.
         spacing_mm: Of the grid.
 
     Returns:
@@ -80,7 +80,7 @@ def fill_holes(mask: Mask, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 
         hole = sizes <= most
         hole[0] = False
         for axis in range(3):
-            if mask.shape[axis] > 1:  # a gap that reaches the box's side goes on outside or leaves the grid
+            if mask.shape[axis] > 1:  # a gap at the side of the box is not enclosed
                 for side in (0, -1):
                     hole[np.take(labels, side, axis=axis)] = False
         for slab in _slabs(labels):
@@ -89,11 +89,11 @@ def fill_holes(mask: Mask, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 
 
 
 def fill_holes_in_slices(mask: Mask, axis: int = 0) -> Mask:
-    """The mask with the holes of each slice across `axis`, each slice for itself.
+    """Fill the holes of each slice across `axis` separately.
 
     Args:
-        mask: Any.
-        axis: 0 takes the slices as they were scanned.
+        mask: Any mask.
+        axis: Axis across the slices; 0 for axial slices.
 
     Returns:
         A new mask.
@@ -108,13 +108,13 @@ def fill_holes_in_slices(mask: Mask, axis: int = 0) -> Mask:
 
 
 def _components_where(
-    mask: Mask, wanted: Callable[[Sizes], Bool[np.ndarray, " components"]], neighbours: Neighbours
+    mask: Mask, keeps: Callable[[Sizes], Bool[np.ndarray, " components"]], neighbours: Neighbours
 ) -> Mask:
-    """The components whose sizes in voxels are wanted."""
+    """The components that `keeps` selects by their sizes in voxels."""
     kept = np.zeros(mask.shape, dtype=bool)
     for _, box in object_boxes(mask.view(np.int8)):
         labels, sizes = _labelled(mask[box.slices], neighbours)
-        keep = np.concatenate([[False], wanted(sizes[1:])])
+        keep = np.concatenate([[False], keeps(sizes[1:])])
         into = kept[box.slices]
         for slab in _slabs(labels):
             into[slab] = keep[labels[slab]]
@@ -122,7 +122,7 @@ def _components_where(
 
 
 def _labelled(mask: Mask, neighbours: Neighbours) -> tuple[UInt[np.ndarray, "z y x"], Integer[np.ndarray, " labels"]]:
-    """Components numbered from 1 and the voxels of each number; 0 is the rest."""
+    """Components numbered from 1, with 0 for the background, and the number of voxels of each label."""
     labels, count = cc3d.connected_components(mask, connectivity=neighbours, return_N=True, binary_image=True)
     sizes = np.zeros(count + 1, dtype=np.int64)
     for slab in _slabs(labels):

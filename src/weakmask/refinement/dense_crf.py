@@ -1,8 +1,9 @@
-"""The fully connected CRF of Kraehenbuehl and Koltun (2011), in plain PyTorch.
+"""Fully connected CRF of Kraehenbuehl and Koltun (2011), in PyTorch.
 
-Each voxel is tied to all others by two Gaussian kernels: smoothness (near voxels agree) and appearance (near voxels of
-like intensity agree). Mean field alternates between filtering the beliefs with both kernels and a softmax. The kernels
-are normalised on both sides, D^-1/2 K D^-1/2, as in the authors' library, so that weights mean the same at every sigma.
+Two Gaussian kernels connect each voxel with all others: smoothness (near voxels agree) and appearance (near voxels of
+similar intensity agree). Mean field alternates between filtering the beliefs with both kernels and a softmax. The
+kernels are normalised on both sides, D^-1/2 K D^-1/2, as in the authors' library, so that a weight has the same meaning
+at every sigma.
 
     from weakmask.refinement import PRESETS, dense_crf
     refined = dense_crf(probabilities, image, PRESETS["irnet"])   # (1, classes, 512, 512) and (1, 3, 512, 512)
@@ -24,24 +25,24 @@ from weakmask.refinement.bilateral_filter import BilateralFilter
 from weakmask.refinement.gaussian_kernels import gaussian_filter
 from weakmask.refinement.permutohedral_filter import PermutohedralFilter
 
-# Probabilities are held off 0: the logarithm of a certain label would silence both kernels.
+# Lower bound of probabilities: the logarithm of 0 would make both kernels ineffective.
 _FLOOR = 1e-5
 
 
 @dataclass(frozen=True)
 class CRF:
-    """What a dense CRF believes in.
+    """Parameters of a dense CRF.
 
-    Sigmas of space are in the unit of `spacing_mm` (pixels where none is given), sigmas of intensity in the image's
-    unit. A weight of 0 switches its kernel off.
+    Sigmas of space are in the unit of `spacing_mm` (pixels if none is given), sigmas of intensity in the unit of the
+    image. A weight of 0 switches its kernel off.
 
     Attributes:
-        smoothness_mm: sigma of the smoothness kernel; 0 leaves a voxel alone with itself.
+        smoothness_mm: sigma of the smoothness kernel; at 0 a voxel has no neighbours.
         smoothness_weight: its weight.
         appearance_mm: sigma of space of the appearance kernel.
         appearance_intensity: sigma of intensity of the appearance kernel.
         appearance_weight: its weight.
-        iterations: of mean field; 0 gives the input back.
+        iterations: of mean field; 0 returns the input.
         tolerance: largest error of a kernel's entries, where the kernel is factored (scalar images).
     """
 
@@ -54,7 +55,7 @@ class CRF:
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a number that has no meaning."""
+        """Raise ValueError for a number out of range."""
         for name, value in dataclasses.asdict(self).items():
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"{name} is {value}; expected a finite number of at least 0")
@@ -66,7 +67,7 @@ class CRF:
         return dataclasses.replace(self, appearance_intensity=self.appearance_intensity * factor)
 
 
-# Numbers in use, for 8-bit intensities (0 ... 255) and pixels, except where said.
+# Published parameters, for 8-bit intensities (0 ... 255) and pixels unless a comment says otherwise.
 PRESETS = {
     "pydensecrf": CRF(3, 3, 80, 13, 10, iterations=5),
     "irnet": CRF(3, 3, 50, 5, 10, iterations=10),  # and WSMIS
@@ -98,9 +99,9 @@ def dense_crf(
         probabilities: p, at least 0, summing to 1 over the classes; clamped to 1e-5 from below.
         image: finite intensities. One channel is filtered by matrix products (error `crf.tolerance`), more of them
             on the permutohedral lattice.
-        crf: sigmas and weights; `PRESETS` has those of the field by name.
-        spacing_mm: of the grid, one per axis of space; 1 (sigmas in pixels) where not given.
-        region: voxels outside neither send nor receive: their probabilities come back as they went in.
+        crf: sigmas and weights; `PRESETS` holds published ones by name.
+        spacing_mm: of the grid, one per axis of space; default 1 (sigmas in pixels).
+        region: voxels outside take no part, and their probabilities are returned unchanged.
         compatibility: mu, the penalty of labels (row) beside labels (column); None is Potts: 0 on the diagonal, else 1.
 
     Returns:
@@ -134,7 +135,7 @@ def refine_map(
     spacing_mm: Sequence[float] | None = None,
     region: Bool[Tensor, "batch 1 *space"] | None = None,
 ) -> Float[Tensor, "batch 1 *space"]:
-    """The dense CRF of lesion against background: a map in [0, 1] in, a sharper one out (see `dense_crf`)."""
+    """Dense CRF of lesion against background for a map in [0, 1]; returns the refined map (see `dense_crf`)."""
     return dense_crf(torch.cat([1 - activation_map, activation_map], dim=1), image, crf, spacing_mm, region)[:, 1:]
 
 
@@ -195,7 +196,7 @@ def _features(image: Tensor, sigmas: tuple[float, ...], sigma_intensity: float) 
 
 
 class _Filtered(torch.autograd.Function):
-    """A kernel is its own transpose: the gradient is filtered as the values were, and nothing needs to be kept."""
+    """Filter with a symmetric kernel: the gradient passes through the same filter, and nothing is stored."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, kernel: Filter) -> Tensor:
@@ -210,7 +211,7 @@ class _Filtered(torch.autograd.Function):
 def _normalised(kernel: Filter, values: Tensor, inside: Tensor | None) -> Filter:
     """D^-1/2 K D^-1/2, D being the sum of each row of K over the region."""
     ones = torch.ones_like(values[..., :1]) if inside is None else inside
-    # A voxel's own entry of a Gaussian is 1: no row sums to less, whatever the rounding of its many small entries says.
+    # The diagonal of a Gaussian kernel is 1, so no row sums to less, except by rounding.
     least = 1e-6 if isinstance(kernel, PermutohedralFilter) else 1.0
     scale = kernel(ones.detach()).clamp_min(least).rsqrt_()
     scale = scale if inside is None else scale * inside
@@ -222,7 +223,7 @@ def _normalised(kernel: Filter, values: Tensor, inside: Tensor | None) -> Filter
 
 
 def _mean_field_of_two(log_p: Tensor, messages: list[tuple[float, Filter]], iterations: int) -> Tensor:
-    """Two classes need one message: that of the difference of both beliefs, tanh(logit / 2)."""
+    """Mean field of two classes, with one message: the difference of both beliefs, tanh(logit / 2)."""
     margin = log_p[..., 1:] - log_p[..., :1]
     logit = margin
     for _ in range(iterations):
@@ -242,7 +243,7 @@ def _mean_field(
         energy = log_p
         for weight, message in messages:
             passed = message(belief)
-            # Potts: -(sum of the others) is the own message up to a constant, which the softmax does not see.
+            # Potts: -(sum of the other classes) is the class's message up to a constant, which the softmax cancels
             energy = energy + weight * (passed if compatibility is None else -(passed @ compatibility.float().T))
         belief = torch.softmax(energy, dim=-1)
     return belief

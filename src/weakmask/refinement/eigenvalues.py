@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def symmetric_eigenvalues(entries: Float[Tensor, "entries matrices"]) -> tuple[Tensor, ...]:
-    """The eigenvalues of symmetric 2 x 2 or 3 x 3 matrices, ascending.
+    """Eigenvalues of symmetric 2 x 2 or 3 x 3 matrices, ascending.
 
-    3 x 3: the matrix is m I + r B with the trace 0 and the squares of B summing to 6, whose eigenvalues are
-    2 cos(a), 2 cos(a + 2 pi / 3), 2 cos(a - 2 pi / 3) with cos(3 a) = det(B) / 2 (Smith 1961). Two eigenvalues that
-    nearly coincide are known to the root of the precision: in float32 to about 1e-3 of r. A multiple of the identity,
-    zero among them, is exact.
+    A 3 x 3 matrix is m I + r B, where B has trace 0 and squared entries that sum to 6. The eigenvalues of B are
+    2 cos(a), 2 cos(a + 2 pi / 3) and 2 cos(a - 2 pi / 3) with cos(3 a) = det(B) / 2 (Smith 1961). Two eigenvalues that
+    nearly coincide have an error of the root of the precision: about 1e-3 of r in float32. A multiple of the identity,
+    including zero, is exact.
 
     Args:
         entries: of the upper triangle, row by row: 3 of them (2 x 2) or 6 (3 x 3).

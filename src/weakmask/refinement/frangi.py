@@ -1,10 +1,10 @@
-"""Frangi vesselness (Frangi et al. 1998): how much the surroundings of a voxel look like a tube.
+"""Frangi vesselness (Frangi et al. 1998): a measure of how tube-like the neighbourhood of a voxel is.
 
     from weakmask.refinement import vesselness
     likeness = vesselness(ct, sigmas_mm=(1, 2, 3), spacing_mm=(1.0, 0.7, 0.7))   # (batch, 1, z, y, x) in [0, 1]
 
-The work goes slab by slab, so that a scan of 512 x 512 x 300 voxels fits, and only the voxels that can be a tube at all
-have their eigenvalues worked out.
+The image is processed in slabs, so that a scan of 512 x 512 x 300 voxels fits into memory, and eigenvalues are computed
+only for voxels that can belong to a tube.
 """
 
 import math
@@ -21,8 +21,11 @@ from weakmask.refinement.hessian import HessianFilter
 from weakmask.refinement.parallel_slabs import in_threads
 
 Gamma = float | Literal["scale", "first"]
-_SLAB = {"cpu": 2**18, "cuda": 2**24}  # voxels: the last cache of a core holds the Hessian, a card has more to feed
-_CHUNK = 2**17  # voxels whose eigenvalues are worked out at once
+_SLAB = {
+    "cpu": 2**18,
+    "cuda": 2**24,
+}  # voxels: on a CPU the Hessian fits into the last cache; a GPU needs more work at a time
+_CHUNK = 2**17  # voxels whose eigenvalues are computed at once
 
 
 def vesselness(
@@ -35,7 +38,7 @@ def vesselness(
     alpha_beta: tuple[float, float] = (0.5, 0.5),
     gamma: Gamma = "scale",
 ) -> Float[Tensor, "batch 1 *space"]:
-    """The largest Frangi vesselness over the scales, equations (13) and (15).
+    """Largest Frangi vesselness over the scales, equations (13) and (15).
 
     With |l1| <= |l2| <= |l3| the eigenvalues of the Hessian at one scale, R_A = |l2| / |l3|, R_B = |l1| / sqrt(|l2 l3|)
     and S the root of their summed squares,
@@ -45,14 +48,14 @@ def vesselness(
     and 0 where l2 or l3 has the sign of the wrong brightness. In 2-D R_B = |l1| / |l2| and the first factor is 1.
 
     Args:
-        image: finite; float64 is computed in float64, all else in float32. Its border reflects.
-        sigmas_mm: scales, above 0: a tube of radius r answers strongest at about r / sqrt(2).
-        spacing_mm: of the grid, one per axis of space; 1 where not given.
-        region: V is 0 outside, and gamma is that of the inside.
-        dark: look for dark tubes instead of bright ones.
+        image: finite; float64 is computed in float64, other types in float32. The border reflects.
+        sigmas_mm: scales, above 0: a tube of radius r has its largest V at about r / sqrt(2).
+        spacing_mm: of the grid, one per axis of space; default 1.
+        region: V is 0 outside, and gamma is computed from the inside.
+        dark: detect dark tubes instead of bright ones.
         alpha_beta: sensitivity to plates and to blobs (0.5 each in the paper).
         gamma: sensitivity to contrast: half the largest S of each scale ("scale", the paper) or of the first scale for
-            all of them ("first", scikit-image), of each image for itself; or a number, in grey values per mm^2.
+            all of them ("first", scikit-image), separately for each image; or a number, in grey values per mm^2.
 
     Returns:
         In [0, 1], on the image's device; 0 for a constant image.
@@ -90,7 +93,7 @@ def _checked_spacing(
 
 
 def _about_zero(image: Tensor) -> Tensor:
-    """The image less the middle of its range: derivatives do not see that, but their rounding would see -1000 HU."""
+    """The image minus the middle of its range, which leaves derivatives unchanged and reduces their rounding errors."""
     low, high = (float(end) for end in image.aminmax())
     if not math.isfinite(low + high):
         raise ValueError("the image has voxels that are not finite")
@@ -99,7 +102,7 @@ def _about_zero(image: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Tubes:
-    """Voxels of a slab that may be tubes, in the Hessian's order: the rest is known to have V = 0."""
+    """Voxels of a slab that can be tubes, in the Hessian's order; all other voxels have V = 0."""
 
     places: Tensor
     shape: Tensor  # the first two factors of V
@@ -109,7 +112,7 @@ class _Tubes:
 
 @dataclass(frozen=True)
 class _TubeFilter:
-    """One image and what a tube in it looks like."""
+    """Tube filter for one image."""
 
     image: Tensor
     region: Tensor | None
@@ -120,7 +123,7 @@ class _TubeFilter:
         """Write the largest V over the scales."""
         depth = max(1, _SLAB.get(self.image.device.type, 2**24) // self.image[0].numel())
         slabs = [slice(start, min(start + depth, len(self.image))) for start in range(0, len(self.image), depth)]
-        # in the Hessian's order of voxels, which is turned into the image's once at the end
+        # in the Hessian's order of voxels, reordered once at the end
         best = [self.image.new_zeros(self.image[slab].numel()) for slab in slabs]
         contrast = None if isinstance(gamma, str) else float(gamma)
         for sigma in sigmas:
@@ -131,7 +134,7 @@ class _TubeFilter:
             rows.copy_(best.pop().view(-1, len(rows)).T)
 
     def _raise(self, best: list[Tensor], slabs: list[slice], hessian: HessianFilter, contrast: float | None) -> float:
-        """Raise `best` to V at one scale; returns the gamma used, `contrast` if given."""
+        """Raise `best` to V at one scale where V is larger; return the gamma used (`contrast` if given)."""
         device = self.image.device
         found = in_threads(lambda slab: self._tubes(hessian(self.image, slab), slab), slabs, device)
         gamma = contrast or math.sqrt(max(float(tubes.largest) for tubes in found)) / 2
@@ -158,15 +161,15 @@ class _TubeFilter:
         return _Tubes(places, shape, squares, torch.stack([part[3] for part in parts]).max())
 
     def _tubes_of_chunk(self, entries: Tensor, start: int, inside: Tensor | None) -> tuple[Tensor, ...]:
-        """Places, shape and S^2 of the voxels that may be tubes, and the largest S^2."""
+        """Indices, shape factors and S^2 of the voxels that can be tubes, and the largest S^2."""
         squares, trace = _squares_and_trace(entries)
         if inside is not None:
             inside = inside[start : start + len(squares)]
             squares *= inside
         if not self.dark:
-            trace.neg_()  # from here on a tube has l2 and l3 above 0
-        # where all but the smallest magnitude are positive the trace is; in 3-D then also 3 trace^2 > S^2, for of
-        # l1 > -l2 and l3 >= l2 follows trace > l3 and S^2 < 2 l2^2 + l3^2
+            trace.neg_()  # now a tube has l2 and l3 above 0
+        # if all but the eigenvalue of smallest magnitude are positive, so is the trace; in 3-D also 3 trace^2 > S^2,
+        # because l1 > -l2 and l3 >= l2 imply trace > l3 and S^2 < 2 l2^2 + l3^2
         possible = trace > 0 if len(entries) == 3 else trace.clamp_min_(0).square_().mul_(3) > squares
         if inside is not None:
             possible &= inside
@@ -183,7 +186,7 @@ class _TubeFilter:
 
 
 def _squares_and_trace(entries: Tensor) -> tuple[Tensor, Tensor]:
-    """S^2, which needs no eigenvalues, and the trace."""
+    """S^2 and the trace, both computed without eigenvalues."""
     diagonal = [entries[k] for k in ((0, 2) if len(entries) == 3 else (0, 3, 5))]
     others = [entries[k] for k in ((1,) if len(entries) == 3 else (1, 2, 4))]
     squares, trace = others[0] * others[0], diagonal[0] + diagonal[1]
@@ -200,7 +203,7 @@ def _squares_and_trace(entries: Tensor) -> tuple[Tensor, Tensor]:
 def _shape(ascending: tuple[Tensor, ...], alpha: float, beta: float) -> Tensor:
     """The first two factors of V for bright tubes on negated eigenvalues: l2 and l3 must be the positive ones."""
     lowest, *upper = ascending
-    right = lowest + upper[0] > 0  # else the lowest is not the one of the smallest magnitude
+    right = lowest + upper[0] > 0  # otherwise the lowest is not the eigenvalue of smallest magnitude
     tiny = torch.finfo(lowest.dtype).tiny
     widest = upper[-1].clamp_min_(tiny)
     if len(upper) == 1:

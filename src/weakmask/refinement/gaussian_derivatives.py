@@ -1,8 +1,8 @@
-"""Gaussian smoothing and its derivatives along one axis, as banded matrices.
+"""Gaussian smoothing and Gaussian derivatives along one axis, as banded matrices.
 
-A matrix holds two passes of a filter with sigma / sqrt(2), so that a second derivative is twice the first derivative
-that scikit-image and SciPy take, reflecting at the border in each pass. A product of such a matrix with an image takes
-blocks of rows and only the columns that they reach.
+A matrix holds two passes of a filter with sigma / sqrt(2), so that a second derivative is two first derivatives in
+sequence, as in scikit-image and SciPy, each with a reflecting border. The product of a matrix and an image is computed
+for blocks of rows and the columns within their reach.
 """
 
 import math
@@ -14,16 +14,16 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-# Two passes, first then second: g smooths, d differentiates. Away from the border "gd" and "dg" are the same.
+# Two passes, first then second: g smooths, d differentiates. Away from the border "gd" and "dg" are equal.
 PASSES = ("gg", "gd", "dg", "dd")
-_BLOCK = 16  # rows of a matrix applied at once: fewer waste less on the band's corners, more feed the processor better
+_BLOCK = 16  # rows of a matrix applied at once: fewer waste less at the corners of the band, more use the CPU better
 
 
 class AxisDerivatives:
-    """The derivatives along one axis."""
+    """Gaussian derivatives along one axis."""
 
     def __init__(self, matrices: Tensor, reach: int) -> None:
-        """Matrices (pass, length, length) whose entries lie within `reach` of the diagonal."""
+        """Take matrices (pass, length, length) whose entries lie within `reach` of the diagonal."""
         self._matrices, self._reach = matrices, reach
         self._length = matrices.shape[-1]
         self._blocks = {name: [self._block(k, row) for row in self._starts()] for k, name in enumerate(PASSES)}
@@ -55,14 +55,14 @@ class AxisDerivatives:
 def axis_derivatives(
     length: int, sigma: float, spacing: float, device: torch.device, dtype: torch.dtype
 ) -> AxisDerivatives:
-    """The passes along an axis, per unit of length.
+    """Derivatives along an axis, per unit of length.
 
     Args:
         length: voxels.
         sigma: of both passes together, above 0, in the unit of `spacing`.
         spacing: of the voxels.
         device: of the matrices.
-        dtype: of the matrices; what its precision would not see of a kernel's tail is left out.
+        dtype: of the matrices; kernel tails below its precision are left out.
     """
     shared = min(length, 2 * math.ceil(13 * sigma / spacing) + 5)  # 13 sigma: where double precision ends
     half = sigma / spacing / math.sqrt(2)
@@ -80,7 +80,7 @@ def axis_derivatives(
 
 
 def _stretched(small: np.ndarray, length: int) -> np.ndarray:
-    """Matrices for a longer axis: borders as they are, the middle row repeated along the diagonal."""
+    """Matrices for a longer axis: the borders are kept and the middle row is repeated along the diagonal."""
     side = small.shape[-1]
     middle = side // 2
     large = np.zeros((len(small), length, length))

@@ -1,9 +1,8 @@
-"""Gaussian kernels along one axis, whole or as thin factors.
+"""Gaussian kernels along one axis, as full matrices or as thin factors.
 
-A Gaussian kernel matrix over n points has few eigenvalues that matter: about as many as the points span sigmas. Its
-square root therefore fits in a thin matrix F with F F^T = K up to a tolerance, and a filter with K costs two products
-with thin matrices. A kernel over several axes is the product of one-dimensional ones: the factors are applied axis by
-axis.
+A Gaussian kernel matrix over n points has few eigenvalues of relevant size: about as many as the points span sigmas. A
+thin matrix F therefore satisfies F F^T = K up to a tolerance, and a filter with K costs two products with thin
+matrices. A kernel over several axes is a product of one-dimensional ones, so the factors are applied axis by axis.
 """
 
 import math
@@ -13,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# Nodes of the low-rank approximation per sigma: two are enough for every tolerance that float32 can show.
+# Nodes of the low-rank approximation per sigma: two suffice for every tolerance above float32 rounding.
 _NODES_PER_SIGMA = 2
-# Longer axes are cut into blocks: a Gaussian reaches only a few sigmas, the rest of a dense matrix would be zeros.
+# Longer axes are cut into blocks: a Gaussian reaches only a few sigmas, so a dense matrix would be mostly zeros.
 _BLOCK = 32
-# From so many channels on, a convolution over channels beats matrix products along the axis.
+# At this number of channels a convolution over channels becomes faster than matrix products along the axis.
 _MANY_CHANNELS = 8
 
 
@@ -61,7 +60,7 @@ def axis_factor(length: int, sigma: float, tolerance: float, device: torch.devic
     if sigma == 0:
         return torch.eye(length, device=device)
     factor = thin_factor(torch.arange(length, dtype=torch.float64), sigma, tolerance)
-    # Matrix products are faster at even ranks: a column of zeros costs less than it saves.
+    # Matrix products are faster at even ranks, so a column of zeros is added to odd ones.
     return torch.nn.functional.pad(factor, (0, factor.shape[1] % 2)).to(device)
 
 
@@ -72,8 +71,8 @@ def gaussian_filter(
 
     Args:
         values: one axis of samples, as many axes of space as there are sigmas, one axis of channels.
-        sigmas: one per axis of space, in voxels; 0 leaves the axis alone.
-        tolerance: entries of a long axis' kernel below it are cut off.
+        sigmas: one per axis of space, in voxels; 0 leaves the axis unchanged.
+        tolerance: smaller entries of a long axis' kernel are set to 0.
 
     Returns:
         A tensor of the same shape.
@@ -86,7 +85,7 @@ def gaussian_filter(
         if values.shape[-1] >= _MANY_CHANNELS:
             values = _convolve(values, axis, sigma, tolerance)
         else:
-            # everything before the axis is a batch of matrices, everything behind it their columns
+            # the axes before this one are a batch of matrices, the axes after it their columns
             matrices = values.reshape(-1, length, values.shape[axis + 1 :].numel())
             values = _filter_rows(matrices, sigma, tolerance).view(values.shape)
     return values
@@ -97,10 +96,10 @@ def _reach(sigma: float, tolerance: float) -> int:
 
 
 def _convolve(values: Tensor, axis: int, sigma: float, tolerance: float) -> Tensor:
-    """Taps along one axis of (batch, *space, channels); the channels fill the vector registers."""
+    """Convolve along one axis of (batch, *space, channels), vectorised over the channels."""
     reach, channels = _reach(sigma, tolerance), values.shape[-1]
     length, behind = values.shape[axis], values.shape[axis + 1 : -1].numel()
-    # the convolution is fastest along the picture's rows, which only the last axis can be
+    # the convolution is fastest along the rows of the picture, which is possible for the last axis only
     rows = behind == 1
     pictures = values.reshape(1, -1, length, channels) if rows else values.reshape(-1, length, behind, channels)
     taps = _axis_taps(reach, sigma, values.device).view(1, 1, *((1, -1) if rows else (-1, 1)))

@@ -1,4 +1,4 @@
-"""Second derivatives of a smoothed image, slab by slab."""
+"""Hessian (second derivatives) of a smoothed image, computed in slabs."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,22 @@ from weakmask.refinement.gaussian_derivatives import AxisDerivatives, axis_deriv
 
 
 class HessianFilter:
-    """The Hessian of an image smoothed with a Gaussian.
+    """Hessian of an image smoothed with a Gaussian.
 
     Each entry is two Gaussian derivatives of order one at sigma / sqrt(2), one after the other, as in scikit-image's
     `hessian_matrix(use_gaussian_derivatives=True)`, with its reflecting border. The derivatives are separable; each
-    product with an axis' matrix turns the axes by one, so that all of them are large matrix products.
+    product with the matrix of an axis rotates the axes by one, so that all products are large matrix products.
     """
 
     def __init__(self, image: Tensor, sigma_mm: float, spacing_mm: Sequence[float]) -> None:
-        """For 2-D or 3-D images of this one's shape, type and device; sigma above 0."""
+        """Prepare a filter for 2-D or 3-D images of the shape, type and device of `image`; sigma above 0."""
         self._axes = [
             axis_derivatives(length, sigma_mm, step, image.device, image.dtype)
             for length, step in zip(image.shape, spacing_mm, strict=True)
         ]
 
     def __call__(self, image: Tensor, rows: slice) -> Float[Tensor, "entries voxels"]:
-        """Entries of the upper triangle, row by row, for the slab `rows` of the first axis, per mm^2.
+        """Entries of the Hessian's upper triangle, row by row, for the slab `rows` of the first axis, per mm^2.
 
         Voxels are in the order of `image[rows].movedim(0, -1)`.
         """

@@ -1,4 +1,4 @@
-"""Where lesions may be: what is dense in a lung and is no vessel (lesion proposal, Xie et al. 2021, IV-C-2).
+"""Lesion candidates: dense voxels of a lung that are not vessels (lesion proposal, Xie et al. 2021, IV-C-2).
 
 from weakmask.refinement import lesion_candidates, vessel_mask
 vessels = vessel_mask(scan, lobes.voxels > 0)
@@ -24,21 +24,21 @@ def lesion_candidates(
 ) -> Volume:
     """High attenuation inside each region by Otsu's threshold, vessels excluded.
 
-    Otsu sees all voxels of a region, the vessels among them, which keep its threshold up where there is little else
-    (O: the paper's sentence can be read either way; on phantoms this is the better reading unless most of a lung is
-    ill). It finds two classes in every region, so that a healthy one has candidates too.
+    Otsu's threshold is computed from all voxels of a region including vessels, which keep it high in regions with few
+    lesions (O: the paper's sentence can be read either way; on phantoms this reading is better unless most of a lung is
+    diseased). It splits every region into two classes, so a healthy region has candidates too.
 
     Args:
         image: HU.
-        regions: Region labels, 0 outside, each region with a threshold of its own; True inside takes all as one, as
-            the paper does with the lungs.
+        regions: Region labels, 0 outside; each region gets its own threshold. A mask is one region, as the lungs are in
+            the paper.
         vessels: True in vessels; None excludes nothing.
-        factor: On the threshold, counted from the window's lower end: 1 (P), 0.75 (C), which lets faint ground-glass
-            through and more else.
-        window_hu: Values beyond its ends count as its ends.
+        factor: Factor of the threshold, measured from the window's lower end: 1 (P) or 0.75 (C). 0.75 includes faint
+            ground-glass and also more normal tissue.
+        window_hu: Values are clipped to this range.
 
     Returns:
-        A label volume on the image's grid, 1 in candidates; none in a region of one value.
+        A label volume on the image's grid, 1 in candidates. A constant region has none.
     """
     low, high = window_hu
     mask = np.zeros(image.geometry.shape, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Otsu's threshold (1979) with its edges settled: what has no two classes has nothing above the threshold."""
+"""Otsu's threshold (1979); a constant image yields an empty mask."""
 
 import math
 
@@ -8,13 +8,13 @@ from skimage.filters import threshold_otsu
 
 
 def otsu_threshold(values: Shaped[np.ndarray, "*space"]) -> float:
-    """The threshold that parts values into two classes with the least variance within them.
+    """Threshold that splits values into two classes with the least variance within the classes.
 
     Args:
-        values: Finite; whole numbers are weighed one by one, others in 256 bins between their extremes.
+        values: Finite; integers are counted one by one, other types in 256 bins between their extremes.
 
     Returns:
-        A value belongs to the upper class if it lies above this; infinity, where there are no values or all are one.
+        The threshold; values above it are the upper class. Infinity if there are no values or all are equal.
     """
     if values.size == 0 or values.min() == values.max():
         return math.inf

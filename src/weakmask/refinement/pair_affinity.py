@@ -1,7 +1,7 @@
-"""How strongly near pixels or voxels belong together: from a map of edges, or from intensities.
+"""Affinities of neighbouring pixels or voxels, computed from an edge map or from intensities.
 
-Every unordered pair of places nearer than a radius is held once: entry (pair, i) is the affinity of place i and the
-place `pair_offsets(...)[pair]` further on, and 0 where that lies outside the grid.
+Every unordered pair of voxels closer than a radius is stored once: entry (pair, i) is the affinity of voxel i and voxel
+i + `pair_offsets(...)[pair]`, and 0 if that lies outside the grid.
 
     affinity = edge_affinity(edge, radius=5)                           # (1, 34, 128, 128): a network's edge map
     affinity = intensity_affinity(hounsfield, radius=2, sigma=60.0)    # (1, 13, 80, 80, 80)
@@ -17,12 +17,12 @@ from torch import Tensor
 
 
 def pair_offsets(radius: float, dimensions: int) -> list[tuple[int, ...]]:
-    """Steps shorter than `radius` to other places, of two opposite steps the one that goes forward.
+    """Offsets shorter than `radius` to other voxels; of two opposite offsets the one that goes forward.
 
     IRNet's radius of 5 makes 34 pairs in pictures; in volumes a radius of 2 makes 13 (all 26 neighbours), 3 makes 46.
 
     Args:
-        radius: In pixels or voxels; steps of this very length are left out, as in IRNet.
+        radius: In pixels or voxels; steps of exactly this length are left out, as in IRNet.
         dimensions: 2 or 3.
 
     Raises:
@@ -32,14 +32,14 @@ def pair_offsets(radius: float, dimensions: int) -> list[tuple[int, ...]]:
         raise ValueError(f"radius is {radius}, expected more than 1: the distance of the nearest neighbours")
     most = math.ceil(radius) - 1
     steps = itertools.product(range(-most, most + 1), repeat=dimensions)
-    here = (0,) * dimensions
-    return [step for step in steps if step > here and math.hypot(*step) < radius]
+    origin = (0,) * dimensions
+    return [step for step in steps if step > origin and math.hypot(*step) < radius]
 
 
 def straight_path(offset: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The places between 0 and `offset`, both included, that are less than 1 away from the straight line.
+    """Voxels from 0 to `offset`, both included, that are less than 1 away from the straight line.
 
-    Only places of the box that both ends span count, so that a path never leaves a grid that holds its ends.
+    They lie inside the box between both ends, so a path never leaves a grid that holds its ends.
     """
     squared = sum(step * step for step in offset)
     path = []
@@ -52,7 +52,7 @@ def straight_path(offset: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def edge_affinity(edge: Float[Tensor, "batch 1 *space"], radius: float) -> Float[Tensor, "batch pair *space"]:
-    """1 - the largest edge on the straight path between both places, their own included (IRNet).
+    """Affinity 1 - max(edge) on the straight path between two voxels, both included (IRNet).
 
     Ahn, Cho, Kwak 2019 (arXiv 1904.05044).
 
@@ -76,7 +76,7 @@ def edge_affinity(edge: Float[Tensor, "batch 1 *space"], radius: float) -> Float
 def intensity_affinity(
     image: Float[Tensor, "batch channel *space"], radius: float, sigma: float
 ) -> Float[Tensor, "batch pair *space"]:
-    """exp(-|I_i - I_j|^2 / (2 sigma^2)): like intensities belong together.
+    """Affinity exp(-|I_i - I_j|^2 / (2 sigma^2)) of similar intensities.
 
     Args:
         image: Intensities; the difference of several channels is the Euclidean one.
@@ -100,7 +100,7 @@ def intensity_affinity(
 
 
 def _shifted(offset: tuple[int, ...], place: tuple[int, ...], space: torch.Size) -> tuple[slice, ...]:
-    """The places `place` further on than all places from which `offset` stays in the grid."""
+    """Slices of the voxels i + `place` for all voxels i such that i + `offset` lies in the grid."""
     return tuple(
         slice(max(0, -step) + at, side - max(0, step) + at) for step, at, side in zip(offset, place, space, strict=True)
     )

@@ -1,8 +1,8 @@
-"""Slabs of a volume side by side, each on a thread of its own.
+"""Process the slabs of a volume in parallel, one thread per slab.
 
-PyTorch shares every single operation among its threads and waits for the last of them each time. On arrays that fit the
-cache that costs as much as it gains, and on a busy machine, where one thread waits for a core while the others spin, a
-hundred times more. Slabs need to wait for one another only once.
+PyTorch splits every operation among its threads and waits for the last of them each time. On arrays that fit into the
+cache the waiting costs as much as the threads gain, and on a busy machine, where one thread waits for a core, up to a
+hundred times more. Parallel slabs wait for one another only once.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 
 
 def in_threads(work: Callable[[Slab], Result], slabs: Sequence[Slab], device: torch.device) -> list[Result]:
-    """The results of all slabs in order, on as many threads as `torch.get_num_threads()` says.
+    """Results of all slabs in order, computed on `torch.get_num_threads()` threads.
 
-    On other devices than the processor, or with one thread or slab, one after the other. Gradients are not recorded.
+    On devices other than the CPU, or with one thread or slab, they are computed one by one. Gradients are not recorded.
     """
     threads = min(torch.get_num_threads(), len(slabs))
     if device.type != "cpu" or threads == 1:
@@ -29,4 +29,4 @@ def in_threads(work: Callable[[Slab], Result], slabs: Sequence[Slab], device: to
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(torch.no_grad()(work), slabs))
     finally:
-        torch.set_num_threads(before)  # what the threads have set for themselves is also the default of later ones
+        torch.set_num_threads(before)  # the number set inside the threads is also the default of later threads

@@ -1,9 +1,10 @@
-"""Gaussian filter in a feature space of any dimension on the permutohedral lattice, by sorting.
+"""Gaussian filter in a feature space of any dimension, on the permutohedral lattice.
 
 Adams, Baek and Davis, Fast High-Dimensional Filtering Using the Permutohedral Lattice (2010). For colour images a
 product of one-dimensional factors (`bilateral_filter`) would need thousands of columns; the lattice needs d + 1
 vertices per pixel. Values are splatted onto the vertices around each pixel, blurred along the d + 1 lattice directions,
-and sliced back. Here all three are weighted sums of rows whose numbers are found once, by sorting; nothing is hashed.
+and sliced back. All three steps are weighted sums of rows; the row numbers are computed once, by sorting instead of
+hashing.
 """
 
 import math
@@ -15,7 +16,7 @@ from torch.nn.functional import embedding_bag
 
 
 class PermutohedralFilter:
-    """Filters values over the features of one batch."""
+    """Gaussian filter over the features of one batch."""
 
     def __init__(self, features: Float[Tensor, "batch dimensions points"]) -> None:
         """Build the lattice.
@@ -27,8 +28,8 @@ class PermutohedralFilter:
         remainder, rank, weights = _enclosing_simplex(features.movedim(1, 0).reshape(dimensions, -1).float())
         sample = torch.arange(batch, device=features.device).repeat_interleave(points)
         vertices, index, strides = _number_vertices(remainder, rank, sample)
-        # Slicing reads d + 1 vertices per pixel. Splatting is its transpose: pixels sorted by vertex, so that each
-        # vertex sums up its own and nothing is scattered.
+        # Slicing reads d + 1 vertices per pixel. Splatting is its transpose: the pixels are sorted by vertex, and each
+        # vertex sums its pixels.
         self._corners = index.int().view(-1, dimensions + 1)
         self._weights = weights.view(-1, dimensions + 1)
         order = torch.argsort(index)
@@ -37,7 +38,7 @@ class PermutohedralFilter:
         self._pixels = (order // (dimensions + 1)).int()
         self._shares = weights[order]
         self._directions = _directions(vertices, strides)
-        # The blur's weights (1/2, 1, 1/2) along d + 1 directions gain so much over a Gaussian of height 1.
+        # The blur's weights (1/2, 1, 1/2) along d + 1 directions exceed a Gaussian of height 1 by the inverse of this.
         self._gain = 1 / (1 + 2.0**-dimensions)
 
     def __call__(self, values: Float[Tensor, "batch *space channels"]) -> Float[Tensor, "batch *space channels"]:
@@ -52,9 +53,9 @@ class PermutohedralFilter:
 
 
 def _enclosing_simplex(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearest remainder-0 vertex, each coordinate's rank, and the weights of the d + 1 corners in order.
+    """Nearest remainder-0 vertex, rank of each coordinate, and weights of the d + 1 corners in order.
 
-    The d-dimensional features are laid onto the hyperplane of d + 1 coordinates that add up to 0 (section 3 of the
+    The d-dimensional features are embedded in the hyperplane of d + 1 coordinates that add up to 0 (section 3 of the
     paper), scaled so that the lattice's blur has a standard deviation of 1 in each direction.
     """
     dimensions, points = features.shape
@@ -75,7 +76,7 @@ def _enclosing_simplex(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             later = (residual[a] < residual[b]).int()
             rank[a] += later
             rank[b] += 1 - later
-    # Rounding may leave the hyperplane: the coordinates that were rounded the farthest go one step back.
+    # Rounding may leave the hyperplane: the coordinates with the largest rounding errors are moved one step back.
     step = (rank < 0).int() - (rank >= corners).int()
     rank += corners * step
     nearest += step
@@ -91,7 +92,7 @@ def _number_vertices(remainder: Tensor, rank: Tensor, sample: Tensor) -> tuple[T
     """Sorted keys of all vertices, the numbers of each pixel's corners, and the strides that packed coordinates."""
     corners = remainder.shape[0]
     used = remainder[:-1]  # the last coordinate follows from the others
-    # room for the corners of the outermost simplices and for the neighbours of these
+    # space for the corners of the outermost simplices and their neighbours
     low = used.amin(1, keepdim=True) - 2 * corners
     span = (used.amax(1, keepdim=True) + 2 * corners - low + 1).flatten().tolist()
     strides = [1]
@@ -114,16 +115,16 @@ def _number_vertices(remainder: Tensor, rank: Tensor, sample: Tensor) -> tuple[T
 
 
 def _directions(vertices: Int[Tensor, " n"], strides: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """For every lattice direction: each vertex with its two neighbours, and the blur's weights (0 for none)."""
+    """For every lattice direction, each vertex with its two neighbours and the blur's weights (0 for no neighbour)."""
     corners = len(strides) + 1
     own = torch.arange(len(vertices), device=vertices.device)
     found = []
     for direction in range(corners):
         step = strides.sum() - (corners * strides[direction] if direction < corners - 1 else 0)
         trio, weights = [own], [torch.ones_like(own, dtype=torch.float32)]
-        for wanted in (vertices - step, vertices + step):
-            place = torch.searchsorted(vertices, wanted).clamp_(max=len(vertices) - 1)
+        for neighbour in (vertices - step, vertices + step):
+            place = torch.searchsorted(vertices, neighbour).clamp_(max=len(vertices) - 1)
             trio.append(place)
-            weights.append(0.5 * (vertices[place] == wanted))
+            weights.append(0.5 * (vertices[place] == neighbour))
         found.append((torch.stack(trio, dim=1).int(), torch.stack(weights, dim=1)))
     return found

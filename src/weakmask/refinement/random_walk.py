@@ -1,11 +1,11 @@
-"""A random walk spreads seeds to places that belong together (Ahn, Cho, Kwak 2019, arXiv 1904.05044: IRNet).
+"""Random walk that spreads seeds to voxels of high affinity (Ahn, Cho, Kwak 2019, arXiv 1904.05044: IRNet).
 
-The authors' code raises the walk's dense matrix to its power, N x N numbers for N pixels; here the matrix only ever
-acts on the seeds, through one map of affinities per pair of neighbours.
+The authors' code raises the dense matrix of the walk to a power, N x N numbers for N pixels. This module applies the
+matrix to the seeds only, through one map of affinities per pair of neighbours.
 
-Nor is every step walked. The matrix M is similar to a symmetric one, so that M^n is a sum of its Chebyshev polynomials
-up to degree n, weighted like the outcomes of n tosses of a coin: what lies beyond a few sqrt(n) weighs less than any
-rounding. 256 steps take about 100 products, 4096 about 400.
+It also needs fewer products than steps. The matrix M is similar to a symmetric one, so that M^n is a sum of Chebyshev
+polynomials of M up to degree n, whose weights are the probabilities of the outcomes of n coin tosses: degrees beyond a
+few sqrt(n) have weights below rounding. 256 steps take about 100 products, 4096 about 400.
 
     spread = walk_within_edges(seeds, edge)                         # (1, classes, 128, 128), (1, 1, 128, 128)
     affinity = intensity_affinity(hounsfield, radius=2, sigma=60.0)
@@ -29,7 +29,7 @@ def walk_within_edges(
     beta: float = 10.0,
     steps: int = 256,
 ) -> Float[Tensor, "batch channel *space"]:
-    """IRNet's walk: from the seeds off the edges, over affinities that edges cut.
+    """IRNet's random walk: seeds are removed on edges and spread over affinities computed from the edges.
 
     Args:
         seeds: Activation maps.
@@ -51,22 +51,21 @@ def random_walk(
     steps: int = 256,
     tolerance: float = 1e-6,
 ) -> Float[Tensor, "batch channel *space"]:
-    """The seeds times M^steps, M_ij = a_ij^beta / sum_i a_ij^beta and a_ii = 1.
+    """Multiply the seeds by M^steps, with M_ij = a_ij^beta / sum_i a_ij^beta and a_ii = 1.
 
-    The columns sum to one: a step gives every place a mean over its neighbours and itself, so nothing
-    leaves the range of the seeds. Places outside the grid take no part. There is no gradient.
+    The columns sum to one: a step replaces every voxel by a mean over its neighbours and itself, so values stay within
+    the range of the seeds. Voxels outside the grid take no part. There is no gradient.
 
     Args:
         seeds: Any number of maps, 2-D or 3-D.
-        affinity: Of every pair once, in [0, 1], as `edge_affinity` and `intensity_affinity` give it.
-        radius: That the affinities were made with.
-        beta: Exponent of the affinities; a large one closes what is half open.
-        steps: Of the walk.
-        tolerance: Largest difference from the exact power that leaving out degrees may make, in units of the largest
-            seed; 0 leaves out none.
+        affinity: One value per pair, in [0, 1], from `edge_affinity` or `intensity_affinity`.
+        radius: The radius of the affinities.
+        beta: Exponent of the affinities; a large one suppresses medium affinities.
+        steps: Number of steps of the walk.
+        tolerance: Largest error of leaving out high degrees, in units of the largest seed; 0 leaves out none.
 
     Raises:
-        ValueError: Shapes do not belong together, or a number is out of range.
+        ValueError: The shapes do not match, or a number is out of range.
     """
     space = seeds.shape[2:]
     offsets = pair_offsets(radius, len(space))
@@ -83,20 +82,20 @@ def random_walk(
     exact = torch.promote_types(torch.promote_types(seeds.dtype, affinity.dtype), torch.float32)
     walk = _Walk(affinity.to(exact), beta, offsets)
     nodes = math.prod(space)
-    # from one bound on every value to one in the norm in which M is symmetric
+    # converts a bound on every value into a bound in the norm that makes M symmetric
     weights = chebyshev_weights(steps, tolerance / math.sqrt(nodes * (1 + 2 * len(offsets))))
     scaled = seeds.to(exact).flatten(2) * walk.root_degree
     spread = walk.polynomial(scaled, weights) / walk.root_degree
     least, most = seeds.flatten(2).to(exact).aminmax(dim=2, keepdim=True)
-    spread.clamp_(least, most)  # no mean lies outside, only rounding does
+    spread.clamp_(least, most)  # only rounding can leave the range
     return spread.view(seeds.shape).to(seeds.dtype)
 
 
 def chebyshev_weights(steps: int, tolerance: float) -> list[float]:
     """Weights w_0, w_1, ... such that x^steps = sum_k w_k C_k(x) for |x| <= 1, up to `tolerance`.
 
-    w_k is the chance that of `steps` tosses of a coin k more fall on one side than on the other, whichever that is.
-    The last weights are left out as long as they sum to at most `tolerance`, and the others made to sum to 1 again.
+    w_k is the probability that heads and tails differ by k in `steps` coin tosses. The last weights are left out as
+    long as they sum to at most `tolerance`, and the others are scaled to sum to 1 again.
     """
     middle = steps // 2
     chance = math.comb(steps, middle) / (1 << steps)
@@ -112,7 +111,7 @@ def chebyshev_weights(steps: int, tolerance: float) -> list[float]:
 
 
 class _Walk:
-    """D^-1/2 A D^-1/2 of a grid, flattened, one map per pair: its symmetry halves the memory.
+    """The matrix D^-1/2 A D^-1/2 of a flattened grid, stored as one map per pair; its symmetry halves the memory.
 
     Attributes:
         root_degree: D^1/2, (batch, 1, node).
@@ -125,7 +124,7 @@ class _Walk:
         for pair, offset in enumerate(offsets):
             if any(abs(step) >= side for step, side in zip(offset, space, strict=True)):
                 continue
-            # over the border a distance leads into the next row: there must be nothing
+            # beyond the border the distance leads into the next row, so the affinity must be 0
             for axis, step in enumerate(offset, start=1):
                 powers[:, pair].narrow(axis, space[axis - 1] - step if step > 0 else 0, abs(step)).zero_()
             distance = sum(step * math.prod(space[axis + 1 :]) for axis, step in enumerate(offset))
@@ -138,14 +137,14 @@ class _Walk:
         self.root_degree = (1 + moving).sqrt_()
         for distance, strength in self.pairs:
             strength.div_(self.root_degree[..., :-distance] * self.root_degree[..., distance:])
-        # 1 - 1 / degree without the cancellation that would make a nearly closed place leak
+        # 1 - 1 / degree without cancellation for voxels with small affinities
         self.leaving = moving / (1 + moving)
 
     def polynomial(self, start: Tensor, weights: list[float]) -> Tensor:
-        """sum_k w_k C_k(S) start.
+        """Compute sum_k w_k C_k(S) start.
 
-        C_{k+1} - C_k = C_k - C_{k-1} + 2 (S - 1) C_k: adding up differences keeps the digits of single precision that
-        C_{k+1} = 2 S C_k - C_{k-1} loses where S is almost 1.
+        C_{k+1} - C_k = C_k - C_{k-1} + 2 (S - 1) C_k: adding up differences avoids the loss of precision of
+        C_{k+1} = 2 S C_k - C_{k-1} where S is almost 1.
         """
         total, term, difference = weights[0] * start, start.clone(), torch.zeros_like(start)
         views = [

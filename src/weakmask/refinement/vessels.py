@@ -26,19 +26,19 @@ def vessel_mask(
     sigmas_mm: Sequence[float] = LUNG_VESSELS_MM,
     device: str | torch.device = "cpu",
 ) -> Volume:
-    """Vessels inside a region of a chest CT: Otsu's threshold on the vesselness (the reference of the vessel network).
+    """Vessel mask inside a region of a chest CT: Otsu's threshold on the vesselness (target of the vessel network).
 
-    What lies outside the region is replaced by the region's median first: else the chest wall would light up along the
-    pleura.
+    Voxels outside the region are first replaced by the region's median; otherwise the chest wall would give high
+    vesselness along the pleura.
 
     Args:
         image: HU.
         region: True inside the lungs.
         sigmas_mm: scales (O: chosen on phantoms, see benchmarks/vessel_dice.py).
-        device: where to compute.
+        device: device of the computation.
 
     Returns:
-        A label volume on the image's grid, 1 in vessels; empty where the region is.
+        A label volume on the image's grid, 1 in vessels; empty for an empty region.
     """
     mask = np.zeros(image.geometry.shape, dtype=np.uint8)
     for _, box in object_boxes(region.view(np.int8)):
