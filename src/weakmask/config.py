@@ -101,6 +101,32 @@ def differences(old: Settings, new: Settings, prefix: str = "") -> list[str]:
     return found
 
 
+def restricted(settings: AnySettings, names: tuple[str, ...] | None) -> AnySettings:
+    """A copy of settings in which only some fields can be read; reading another one raises AttributeError.
+
+    Args:
+        settings: Of a method, or a section of them.
+        names: Fields, or fields of sections (`refinement.weight`); None: all.
+
+    Raises:
+        ValueError: No such field.
+    """
+    if names is None:
+        return settings
+    unknown = {name.partition(".")[0] for name in names} - set(type(settings).model_fields)
+    if unknown:
+        raise ValueError(f"{type(settings).__name__} has no field {', '.join(sorted(unknown))}")
+    kept = {}
+    for name in type(settings).model_fields:
+        inner = tuple(one.partition(".")[2] for one in names if one.partition(".")[0] == name)
+        if name == "method" or inner:
+            value = getattr(settings, name)
+            kept[name] = value if "" in inner or name == "method" else restricted(value, inner)
+    copy = settings.model_copy()
+    object.__setattr__(copy, "__dict__", kept)  # the model is frozen
+    return copy
+
+
 def to_yaml(settings: Settings) -> str:
     """A complete YAML text, every key with its description as a comment."""
     return "\n".join(_lines(settings, 0)) + "\n"

@@ -83,7 +83,7 @@ def test_a_run_leaves_tables_masks_and_a_report(trained, method: str) -> None:
     assert compared["method"].unique().tolist() == rows[:1]
     assert compared["alternative"].tolist() == rows[1:]
     assert ROW[method] in (run / "report.html").read_text(encoding="utf-8")
-    assert [stage["stage"] for stage in read_manifest(run)["stages"]][-3:] == ["03-model", "04-maps", "05-judging"]
+    assert [stage["stage"] for stage in read_manifest(run)["stages"]][-3:] == ["03-model", "04-maps", "05-evaluation"]
     for path in (run / "04-maps" / "activation").iterdir():
         activation = read_volume(path).voxels
         assert 0 <= activation.min() <= activation.max() <= 1

@@ -11,52 +11,50 @@ from weakmask.pipeline import Stage, Work, run_stages
 
 
 def write_number(work: Work) -> None:
-    (work.out / "seed.txt").write_text(str(work.config.seed), encoding="utf-8")
+    (work.out / "number.txt").write_text(str(work.config.data.phantoms), encoding="utf-8")
 
 
 def stop(work: Work) -> None:
     raise KeyboardInterrupt
 
 
-FIRST = Stage("01-prepare", write_number)
+FIRST = (Stage("prepare", write_number, settings=("data",)),)
+FOLDER = "01-prepare"
 
 
 def test_the_first_stage_is_made_once(tmp_path: Path) -> None:
     shared = tmp_path / "scans"
     for seed in (0, 1):
         share_first(FIRST, tmp_path / str(seed), LobeSettings(seed=seed), shared)
-    files = [folder / FIRST.name / "seed.txt" for folder in (shared, tmp_path / "0", tmp_path / "1")]
-    assert [file.read_text(encoding="utf-8") for file in files] == ["0", "0", "0"]
+    files = [folder / FOLDER / "number.txt" for folder in (shared, tmp_path / "0", tmp_path / "1")]
+    assert [file.read_text(encoding="utf-8") for file in files] == ["200", "200", "200"]
 
 
 def test_one_that_was_made_with_other_settings_is_refused(tmp_path: Path) -> None:
     shared = tmp_path / "scans"
     share_first(FIRST, tmp_path / "few", LobeSettings(data=DataSettings(phantoms=3)), shared)
-    with pytest.raises(
-        UserError, match=r"scans was made with other settings: data.phantoms \(3 there, 4 here\); choose"
-    ):
+    with pytest.raises(UserError, match=r"scans was made with other settings or from other inputs; choose"):
         share_first(FIRST, tmp_path / "more", LobeSettings(data=DataSettings(phantoms=4)), shared)
     assert not (tmp_path / "more").exists()
 
 
-def test_what_later_stages_read_and_where_the_scans_lie_may_differ(tmp_path: Path) -> None:
+def test_what_only_later_stages_read_may_differ(tmp_path: Path) -> None:
     shared = tmp_path / "scans"
-    first = LobeSettings(data=DataSettings(cohort=Path("here")))
-    other = LobeSettings(
-        seed=1, data=DataSettings(cohort=Path("there")), segmentation=first.segmentation.model_copy(update={"steps": 2})
-    )
+    first = LobeSettings()
+    other = LobeSettings(seed=1, segmentation=first.segmentation.model_copy(update={"steps": 2}))
     for name, settings in (("first", first), ("other", other)):
         share_first(FIRST, tmp_path / name, settings, shared)
-    assert (tmp_path / "other" / FIRST.name / "seed.txt").read_text(encoding="utf-8") == "0"
+        run_stages(FIRST, tmp_path / name, settings)  # accepts the copy as its own
+    assert (tmp_path / "other" / FOLDER / "number.txt").read_text(encoding="utf-8") == "200"
 
 
 def test_a_stopped_one_is_made_by_the_next_row(tmp_path: Path) -> None:
     shared = tmp_path / "scans"
     with pytest.raises(KeyboardInterrupt):
-        run_stages([Stage(FIRST.name, stop)], shared, LobeSettings(seed=0))
+        run_stages([Stage("prepare", stop)], shared, LobeSettings(seed=0))
     (shared / "manifest.json").write_text("{}", encoding="utf-8")
     share_first(FIRST, tmp_path / "run", LobeSettings(seed=1), shared)
-    assert (tmp_path / "run" / FIRST.name / "seed.txt").read_text(encoding="utf-8") == "1"
+    assert (tmp_path / "run" / FOLDER / "number.txt").read_text(encoding="utf-8") == "200"
 
 
 @pytest.mark.parametrize("names", [("scan.nii.gz",), ("config.yaml", "scan.nii.gz"), ("manifest.json",)])

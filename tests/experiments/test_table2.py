@@ -18,7 +18,7 @@ from weakmask.experiments.table2_presets import PAPER, QUICK, Preset
 from weakmask.experiments.table2_rows import ROWS, cohorts_of
 from weakmask.experiments.tables import Request, reproduce_table
 from weakmask.phantoms.chest_ct import write_phantom_cohort
-from weakmask.region_learning import telling
+from weakmask.region_learning import run_report
 
 RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
 TWICE = {"otsu", "cam"}
@@ -55,7 +55,7 @@ def tiny() -> Preset:
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """One process, and of the runs' own reports, which other tests read, the name alone."""
     patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
-    for module in (telling, table2_floors):
+    for module in (run_report, table2_floors):
         patch.setattr(module, "write_report", lambda path, page: path.write_text(page.title))
 
 

@@ -10,11 +10,11 @@ from weakmask.region_learning.settings import PrepareSettings
 
 
 def test_all_tables_that_the_stage_left_are_copied(tmp_path: Path) -> None:
-    judged = tmp_path / "05-judging"
+    judged = tmp_path / "05-evaluation"
     judged.mkdir()
     for name in ("results.csv", "significance.csv", "stage.json"):
         (judged / name).write_text(name, encoding="utf-8")
-    copy_tables(tmp_path, "05-judging")
+    copy_tables(tmp_path, "05-evaluation")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["results.csv", "significance.csv"]
     assert (tmp_path / "results.csv").read_text(encoding="utf-8") == "results.csv"
 

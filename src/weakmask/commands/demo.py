@@ -25,7 +25,7 @@ def demo_settings(phantoms: Path, seed: int) -> DramSettings:
     return DramSettings(
         seed=seed,
         device="cpu",
-        data=DataSettings(cohort=phantoms / "training", test=phantoms / "test", validation=0.1),
+        data=DataSettings(cohort=phantoms / "training", test=phantoms / "test", validation=0.1, split_seed=seed),
         prepare=PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
         network=NetworkSettings(width=8),
         losses=LossSettings(equivariance=0.0, entropy=0.0, compare="root"),

@@ -118,7 +118,7 @@ def _task(slices: CovidSemiSeg, split: Split, place: tuple[str, int, int], out: 
     if (run / "report.html").exists():
         return None
     module, settings = METHODS[row.method].module, row.settings(train, test, seed)
-    share_first(import_module(module).STAGES[0], run, settings, cohorts / f"{row.source}-{row.method}-crops")
+    share_first(import_module(module).STAGES, run, settings, cohorts / f"{row.source}-{row.method}-crops")
     log = out / "logs" / f"{name}-seed-{seed}-fold-{fold}.log"
     return Task(f"{row.title}, seed {seed}, fold {fold}", partial(_train, module, settings, run), log)
 

@@ -70,7 +70,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
     tasks = []
     for row, seed, run in unjudged:
         settings = chosen.settings(row, seed)
-        share_first(STAGES[0], run, settings, out / "scans")
+        share_first(STAGES, run, settings, out / "scans")
         log = out / "logs" / f"{row}-seed-{seed}.log"
         tasks.append(Task(f"{TITLES[row]}, seed {seed}", partial(_train, settings, run), log))
     test = out / f"test-{preset}"
@@ -103,7 +103,7 @@ def _write_test_scans(folder: Path, preset: Preset) -> None:
 
 def _train(settings: LobeSettings, run: Path) -> None:
     """The other stages of a run up to its model."""
-    run_stages(STAGES[1:3], run, settings)
+    run_stages(STAGES[:3], run, settings)
 
 
 def _is_judged(run: Path) -> bool:

@@ -1,142 +1,97 @@
-"""What rows have in common is computed once: a finished stage is taken over from a row of the same seed.
+"""Stages that several rows have in common are computed once: a finished stage is copied from another run.
 
-A stage may be taken over where all that it reads is the same: the stages before it, and sections of the config. The
-copy is made of hard links, so that it costs no space; a stage that is complete is never written again.
+A stage may be copied where its key is equal: it was made from the same settings, inputs and earlier stages. The copy is
+made of hard links, so that it takes no space; a stage that is complete is never written again.
 """
 
 import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from weakmask.atomic_write import finish_folder
-from weakmask.config import Settings, differences, parse, read_yaml
+from weakmask.config import Settings
 from weakmask.errors import UserError
-from weakmask.pipeline import Stage, run_stages
+from weakmask.pipeline import Stage, finished_elsewhere, run_stages
 from weakmask.progress import console
 
-CROPS = {"seed", "data", "prepare"}
-VESSELS = "02-vessels"
-PLACES = ("data.cohort ", "data.test ")
 OPENED = ("config.yaml", "manifest.json")  # all that a run holds beside its stages
-# method, stage -> sections that it reads, or "all but" those that only later stages read
-READS: dict[tuple[str, str], set[str]] = {
-    ("dram", "01-prepare"): CROPS,
-    ("dram", VESSELS): {*CROPS, "device", "network", "vessels", "regression"},
-    ("cam", "01-prepare"): CROPS,
-    ("floor", "01-prepare"): CROPS,  # the supervised bound's holds true masks, which no other row is to see
-}
-ALL_BUT: dict[tuple[str, str], set[str]] = {
-    ("dram", "03-regression"): {"maps", "context"},
-    ("cam", "02-classification"): {"maps"},
-}
 
 
 def take_over(run: Path, stages: Sequence[Stage], settings: Settings, others: Iterable[Path]) -> list[str]:
-    """Copy the stages that another run has finished with the same settings, until the first that none has.
+    """Copy the stages that another run has finished from the same settings and inputs, up to the first that none has.
 
     Args:
         run: A run folder, opened.
         stages: Of its method.
         settings: Its own.
-        others: Run folders of other rows; those that are not there are passed over.
+        others: Run folders of other rows; those that do not exist are skipped.
 
     Returns:
-        The names of the stages taken over.
+        The names of the stages that were copied.
     """
-    taken = []
-    others = [other for other in others if other != run and (other / "config.yaml").exists()]
-    for stage in stages:
-        if (run / stage.name).exists():
+    copied = []
+    others = [other for other in others if other != run]
+    for number, stage in enumerate(stages, 1):
+        folder = f"{number:02d}-{stage.name}"
+        if (run / folder).exists():
             continue
-        source = _finished(stage.name, settings.model_dump(mode="json"), others)
+        source = finished_elsewhere(stages, stage.name, settings, [other / folder for other in others])
         if source is None:
             break
         _copy(source, run)
-        console.print(f"[green]have[/] {stage.name}, as {source.parent.parent.name} has it", highlight=False)
-        taken.append(stage.name)
-    return taken
+        console.print(f"[green]have[/] {folder}, as {source.parent.parent.name} has it", highlight=False)
+        copied.append(stage.name)
+    return copied
 
 
-def share_first(stage: Stage, run: Path, settings: Settings, shared: Path) -> None:
+def share_first(stages: Sequence[Stage], run: Path, settings: Settings, shared: Path) -> None:
     """Open a run and give it its first stage, which is made once in `shared` for all runs that begin with the same.
 
     Args:
-        stage: The first of the run's method.
+        stages: Of the run's method.
         run: The run folder.
         settings: The run's.
-        shared: A run folder of that stage alone.
+        shared: A run folder of the first stage alone.
 
     Raises:
-        UserError: A folder cannot be written, one of the two was made with other settings, or `shared` is not ours.
+        UserError: A folder cannot be written, one of the two was made from other settings or inputs, or `shared` holds
+            other files.
     """
-    if not (shared / stage.name).exists():
+    folder = f"01-{stages[0].name}"
+    if not (shared / folder).exists():
         _forget_stopped(shared)
-        run_stages([stage], shared, settings)
-    elif not (run / stage.name).exists():
-        _check_made_with(settings, shared)
+        run_stages(stages[:1], shared, settings)
+    elif not (run / folder).exists() and not finished_elsewhere(stages, stages[0].name, settings, [shared / folder]):
+        raise UserError(
+            f"{shared} was made with other settings or from other inputs; choose another output folder, or delete it"
+        )
     run_stages([], run, settings)
-    if not (run / stage.name).exists():
-        _copy(shared / stage.name, run)
+    if not (run / folder).exists():
+        _copy(shared / folder, run)
 
 
 def _forget_stopped(shared: Path) -> None:
-    """Remove the settings that a stopped call left, which may be another row's; what is not ours is left alone."""
+    """Remove the settings that an interrupted call left, which may be another row's; refuse other files."""
     if not shared.is_dir():
         return
-    there = {file.name for file in shared.iterdir() if not file.name.startswith(".")}
-    if there and (there - set(OPENED) or "config.yaml" not in there):
+    present = {file.name for file in shared.iterdir() if not file.name.startswith(".")}
+    if present and (present - set(OPENED) or "config.yaml" not in present):
         raise UserError(f"{shared} is not empty and is not what an earlier call left; choose another output folder")
     for name in OPENED:
         (shared / name).unlink(missing_ok=True)
 
 
-def _check_made_with(settings: Settings, shared: Path) -> None:
-    """Refuse scans that were prepared in another way; where they lie may differ, for folders are moved."""
-    there = shared / "config.yaml"
-    found = differences(parse(type(settings), read_yaml(there), str(there)), settings)
-    if changed := [one for one in found if one.startswith(("data.", "prepare.")) and not one.startswith(PLACES)]:
-        raise UserError(
-            f"{shared} was made with other settings: {', '.join(changed[:3])}; "
-            "choose another output folder, or delete that one"
-        )
-
-
 def _copy(stage: Path, run: Path) -> None:
-    """The folder of a finished stage into another run."""
+    """Copy the folder of a finished stage into another run."""
     temporary = run / f".{stage.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
     shutil.copytree(stage, temporary, copy_function=_link)
     finish_folder(temporary, run / stage.name)
 
 
-def _finished(stage: str, settings: dict[str, Any], others: Iterable[Path]) -> Path | None:
-    """The folder of a finished stage that has read the same."""
-    for other in others:
-        if not (other / stage).exists():
-            continue
-        theirs = read_yaml(other / "config.yaml")
-        read = _read_by(stage, settings)
-        if read is not None and read == _read_by(stage, theirs):
-            return other / stage
-    return None
-
-
-def _read_by(stage: str, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """What a stage reads of the settings; None where it may not be taken over."""
-    key = settings["method"], stage
-    if key in READS:
-        read = {name: settings[name] for name in sorted(READS[key])}
-        # without a refinement there is no target to take vessels out of, and the stage finds none
-        return read | {"refined": bool(settings.get("refinement", {}).get("weight"))} if stage == VESSELS else read
-    if key in ALL_BUT:
-        return {name: value for name, value in settings.items() if name not in ALL_BUT[key]}
-    return None
-
-
 def _link(source: str, target: str) -> None:
-    """A hard link, or a copy where the disk has none."""
+    """Make a hard link, or a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:

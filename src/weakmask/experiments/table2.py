@@ -59,7 +59,7 @@ def reproduce(out: Path, preset: str, rows: Sequence[str] | None, seeds: int, jo
 
 def tasks_of(out: Path, preset: Preset, rows: Sequence[str], seed: int, jobs: int) -> list[Task]:
     """The rows of one seed that are not complete; of several at a time those that others wait for come first."""
-    data = cohorts_of(out / "phantoms", preset)
+    data = cohorts_of(out / "phantoms", preset).model_copy(update={"split_seed": seed})
     shares = SHARES_WITH if jobs > 1 else {}  # in turn, whichever comes second takes over
     found = []
     for name in sorted((name for name in ROWS if name in rows), key=[*shares, *ROWS].index):

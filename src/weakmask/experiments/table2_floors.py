@@ -12,13 +12,12 @@ from weakmask.config import Settings
 from weakmask.errors import UserError
 from weakmask.pipeline import Stage, Work, read_manifest
 from weakmask.progress import track
-from weakmask.region_learning.evaluate_run import JUDGING_STAGE, fixed_threshold, judge_masks
+from weakmask.region_learning.evaluate_run import fixed_threshold, judge_masks
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.run_report import copy_tables
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
 from weakmask.region_learning.threshold_baselines import fixed_threshold_mask, otsu_in_regions, predict_nothing
 from weakmask.region_learning.usable_cases import checked, judged_cases, read_case
-from weakmask.region_learning.write_predictions import MAPS_STAGE
 from weakmask.report.page import Page, write_report
 from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
@@ -57,12 +56,12 @@ def masks(work: Work) -> None:
 
 def judge(work: Work) -> None:
     """The tables of the one mask; it stands first in them."""
-    judge_masks(work, {work.config.floor: work.run / MAPS_STAGE / "masks"})
+    judge_masks(work, {work.config.floor: work.stage("maps") / "masks"})
 
 
 def conclude(run: Path, config: FloorSettings) -> pd.DataFrame:
     """Copy the tables to the run's root, write report.html and return the summary."""
-    copy_tables(run, JUDGING_STAGE)
+    copy_tables(run)
     summary = pd.read_csv(run / "summary.csv")
     page = Page(
         title=config.floor,
@@ -82,9 +81,13 @@ def _mask_of(work: Work, score_map: ScoreMap) -> Mask:
         return lambda image, regions, labels: predict_nothing(image.voxels)  # noqa: ARG005 (as its like)
     if config.floor == "Otsu in the region":
         return lambda image, regions, labels: otsu_in_regions(image.voxels, regions.voxels, labels)
-    threshold = fixed_threshold(work.run / "01-prepare", config.prepare, score_map)
+    threshold = fixed_threshold(work.stage("prepare"), config.prepare, score_map)
     work.note(f"fixed threshold chosen on the training scores: {threshold:.0f}")
     return lambda image, regions, labels: fixed_threshold_mask(image.voxels, regions.voxels, labels, threshold)
 
 
-STAGES = (Stage("01-prepare", prepare), Stage(MAPS_STAGE, masks), Stage(JUDGING_STAGE, judge))
+STAGES = (
+    Stage("prepare", prepare, settings=("device", "data", "prepare")),
+    Stage("maps", masks, after=("prepare",)),
+    Stage("evaluation", judge, after=("prepare", "maps")),
+)

@@ -29,7 +29,6 @@ from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Volume
 
-JUDGING_STAGE = "05-judging"
 BINS = 300  # of the window, for the fixed threshold: 5 HU each on the paper's window
 
 Rows = list[dict[str, object]]
@@ -47,7 +46,7 @@ def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
     """
     config = work.config
     score_map = read_usable(config.data.cohort, work).score_map
-    threshold = fixed_threshold(work.run / "01-prepare", config.prepare, score_map)
+    threshold = fixed_threshold(work.stage("prepare"), config.prepare, score_map)
     work.note(f"fixed threshold chosen on the training scores: {threshold:.0f}")
     results: Rows = []
     scores: Rows = []

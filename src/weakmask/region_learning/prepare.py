@@ -26,7 +26,6 @@ def prepare(work: Work) -> None:
     if config.data.test is None and config.data.validation == 0:
         raise UserError("data.validation is 0 and data.test null, so no scan is left to judge; give one of them")
     cohort = read_usable(config.data.cohort, work)
-    work.hash_input(config.data.cohort / "scores.csv")
     (work.out / "crops").mkdir()
     rows = []
     for case in track(cohort.cases, "crops", len(cohort.cases)):
@@ -42,7 +41,7 @@ def prepare(work: Work) -> None:
     table = pd.DataFrame(rows)
     prepared = set(table["scan"])
     cases = [case for case in cohort.cases if case.name in prepared]
-    split = hold_out(cases, config.seed, validation=config.data.validation, test=0.0)
+    split = hold_out(cases, config.data.split_seed, validation=config.data.validation, test=0.0)
     write_splits([split], work.out / "splits.csv")
     held_out = set(split.validation)
     table["split"] = ["validation" if scan in held_out else "training" for scan in table["scan"]]
@@ -52,7 +51,6 @@ def prepare(work: Work) -> None:
 def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:
     config = work.config
     image, regions = read_case(case, work)
-    work.hash_input(case.image)
     rows = []
     unscored = len(unscored_regions(regions, case.scores))
     for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():

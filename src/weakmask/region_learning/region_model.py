@@ -19,7 +19,6 @@ from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import load_weights, save_weights
 from weakmask.volume.geometry import Float3
 
-MODEL_STAGE = "03-model"
 MODEL = "model.safetensors"
 
 
@@ -70,7 +69,7 @@ def write_model(work: Work, weights: Path) -> None:
 
 def trained_on(work: Work) -> dict[str, Any]:
     """What a model file says of the cohort: names of the regions, median voxel of the crops in mm, number of scans."""
-    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str, "name": str})
+    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str, "name": str})
     return {
         "region_names": {str(label): name for label, name in index.groupby("region")["name"].first().items()},
         "crop_spacing_mm": [float(v) for v in index[list(SPACING_COLUMNS)].median()],

@@ -12,13 +12,11 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case
-from weakmask.errors import UserError
-from weakmask.pipeline import Work, provenance, read_manifest
-from weakmask.region_learning.evaluate_run import JUDGING_STAGE, read_truth
+from weakmask.pipeline import Work, provenance, read_manifest, stage_folder
+from weakmask.region_learning.evaluate_run import read_truth
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import judged_cases, read_case
-from weakmask.region_learning.write_predictions import MAPS_STAGE
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
 
@@ -37,8 +35,6 @@ class Story:
         learned: What it was trained from, to follow its name in a sentence.
         training: The stage that left curves.csv.
         methods_text: Paragraphs for a paper's draft.
-        maps: The stage that left masks/ and activation/.
-        judging: The stage that left the tables.
     """
 
     title: str
@@ -46,8 +42,6 @@ class Story:
     learned: str
     training: str
     methods_text: str
-    maps: str = MAPS_STAGE
-    judging: str = JUDGING_STAGE
 
 
 def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
@@ -56,9 +50,7 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
     Raises:
         UserError: The run is not finished.
     """
-    if not (run / story.judging / "summary.csv").exists():
-        raise UserError(f"{run}: has not come to {story.judging} yet; go on with `weakmask train` and the same --out")
-    copy_tables(run, story.judging)
+    copy_tables(run)
     summary = pd.read_csv(run / "summary.csv")
     ours = next((row for row in summary.to_dict("records") if row["method"] == story.row), None)
     page = Page(
@@ -71,7 +63,7 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
             "with its 95 % bootstrap interval over patients."
         ),
         views=_worst_first(run, config, story),
-        curves=pd.read_csv(run / story.training / "curves.csv"),
+        curves=pd.read_csv(stage_folder(run, story.training) / "curves.csv"),
         config=config.model_dump(mode="json"),
         methods_text=story.methods_text,
         provenance=read_manifest(run),
@@ -80,9 +72,13 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
     return summary
 
 
-def copy_tables(run: Path, judging: str) -> None:
-    """Copy all tables of the judging stage to the run's root, where a reader looks for them."""
-    for table in sorted((run / judging).glob("*.csv")):
+def copy_tables(run: Path) -> None:
+    """Copy all tables of the evaluation to the run's root, where a reader looks for them.
+
+    Raises:
+        UserError: The run is not finished.
+    """
+    for table in sorted(stage_folder(run, "evaluation").glob("*.csv")):
         with atomic_file(run / table.name) as temporary:
             shutil.copyfile(table, temporary)
 
@@ -156,7 +152,7 @@ def _worst_first(run: Path, config: Any, story: Story) -> list[Callable[[], Scan
     results = pd.read_csv(run / "results.csv", dtype={"scan": str}).to_dict("records")
     severity = pd.read_csv(run / "severity.csv", dtype={"scan": str, "region": str}).to_dict("records")
     ours = {row["scan"]: row for row in results if row["method"] == story.row and row["subset"] == "all"}
-    work, maps = Work(run, run, config), run / story.maps
+    work, maps = Work(run, run, config), stage_folder(run, "maps")
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
     for case in judged_cases(work)[1]:
         if not (maps / "masks" / f"{case.name}.nii.gz").exists():

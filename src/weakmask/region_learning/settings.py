@@ -42,6 +42,9 @@ class DataSettings(Settings):
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=30 / 322, description="part of the scans kept for validation (P: 30 of 322)"
     )
+    split_seed: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="of the split; the same for all seeds of a training, so that they compare (O)"
+    )
 
 
 class PrepareSettings(Settings):

@@ -18,12 +18,15 @@ from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
+TABLES = ("scores.csv", "scores.yaml", "regions.yaml")
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 
 
 def read_usable(folder: Path, work: Work) -> Cohort:
     """The cases of a cohort whose tables and files are there; every fault is noted."""
     cohort = read_cohort(folder)
+    for name in TABLES:
+        work.hash_input(folder / name)
     for fault in cohort.faults:
         work.note(fault.message)
     return cohort
@@ -46,12 +49,14 @@ def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
     """
     image = read_volume(case.image)
     refuse_nonfinite(image, case.image)
+    work.hash_input(case.image)
     if case.regions is None:
         names = _region_names(case.image.parent.parent)
         made = make_regions(image, names.values(), device=work.config.device)
         work.note(f"{case.name}: no region mask; {made.told}")
         return image, relabelled(made, names)
     regions = read_regions(case.regions, image)
+    work.hash_input(case.regions)
     return in_hounsfield(image, regions, work.config.prepare), regions
 
 
@@ -76,7 +81,7 @@ def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
         cohort = read_usable(config.data.test, work)
         return cohort, list(cohort.cases)
     cohort = read_usable(config.data.cohort, work)
-    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
+    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
     held_out = set(index.loc[index["split"] == "validation", "scan"])
     return cohort, [case for case in cohort.cases if case.name in held_out]
 

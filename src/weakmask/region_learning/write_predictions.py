@@ -12,8 +12,6 @@ from weakmask.region_learning.usable_cases import checked, judged_cases, read_ca
 from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
 
-MAPS_STAGE = "04-maps"
-
 Segment = Callable[[Volume, Volume], Prediction]  # image, regions -> prediction
 
 

@@ -14,10 +14,10 @@ from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.config import Settings, parse
 from weakmask.errors import UserError
 from weakmask.networks import build_network
+from weakmask.pipeline import stage_folder
 from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.training.checkpoints import load_weights
 
-STAGE = "03-model"
 MODEL = "model.safetensors"
 SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
 CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
@@ -91,10 +91,7 @@ def load_lobe_model(path: Path | None, device: torch.device) -> LobeModel:
     if path is None:
         with as_file(SHIPPED) as file:
             return _load(file, device)
-    inside = path / STAGE / MODEL
-    if path.is_dir() and not inside.exists():
-        raise UserError(f"{path}: holds no {STAGE}/{MODEL}; expected a run whose training is complete")
-    return _load(inside if path.is_dir() else path, device)
+    return _load(stage_folder(path, "model") / MODEL if path.is_dir() else path, device)
 
 
 def _load(path: Path, device: torch.device) -> LobeModel:

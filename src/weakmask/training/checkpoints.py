@@ -60,6 +60,18 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return read(path, WEIGHTS)
 
 
+def training_notes(folder: Path) -> dict[str, Any]:
+    """How the weights in a folder were trained: device and precision, from the header of `last.safetensors`.
+
+    Empty if the folder, or its folder `network`, holds no such file.
+    """
+    for path in (folder / "last.safetensors", folder / "network" / "last.safetensors"):
+        if path.exists():
+            training = load_weights(path)[1].get("training", {})
+            return {name: training[name] for name in ("device", "precision") if name in training}
+    return {}
+
+
 def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, checkpoint: Checkpoint) -> None:
     """Write all that a training needs to go on.
 

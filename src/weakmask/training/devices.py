@@ -26,10 +26,16 @@ def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric
         UserError: The device is not there.
     """
     device = _available(device)
-    if precision == "auto":
-        precision = "bf16-mixed" if computes_bfloat16(device) else "32-true"
+    resolved = resolved_precision(device, precision)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
-    return Fabric(accelerator=device, devices=1, precision=precision)
+    return Fabric(accelerator=device, devices=1, precision=resolved)
+
+
+def resolved_precision(device: str, precision: Precision) -> Literal["32-true", "bf16-mixed"]:
+    """The precision that a training uses: "auto" is "bf16-mixed" where the device has such instructions."""
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if computes_bfloat16(device) else "32-true"
 
 
 def device_of(name: str) -> torch.device:

@@ -27,7 +27,7 @@ from weakmask.training.checkpoints import (
     under,
 )
 from weakmask.training.curves import Curves
-from weakmask.training.devices import fabric_for, lay_out
+from weakmask.training.devices import fabric_for, lay_out, resolved_precision
 from weakmask.training.optimisers import rate_factor
 from weakmask.training.plan import Plan
 from weakmask.training.seeding import deterministic, seed_all
@@ -215,8 +215,9 @@ def judge(training: Training, validate: Validate | None, done: int) -> dict[str,
 
 def save(training: Training, name: str, done: int) -> None:
     """Write weights under a name, their header telling when they were taken."""
-    plan = training.plan
-    note = {"step": done, "best_score": training.best, **plan.numbers(), "plan": plan.key()}
+    plan, device = training.plan, training.fabric.device
+    computed = {"device": str(device), "precision": resolved_precision(device.type, plan.precision)}
+    note = {"step": done, "best_score": training.best, **plan.numbers(), "plan": plan.key(), **computed}
     header = {**plan.header, "training": note}
     save_weights(training.folder / f"{name}.safetensors", training.weights, header)
 

@@ -73,7 +73,7 @@ def test_a_run_leaves_a_model_masks_tables_and_a_report(run: Path) -> None:
     assert (run / "report.html").read_text().count("PDV-Net") > 1
     assert "left out air" in (run / "manifest.json").read_text()
     for name in results["scan"]:
-        mask = read_volume(run / "04-masks" / "masks" / f"{name}.nii.gz", "label")
+        mask = read_volume(run / "04-evaluation" / "masks" / f"{name}.nii.gz", "label")
         assert mask.geometry.shape == PHANTOM[0]
         assert set(np.unique(mask.voxels)) <= {0, *LOBES.values()}
 
@@ -86,7 +86,9 @@ def test_masks_of_another_tool_are_learnt_by_name(folder: Path) -> None:
 
 @pytest.mark.parametrize("network", ["dense_v_net", "v_net", "unet"])
 def test_the_other_networks_train_on_the_same_grids(network: str, run: Path, tmp_path: Path) -> None:
-    config = settings(network=NetworkSettings.model_validate({**settings().network.model_dump(), "name": network}))
+    data = load_config(run / "config.yaml")[1].data
+    named = NetworkSettings.model_validate({**settings().network.model_dump(), "name": network})
+    config = settings(network=named, data=data)
     run_stages([], tmp_path / "fresh", config)
     shutil.copytree(run / "01-prepare", tmp_path / "fresh" / "01-prepare")
     run_stages(STAGES[:3], tmp_path / "fresh", config)

@@ -9,22 +9,25 @@ maps               network -> model file; model and scans -> maps, masks and sco
 telling            the run for a person -> report.html
 """
 
-from weakmask.methods.cam.classification import STAGE, classification
+from weakmask.methods.cam.classification import classification
 from weakmask.methods.cam.config import CamSettings
 from weakmask.methods.cam.maps import judge, maps, model
 from weakmask.methods.cam.telling import conclude
 from weakmask.pipeline import Stage
-from weakmask.region_learning.evaluate_run import JUDGING_STAGE
 from weakmask.region_learning.prepare import prepare
-from weakmask.region_learning.region_model import MODEL_STAGE
-from weakmask.region_learning.write_predictions import MAPS_STAGE
 
 STAGES = (
-    Stage("01-prepare", prepare),
-    Stage(STAGE, classification, goes_on=True),
-    Stage(MODEL_STAGE, model),
-    Stage(MAPS_STAGE, maps),
-    Stage(JUDGING_STAGE, judge),
+    Stage("prepare", prepare, settings=("device", "data", "prepare")),
+    Stage(
+        "classification",
+        classification,
+        after=("prepare",),
+        settings=("seed", "device", "data", "prepare", "network", "classification"),
+        resumable=True,
+    ),
+    Stage("model", model, after=("prepare", "classification")),
+    Stage("maps", maps, after=("prepare", "model")),
+    Stage("evaluation", judge, after=("prepare", "maps")),
 )
 
 __all__ = ["STAGES", "CamSettings", "conclude"]

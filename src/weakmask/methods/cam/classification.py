@@ -18,14 +18,12 @@ from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
 
-STAGE = "02-classification"
-
 
 def classification(work: Work) -> None:
     """Train; leaves best.safetensors, last.safetensors and curves.csv."""
     config: CamSettings = work.config
     training, validation = (
-        load_crops(work.run / "01-prepare", split, config.prepare) for split in ("training", "validation")
+        load_crops(work.stage("prepare"), split, config.prepare) for split in ("training", "validation")
     )
     positive = has_lesions(training)
     if not positive.any() or positive.all():

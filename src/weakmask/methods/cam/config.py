@@ -49,7 +49,7 @@ class CamSettings(Settings):
     """Everything that changes a number in a run of the CAM baseline."""
 
     method: Literal["cam"] = "cam"
-    seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
+    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()

@@ -2,13 +2,12 @@
 
 from functools import partial
 
-from weakmask.methods.cam.classification import STAGE
 from weakmask.methods.cam.predict import load_model, otsu_mask, predict_scan
 from weakmask.pipeline import Work
 from weakmask.region_learning.evaluate_run import judge_masks
 from weakmask.region_learning.prediction import Prediction
-from weakmask.region_learning.region_model import MODEL, MODEL_STAGE, write_model
-from weakmask.region_learning.write_predictions import MAPS_STAGE, write_maps
+from weakmask.region_learning.region_model import MODEL, write_model
+from weakmask.region_learning.write_predictions import write_maps
 from weakmask.training.devices import device_of
 from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
@@ -19,18 +18,18 @@ RAW_ROW, REFINED_ROW = "CAM raw", "CAM + refine"
 
 def model(work: Work) -> None:
     """Stage 3: write model.safetensors."""
-    write_model(work, work.run / STAGE / f"{work.config.classification.keep}.safetensors")
+    write_model(work, work.stage("classification") / f"{work.config.classification.keep}.safetensors")
 
 
 def maps(work: Work) -> None:
     """Stage 4: activation/, masks/ and scores.csv, and masks-raw/ where the masks are refined."""
-    trained = load_model(work.run / MODEL_STAGE / MODEL, device_of(work.config.device))
+    trained = load_model(work.stage("model") / MODEL, device_of(work.config.device))
     write_maps(work, partial(predict_scan, trained), partial(_write_raw, work) if work.config.maps.refine else None)
 
 
 def judge(work: Work) -> None:
     """Stage 5: the tables; a refined run is also judged as it was before."""
-    folder = work.run / MAPS_STAGE
+    folder = work.stage("maps")
     masks = {row_of(refine=work.config.maps.refine): folder / "masks"}
     if work.config.maps.refine:
         masks[RAW_ROW] = folder / RAW

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from weakmask.methods.cam.classification import STAGE
 from weakmask.methods.cam.config import CamSettings
 from weakmask.methods.cam.maps import row_of
 from weakmask.region_learning import run_report
@@ -42,7 +41,7 @@ def _story(config: CamSettings) -> run_report.Story:
         title="CAM baseline",
         row=row_of(refine=config.maps.refine),
         learned="trained from a yes or no per region",
-        training=STAGE,
+        training="classification",
         methods_text=_methods_text(config),
     )
 

@@ -16,9 +16,7 @@ telling            the run for a person -> report.html
 
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_training import context_network
-from weakmask.methods.dram.judging import FOLDER as JUDGING
 from weakmask.methods.dram.judging import judge
-from weakmask.methods.dram.maps import FOLDER as MAPS
 from weakmask.methods.dram.maps import maps, model
 from weakmask.methods.dram.pseudo_labels import pseudo_labels
 from weakmask.methods.dram.regression import regression
@@ -27,15 +25,28 @@ from weakmask.methods.dram.vessels import vessels
 from weakmask.pipeline import Stage
 from weakmask.region_learning.prepare import prepare
 
+CROPS = ("device", "data", "prepare")
 STAGES = (
-    Stage("01-prepare", prepare),
-    Stage("02-vessels", vessels, goes_on=True),
-    Stage("03-regression", regression, goes_on=True),
-    Stage("04-model", model),
-    Stage("05-pseudo-labels", pseudo_labels),
-    Stage("06-context-model", context_network, goes_on=True),
-    Stage(MAPS, maps),
-    Stage(JUDGING, judge),
+    Stage("prepare", prepare, settings=CROPS),
+    Stage(
+        "vessels",
+        vessels,
+        after=("prepare",),
+        settings=("seed", "device", "prepare", "network", "vessels", "regression", "refinement.weight"),
+        resumable=True,
+    ),
+    Stage(
+        "regression",
+        regression,
+        after=("prepare", "vessels"),
+        settings=("seed", *CROPS, "network", "losses", "vessels", "refinement", "regression"),
+        resumable=True,
+    ),
+    Stage("model", model, after=("prepare", "regression")),
+    Stage("pseudo-labels", pseudo_labels, after=("prepare", "vessels", "model")),
+    Stage("context-model", context_network, after=("prepare", "model", "pseudo-labels"), resumable=True),
+    Stage("maps", maps, after=("prepare", "model", "context-model")),
+    Stage("evaluation", judge, after=("prepare", "maps")),
 )
 
 __all__ = ["STAGES", "DramSettings", "conclude"]

@@ -177,7 +177,7 @@ class DramSettings(Settings):
     """Everything that changes a number in a dRAM run."""
 
     method: Literal["dram"] = "dram"
-    seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
+    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()

@@ -12,7 +12,6 @@ from weakmask.losses import bootstrapping, dice
 from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, NOT_LEARNT, VESSEL
 from weakmask.methods.dram.model import load_model, save_model
-from weakmask.methods.dram.pseudo_labels import FOLDER
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import dimensions_of
@@ -40,7 +39,7 @@ def context_network(work: Work) -> None:
     settings, arguments = config.context, context_arguments(config)
     seed_all(config.seed)
     network = build_network("unet", arguments)
-    regression = work.run / "04-model" / MODEL
+    regression = work.stage("model") / MODEL
     if settings.from_regression:
         start_from(network, regression, work)
     plan = Plan(
@@ -55,7 +54,7 @@ def context_network(work: Work) -> None:
         header={"network": "unet", "arguments": arguments},
     )
     optimiser = build_optimiser(network.parameters(), "adam", settings.learning_rate)
-    windows = Windows(work.run / FOLDER, config)
+    windows = Windows(work.stage("pseudo-labels"), config)
     fit(network, optimiser, windows, ContextObjective(settings), None, work.out, plan)
     before = load_model(regression, torch.device("cpu"))
     save_model(

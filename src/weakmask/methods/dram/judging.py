@@ -1,16 +1,13 @@
 """Stage 8: the run's masks against truth, beside three baselines that need no network."""
 
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.dram.maps import FOLDER as MAPS
 from weakmask.pipeline import Work
 from weakmask.region_learning.evaluate_run import judge_masks
-
-FOLDER = "08-judging"
 
 
 def judge(work: Work) -> None:
     """The tables."""
-    judge_masks(work, {method_name(work.config): work.run / MAPS / "masks"})
+    judge_masks(work, {method_name(work.config): work.stage("maps") / "masks"})
 
 
 def method_name(config: DramSettings) -> str:

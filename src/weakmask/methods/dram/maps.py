@@ -22,13 +22,11 @@ from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume
 
-FOLDER = "07-maps"
-
 
 def model(work: Work) -> None:
     """Stage 4: write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
     config: DramSettings = work.config
-    network = trained_network(*load_weights(work.run / "03-regression" / f"{config.regression.keep}.safetensors"))
+    network = trained_network(*load_weights(work.stage("regression") / f"{config.regression.keep}.safetensors"))
     score_map = read_usable(config.data.cohort, work).score_map
     path, threshold = work.out / MODEL, config.maps.threshold
     save = partial(save_model, path, network, config, score_map=score_map, trained_on=trained_on(work))
@@ -44,14 +42,14 @@ def model(work: Work) -> None:
 def maps(work: Work) -> None:
     """Stage 7: activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
     config: DramSettings = work.config
-    stage = "06-context-model" if config.context.train else "04-model"
-    trained = load_model(work.run / stage / MODEL, device_of(config.device))
+    stage = "context-model" if config.context.train else "model"
+    trained = load_model(work.stage(stage) / MODEL, device_of(config.device))
     write_maps(work, partial(predict_scan, trained))
 
 
 def _threshold_from_scores(work: Work, trained: RegionModel, score_map: ScoreMap) -> float:
     """The threshold of the averaged map at which the training regions' fractions fit their intervals best."""
-    prepared = work.run / "01-prepare"
+    prepared = work.stage("prepare")
     training = pd.read_csv(prepared / "index.csv").query("split == 'training'")
     probability_of = partial(dense_regression_map, trained.network)
     edges = np.linspace(0.0, 1.0, 201)

@@ -18,7 +18,6 @@ from weakmask.methods.dram.context_grid import BACKGROUND, LESION, NOT_LEARNT, V
 from weakmask.methods.dram.model import load_model
 from weakmask.methods.dram.predict import map_of_scan
 from weakmask.methods.dram.refinement import crf_of
-from weakmask.methods.dram.vessels import FOLDER as VESSELS
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.pipeline import Work
 from weakmask.progress import track
@@ -33,18 +32,16 @@ from weakmask.volume.intensity import window
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
-FOLDER = "05-pseudo-labels"
-
 
 def pseudo_labels(work: Work) -> None:
     """Write images/*.npy and labels/*.nii.gz, one pair per training scan; nothing without a context network."""
     config: DramSettings = work.config
     if not config.context.train:
         return
-    index = pd.read_csv(work.run / "01-prepare" / "index.csv", dtype={"scan": str})
+    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
     training = set(index.loc[index["split"] == "training", "scan"])
     cohort = read_usable(config.data.cohort, work)
-    trained = load_model(work.run / "04-model" / MODEL, device_of(config.device))
+    trained = load_model(work.stage("model") / MODEL, device_of(config.device))
     (work.out / "images").mkdir()
     cases = [case for case in cohort.cases if case.name in training]
     unscored: list[int] = []  # per scan
@@ -56,7 +53,7 @@ def pseudo_labels(work: Work) -> None:
             continue
         found = image.with_voxels(map_of_scan(trained, image, regions), "image")
         crops = index.loc[index["scan"] == case.name, "file"]
-        vessels = vessels_of(work.run, crops.tolist(), image) if asks_for_vessels(config) else None
+        vessels = vessels_of(work.stage("vessels"), crops.tolist(), image) if asks_for_vessels(config) else None
         scan = FoundScan(image, regions, found, vessels, case.scores)
         image, labels = labelled(scan, config, trained.threshold, cohort.score_map)
         np.save(work.out / "images" / f"{case.name}.npy", image.voxels)
@@ -140,17 +137,17 @@ def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config
     return found.numpy().reshape(grey.shape) * inside
 
 
-def vessels_of(run: Path, files: list[str], image: Volume) -> Volume:
+def vessels_of(folder: Path, files: list[str], image: Volume) -> Volume:
     """The vessels that a run found in some of its crops, on the scan's grid.
 
     Args:
-        run: Its folder.
+        folder: Of the vessel stage.
         files: Of the crops, as index.csv names them.
         image: The scan that the crops were cut from.
     """
     found = np.zeros(image.geometry.shape, dtype=np.uint8)
     for file in files:
-        mask = read_volume(run / VESSELS / "masks" / Path(file).name, "label")
+        mask = read_volume(folder / "masks" / Path(file).name, "label")
         found |= resample_onto(mask, image.geometry).voxels.astype(np.uint8)
     return image.with_voxels(found, "label")
 

@@ -22,7 +22,6 @@ from weakmask.losses import (
 from weakmask.methods.dram.config import DramSettings, LossSettings
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
-from weakmask.methods.dram.vessels import FOLDER as VESSELS
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
@@ -41,8 +40,8 @@ SMALLEST = 1e-4  # fraction below which the square root's slope, and with it the
 def regression(work: Work) -> None:
     """Train; leaves best.safetensors, last.safetensors and curves.csv."""
     config: DramSettings = work.config
-    prepared = work.run / "01-prepare"
-    vessel_masks = work.run / VESSELS / "masks" if asks_for_vessels(config) else None
+    prepared = work.stage("prepare")
+    vessel_masks = work.stage("vessels") / "masks" if asks_for_vessels(config) else None
     training = load_crops(prepared, "training", config.prepare, vessel_masks)
     validation = load_crops(prepared, "validation", config.prepare)
     if len(training) == 0:

@@ -8,9 +8,7 @@ from typing import Any
 import pandas as pd
 
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.dram.judging import FOLDER as JUDGING
 from weakmask.methods.dram.judging import method_name
-from weakmask.methods.dram.maps import FOLDER as MAPS
 from weakmask.methods.dram.methods_text import methods_text
 from weakmask.methods.dram.model import DramModel
 from weakmask.pipeline import read_manifest
@@ -43,8 +41,6 @@ def _story(config: DramSettings, manifest: Mapping[str, Any]) -> run_report.Stor
         title="dRAM",
         row=method_name(config),
         learned="trained from scores alone",
-        training="03-regression",
+        training="regression",
         methods_text=methods_text(config, manifest),
-        maps=MAPS,
-        judging=JUDGING,
     )

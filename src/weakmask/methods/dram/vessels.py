@@ -30,15 +30,13 @@ from weakmask.training.seeding import generator_for, seed_all
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.volume import Volume
 
-FOLDER = "02-vessels"
-
 
 def vessels(work: Work) -> None:
     """Write masks/*.nii, one per crop; nothing if vessels are not asked for."""
     config: DramSettings = work.config
     if not asks_for_vessels(config):
         return
-    prepared = work.run / "01-prepare"
+    prepared = work.stage("prepare")
     index = pd.read_csv(prepared / "index.csv", dtype={"scan": str, "name": str})
     network = _trained(work)
     if network is None:
@@ -79,7 +77,7 @@ def confident(network: nn.Module, crop: Volume, config: DramSettings) -> np.ndar
 def _trained(work: Work) -> nn.Module | None:
     """The trained vessel network; None without a lesion-free scan."""
     config: DramSettings = work.config
-    prepared = work.run / "01-prepare"
+    prepared = work.stage("prepare")
     crops = load_crops(prepared, "training", config.prepare)
     crops = crops.only(np.flatnonzero(lesion_free(crops.table)).tolist())
     if len(crops) == 0:

@@ -11,21 +11,23 @@ telling       the run for a person -> report.html
 """
 
 from weakmask.methods.lobes.config import LobeSettings
-from weakmask.methods.lobes.evaluate_run import STAGE as MASKS
 from weakmask.methods.lobes.evaluate_run import judge
-from weakmask.methods.lobes.prepare import STAGE as PREPARED
 from weakmask.methods.lobes.prepare import prepare
 from weakmask.methods.lobes.run_report import conclude
-from weakmask.methods.lobes.segmentation import STAGE as TRAINED
 from weakmask.methods.lobes.segmentation import segmentation, write_model
 from weakmask.pipeline import Stage
-from weakmask.regions.lobe_model import STAGE as MODEL
 
 STAGES = (
-    Stage(PREPARED, prepare),
-    Stage(TRAINED, segmentation, goes_on=True),
-    Stage(MODEL, write_model),
-    Stage(MASKS, judge),
+    Stage("prepare", prepare, settings=("device", "data", "prepare")),
+    Stage(
+        "segmentation",
+        segmentation,
+        after=("prepare",),
+        settings=("seed", "device", "prepare", "network", "augmentation", "segmentation"),
+        resumable=True,
+    ),
+    Stage("model", write_model, after=("prepare", "segmentation")),
+    Stage("evaluation", judge, after=("model",)),
 )
 
 __all__ = ["STAGES", "LobeSettings", "conclude"]

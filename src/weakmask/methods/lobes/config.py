@@ -29,6 +29,9 @@ class DataSettings(Settings):
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.1, description="part of the scans kept for validation (O)"
     )
+    split_seed: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="of the split; the same for all seeds of a training, so that they compare (O)"
+    )
     phantoms: Count = Field(default=200, description="phantoms to make where there is no cohort")
     phantom_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of those phantoms")
     phantom_spacing_mm: Positive = Field(default=2.5, description="their voxels")
@@ -73,7 +76,7 @@ class LobeSettings(Settings):
     """Everything that changes a number in a run."""
 
     method: Literal["lobes"] = "lobes"
-    seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
+    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
     data: DataSettings = DataSettings()
     prepare: FrameSettings = FrameSettings()

@@ -14,19 +14,17 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.regions.find_lobes import find_lobes
 from weakmask.regions.lobe_model import MODEL, load_lobe_model
-from weakmask.regions.lobe_model import STAGE as MODEL_STAGE
 from weakmask.training.devices import device_of
 from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
 
-STAGE = "04-masks"
 LOBES = NUMBERINGS["weakmask"]
 
 
 def judge(work: Work) -> None:
     """Write masks/NAME.nii.gz and results.csv; a faulty scan is left out and noted."""
     config: LobeSettings = work.config
-    model = load_lobe_model(work.run / MODEL_STAGE / MODEL, device_of(config.device))
+    model = load_lobe_model(work.stage("model") / MODEL, device_of(config.device))
     scans = judged_scans(config)
     rows: list[dict[str, object]] = []
     for scan in track(scans, "judging", len(scans)):

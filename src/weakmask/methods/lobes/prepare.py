@@ -19,7 +19,6 @@ from weakmask.volume.files import write_volume
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
-STAGE = "01-prepare"
 PARTS = ("images", "lobes", "fields")
 
 

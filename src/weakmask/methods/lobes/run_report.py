@@ -9,10 +9,8 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.methods.lobes.config import LobeSettings
 from weakmask.methods.lobes.evaluate_run import LOBES, judged_scans
-from weakmask.methods.lobes.evaluate_run import STAGE as MASKS
 from weakmask.methods.lobes.scans import LobeScan
-from weakmask.methods.lobes.segmentation import STAGE as TRAINED
-from weakmask.pipeline import read_manifest
+from weakmask.pipeline import read_manifest, stage_folder
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
 
@@ -31,7 +29,7 @@ MOST_SCANS = 8  # shown in a report; the worst
 
 def conclude(run: Path, config: LobeSettings) -> pd.DataFrame:
     """Write the tables and report.html at the run's root and return the summary."""
-    results = pd.read_csv(run / MASKS / "results.csv", dtype={"scan": str})
+    results = pd.read_csv(stage_folder(run, "evaluation") / "results.csv", dtype={"scan": str})
     summary = _summary(results, TITLES[config.network.name])
     for name, table in (("results.csv", results), ("summary.csv", summary)):
         with atomic_file(run / name) as temporary:
@@ -44,7 +42,7 @@ def conclude(run: Path, config: LobeSettings) -> pd.DataFrame:
         summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans it has not seen.",
         tiles=(("scans", str(dice["scans"])), *((name, f"{dice[name]:.3f}") for name in (*LOBES, "mean"))),
         views=[_shown(run, config, scans[row["scan"]], row["mean"]) for row in worst.to_dict("records")],
-        curves=pd.read_csv(run / TRAINED / "curves.csv"),
+        curves=pd.read_csv(stage_folder(run, "segmentation") / "curves.csv"),
         config=config.model_dump(mode="json"),
         methods_text=_methods_text(config),
         provenance=read_manifest(run),
@@ -67,7 +65,7 @@ def _view(run: Path, config: LobeSettings, scan: LobeScan, dice: float) -> ScanV
     image, _ = scan.load()
     percentiles = config.prepare.grey_values == "percentiles"
     grey = (float(image.voxels.min()), float(image.voxels.max())) if percentiles else config.prepare.window
-    lobes = read_volume(run / MASKS / "masks" / f"{scan.name}.nii.gz", "label")
+    lobes = read_volume(stage_folder(run, "evaluation") / "masks" / f"{scan.name}.nii.gz", "label")
     return ScanView(scan.name, image, grey, regions=lobes, headline=f"Dice {dice:.3f}", rank=dice)
 
 

@@ -87,7 +87,7 @@ def split_scans(scans: Sequence[LobeScan], config: LobeSettings) -> Split:
     """Training and validation."""
     nothing = Path()
     cases = [Case(scan.name, nothing, None, None, {}) for scan in scans]
-    return hold_out(cases, config.seed, validation=config.data.validation, test=0.0)
+    return hold_out(cases, config.data.split_seed, validation=config.data.validation, test=0.0)
 
 
 def _files(folder: Path) -> list[Path]:

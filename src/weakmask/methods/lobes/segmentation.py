@@ -14,7 +14,6 @@ from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.losses import dice_by_class
 from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
 from weakmask.methods.lobes.config import LobeSettings
-from weakmask.methods.lobes.prepare import STAGE as PREPARED
 from weakmask.pipeline import Work, provenance
 from weakmask.regions.lobe_frame import BLANK, network_input
 from weakmask.regions.lobe_model import CLASSES, MODEL, lobe_logits, lobe_network
@@ -26,13 +25,11 @@ from weakmask.training.sampling import uniform_batch
 from weakmask.training.seeding import generator_for, seed_all
 from weakmask.volume.files import read_volume
 
-STAGE = "02-segmentation"
-
 
 def segmentation(work: Work) -> None:
     """Train; leaves best.safetensors, last.safetensors and curves.csv."""
     config: LobeSettings = work.config
-    training, validation = (Grids(work.run / PREPARED, split, config) for split in ("training", "validation"))
+    training, validation = (Grids(work.stage("prepare"), split, config) for split in ("training", "validation"))
     seed_all(config.seed)
     network = lobe_network(config.network)
     settings = config.segmentation
@@ -56,10 +53,10 @@ def segmentation(work: Work) -> None:
 def write_model(work: Work) -> None:
     """Stage 3: write model.safetensors."""
     config: LobeSettings = work.config
-    state, header = load_weights(work.run / STAGE / f"{config.segmentation.keep}.safetensors")
+    state, header = load_weights(work.stage("segmentation") / f"{config.segmentation.keep}.safetensors")
     network = lobe_network(config.network)
     network.load_state_dict(state)
-    index = pd.read_csv(work.run / PREPARED / "index.csv", dtype=str)
+    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype=str)
     described = {
         "method": config.method,
         "network": header["network"],

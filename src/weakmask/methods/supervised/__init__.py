@@ -11,19 +11,22 @@ telling       the run for a person -> report.html
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.maps import judge, maps, model
 from weakmask.methods.supervised.prepare import prepare
-from weakmask.methods.supervised.segmentation import STAGE, segmentation
+from weakmask.methods.supervised.segmentation import segmentation
 from weakmask.methods.supervised.telling import conclude
 from weakmask.pipeline import Stage
-from weakmask.region_learning.evaluate_run import JUDGING_STAGE
-from weakmask.region_learning.region_model import MODEL_STAGE
-from weakmask.region_learning.write_predictions import MAPS_STAGE
 
 STAGES = (
-    Stage("01-prepare", prepare),
-    Stage(STAGE, segmentation, goes_on=True),
-    Stage(MODEL_STAGE, model),
-    Stage(MAPS_STAGE, maps),
-    Stage(JUDGING_STAGE, judge),
+    Stage("prepare", prepare, settings=("device", "data", "prepare")),
+    Stage(
+        "segmentation",
+        segmentation,
+        after=("prepare",),
+        settings=("seed", "device", "data", "prepare", "network", "losses", "segmentation"),
+        resumable=True,
+    ),
+    Stage("model", model, after=("prepare", "segmentation")),
+    Stage("maps", maps, after=("prepare", "model")),
+    Stage("evaluation", judge, after=("prepare", "maps")),
 )
 
 __all__ = ["STAGES", "SupervisedSettings", "conclude"]

@@ -38,7 +38,7 @@ class SupervisedSettings(Settings):
     """Everything that changes a number in a supervised run."""
 
     method: Literal["supervised"] = "supervised"
-    seed: int = Field(default=0, description="of splits, initialisation, sampling and augmentation")
+    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()

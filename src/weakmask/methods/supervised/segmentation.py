@@ -19,13 +19,11 @@ from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
 
-STAGE = "02-segmentation"
-
 
 def segmentation(work: Work) -> None:
     """Train; leaves best.safetensors, last.safetensors and curves.csv."""
     config: SupervisedSettings = work.config
-    prepared = work.run / "01-prepare"
+    prepared = work.stage("prepare")
     training, validation = (load_crops(prepared, split, config.prepare) for split in ("training", "validation"))
     truth, held_out = load_truth(prepared, training), load_truth(prepared, validation)
     if not truth.any():

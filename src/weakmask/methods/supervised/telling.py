@@ -8,7 +8,6 @@ import pandas as pd
 
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.maps import ROW
-from weakmask.methods.supervised.segmentation import STAGE
 from weakmask.region_learning import run_report
 from weakmask.region_learning.crop_batches import dimensions_of
 from weakmask.region_learning.region_model import RegionModel
@@ -42,7 +41,7 @@ def _story(config: SupervisedSettings) -> run_report.Story:
         title="Supervised U-Net",
         row=ROW,
         learned="trained from true masks",
-        training=STAGE,
+        training="segmentation",
         methods_text=_methods_text(config),
     )
 

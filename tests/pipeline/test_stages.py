@@ -1,4 +1,4 @@
-"""Stages: complete or absent, gone on with after an interruption, and told in a manifest."""
+"""A stage is complete or absent, resumes after an interruption, and leaves a record."""
 
 import json
 from pathlib import Path
@@ -21,11 +21,11 @@ def write_one(work: Work) -> None:
 
 
 def read_one(work: Work) -> None:
-    work.hash_input(work.run / "01-write" / "one.txt")
-    (work.out / "two.txt").write_text((work.run / "01-write" / "one.txt").read_text() * 2)
+    work.hash_input(work.stage("write") / "one.txt")
+    (work.out / "two.txt").write_text((work.stage("write") / "one.txt").read_text() * 2)
 
 
-WRITE, READ = Stage("01-write", write_one), Stage("02-read", read_one)
+WRITE, READ = Stage("write", write_one), Stage("read", read_one, after=("write",))
 
 
 def test_stages_leave_folders_a_config_and_a_manifest(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_stage_that_fails_leaves_nothing_and_the_next_run_goes_on(tmp_path: Pa
         if len(calls) == 1:
             raise RuntimeError("power cut")
 
-    stages = (WRITE, Stage("02-fails", fail_once))
+    stages = (WRITE, Stage("fails", fail_once))
     with pytest.raises(RuntimeError, match="power cut"):
         run_stages(stages, tmp_path, Numbers())
     assert (tmp_path / "01-write").exists()
@@ -59,7 +59,7 @@ def test_a_stage_that_fails_leaves_nothing_and_the_next_run_goes_on(tmp_path: Pa
     assert (tmp_path / "02-fails" / "half.txt").exists()
 
 
-def test_a_stage_that_goes_on_finds_what_it_had(tmp_path: Path) -> None:
+def test_a_resumable_stage_finds_what_it_had(tmp_path: Path) -> None:
     found = []
 
     def train(work: Work) -> None:
@@ -68,7 +68,7 @@ def test_a_stage_that_goes_on_finds_what_it_had(tmp_path: Path) -> None:
         if len(found) == 1:
             raise RuntimeError("killed")
 
-    stages = (Stage("01-train", train, goes_on=True),)
+    stages = (Stage("train", train, resumable=True),)
     with pytest.raises(RuntimeError, match="killed"):
         run_stages(stages, tmp_path, Numbers())
     run_stages(stages, tmp_path, Numbers())
@@ -112,7 +112,7 @@ def test_a_folder_of_slices_is_hashed_whole(tmp_path: Path) -> None:
         (series / "1.dcm").write_text(content)
         work = Work(tmp_path, tmp_path, None)
         work.hash_input(series)
-        digests.append(work.inputs[str(series)])
+        digests.append(work.inputs[str(series)].sha256)
     assert digests[0] != digests[1]
 
 

@@ -1,0 +1,22 @@
+"""Stages, the run folder, its manifest, and resuming after an interruption: the only framework code in the package.
+
+`stages`    what a stage is, and running those that are not complete yet
+`keys`      what a stage was made from: settings, input files and earlier stages
+`manifest`  the records that stages leave, gathered for a reader
+"""
+
+from weakmask.pipeline.keys import finished_elsewhere
+from weakmask.pipeline.manifest import find_stage, provenance, read_manifest, read_stage, stage_folder
+from weakmask.pipeline.stages import Stage, Work, run_stages
+
+__all__ = [
+    "Stage",
+    "Work",
+    "find_stage",
+    "finished_elsewhere",
+    "provenance",
+    "read_manifest",
+    "read_stage",
+    "run_stages",
+    "stage_folder",
+]

@@ -1,0 +1,217 @@
+"""A stage is a function that reads folders and writes one folder; a run is its stages in order.
+
+The folder of a stage has its number and its name, for example `02-regression`. It is written under a temporary name and
+renamed when complete, so that a stage is complete or absent; a stage that trains keeps its temporary folder after an
+interruption and resumes from the checkpoint in it.
+"""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from rich.markup import escape
+
+from weakmask.atomic_write import atomic_file, finish_folder, unwritable
+from weakmask.config import Settings, differences, parse, read_yaml, restricted, to_yaml
+from weakmask.errors import UserError
+from weakmask.pipeline.keys import RECORD, FileState, changed_inputs, settings_key, state_of, whole_key
+from weakmask.pipeline.manifest import read_stage, stage_folder, write_json, write_manifest
+from weakmask.pipeline.memory import peak_memory_mb, reset_peak_memory
+from weakmask.progress import console
+from weakmask.training.checkpoints import training_notes
+from weakmask.training.devices import device_of
+
+BEGUN = "begun.json"  # in the temporary folder of a resumable stage: the key it was begun with
+
+Config = TypeVar("Config")
+
+
+@dataclass
+class Work(Generic[Config]):
+    """What a stage function gets.
+
+    Attributes:
+        run: The run folder.
+        out: The folder that this stage writes.
+        config: The settings of the method; of a stage that names the settings it reads, these alone.
+        reads: Names of the stages whose folders may be read; None: any.
+        notes: Lines for the manifest and the report: what was left out, what was decided.
+        inputs: State of the files that were read, by path.
+    """
+
+    run: Path
+    out: Path
+    config: Config
+    reads: tuple[str, ...] | None = None
+    notes: list[str] = field(default_factory=list)
+    inputs: dict[str, FileState] = field(default_factory=dict)
+
+    def stage(self, name: str) -> Path:
+        """The folder of an earlier stage.
+
+        Raises:
+            ValueError: The stage does not declare that it reads it.
+            UserError: That stage is not finished.
+        """
+        if self.reads is not None and name not in self.reads:
+            raise ValueError(f"{self.out.name} reads {name} and does not name it in `after`")
+        return stage_folder(self.run, name)
+
+    def note(self, line: str) -> None:
+        """Print a line now, and keep it for the manifest and the report."""
+        if line not in self.notes:
+            self.notes.append(line)
+            console.print(f"[yellow]note[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+    def hash_input(self, path: Path) -> None:
+        """Record the content of a file, of a folder (a DICOM series), or that the file is absent."""
+        path = path.absolute()  # the link's name, not its target's
+        self.inputs[str(path)] = state_of(path, self.inputs.get(str(path)))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a method.
+
+    Attributes:
+        name: In the paper's words, for example `regression`.
+        run: The function; it writes into `work.out`.
+        after: Names of the stages whose folders it reads.
+        settings: Names of the settings it reads, for example `seed` or `refinement.weight`; None: all. The function
+            sees no others.
+        resumable: Whether its temporary folder is kept after an interruption, because it holds checkpoints.
+    """
+
+    name: str
+    run: Callable[[Work[Any]], None]
+    after: tuple[str, ...] = ()
+    settings: tuple[str, ...] | None = None
+    resumable: bool = False
+
+
+def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
+    """Run the stages that are not complete yet, in order.
+
+    Raises:
+        UserError: The folder cannot be written, is in use by another process, holds a run with other settings, or a
+            finished stage was made from inputs that have changed since.
+    """
+    _open_run(run, config)
+    keys: dict[str, str] = {}
+    with _locked(run):
+        for number, stage in enumerate(stages, 1):
+            folder = run / f"{number:02d}-{stage.name}"
+            wanted, before = settings_key(stages, stage.name, config), {name: keys[name] for name in stage.after}
+            if folder.exists():
+                keys[stage.name] = _checked_key(folder, wanted, before)
+                console.print(f"[green]have[/] {folder.name}", highlight=False)
+                continue
+            temporary = _temporary_folder(folder, stage, {"settings_key": wanted, "after": before})
+            console.print(f"[bold]stage[/] {folder.name}", highlight=False)
+            record = _run_stage(stage, Work(run, temporary, restricted(config, stage.settings), stage.after))
+            keys[stage.name] = whole_key(wanted, record.pop("states"), before)
+            record |= {"settings_key": wanted, "after": before, "key": keys[stage.name]}
+            write_json(temporary / RECORD, {"stage": folder.name, **record})
+            (temporary / BEGUN).unlink(missing_ok=True)
+            finish_folder(temporary, folder)
+            write_manifest(run, config)
+
+
+def _run_stage(stage: Stage, work: Work[Any]) -> dict[str, Any]:
+    """Call the stage's function; returns what its record says of it."""
+    reset_peak_memory()
+    start = time.perf_counter()
+    stage.run(work)
+    device = getattr(work.config, "device", None)
+    return {
+        "seconds": round(time.perf_counter() - start, 2),
+        "peak_memory_mb": round(peak_memory_mb()),
+        "computed": training_notes(work.out) or ({"device": str(device_of(device))} if device else {}),
+        "notes": work.notes,
+        "inputs": {path: asdict(state) for path, state in work.inputs.items()},
+        "states": work.inputs,
+    }
+
+
+def _temporary_folder(folder: Path, stage: Stage, begun: dict[str, Any]) -> Path:
+    """The folder that the stage writes into; what an interrupted call left is kept if it began with the same key."""
+    temporary = folder.with_name(f".{folder.name}.partial")
+    if not (stage.resumable and _begun(temporary) == begun):
+        shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(exist_ok=True)
+    if stage.resumable:
+        write_json(temporary / BEGUN, begun)
+    return temporary
+
+
+def _begun(temporary: Path) -> dict[str, Any] | None:
+    try:
+        return read_yaml(temporary / BEGUN)  # JSON is YAML
+    except UserError:
+        return None
+
+
+def _checked_key(folder: Path, wanted: str, before: dict[str, str]) -> str:
+    """The key of a finished stage.
+
+    Raises:
+        UserError: It was made from other settings, inputs or earlier stages than those of now.
+    """
+    record = read_stage(folder)
+    changed = changed_inputs(record)
+    if record["settings_key"] != wanted:
+        changed.append("its settings or its code have changed")
+    changed += [f"stage {name} was made anew" for name, key in before.items() if record["after"].get(name) != key]
+    if changed:
+        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise UserError(
+            f"{folder} is out of date: {changed[0]}{more}; choose another output folder, or delete this folder and "
+            "those with higher numbers to make them again"
+        )
+    return record["key"]
+
+
+def _open_run(run: Path, config: Settings) -> None:
+    """Make the run folder, or check that the existing one has the same settings."""
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(unwritable(run, error)) from error
+    existing = run / "config.yaml"
+    if existing.exists():
+        old = parse(type(config), read_yaml(existing), str(existing))
+        if changed := differences(old, config):
+            raise UserError(
+                f"{run} holds a run with other settings: {', '.join(changed[:3])}; "
+                "choose another output folder, or delete that one"
+            )
+        return
+    if any(not file.name.startswith(".") for file in run.iterdir()):
+        raise UserError(f"{run} is not empty and is not a run; choose another output folder")
+    with atomic_file(existing) as temporary:
+        temporary.write_text(to_yaml(config), encoding="utf-8")
+
+
+@contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """Keep other processes out of a run folder; file systems without locks are used without one.
+
+    Raises:
+        UserError: Another process is working in it.
+    """
+    descriptor = os.open(run, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"{run} is in use by another process; wait for it, or choose another folder") from error
+        yield
+    finally:
+        os.close(descriptor)
