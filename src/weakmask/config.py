@@ -119,9 +119,9 @@ def restricted(settings: AnySettings, names: tuple[str, ...] | None) -> AnySetti
     kept = {}
     for name in type(settings).model_fields:
         inner = tuple(one.partition(".")[2] for one in names if one.partition(".")[0] == name)
-        if name == "method" or inner:
+        if inner:
             value = getattr(settings, name)
-            kept[name] = value if "" in inner or name == "method" else restricted(value, inner)
+            kept[name] = value if "" in inner else restricted(value, inner)
     copy = settings.model_copy()
     object.__setattr__(copy, "__dict__", kept)  # the model is frozen
     return copy

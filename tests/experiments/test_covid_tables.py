@@ -113,7 +113,7 @@ def test_rows_differ_in_labels_and_losses_alone(tmp_path: Path) -> None:
 
 
 def test_the_shipped_config_is_the_final_model() -> None:
-    path = Path(__file__).parents[3] / "configs" / "dram_covid_semiseg.yaml"
+    path = Path(__file__).parents[2] / "configs" / "dram_covid_semiseg.yaml"
     beside = Path("runs/covid-semiseg-best-cohorts")
     expected = ROWS["complete"].settings(beside / "all", beside / "expert", 0)
     assert parse(DramSettings, read_yaml(path), str(path)) == expected

@@ -14,7 +14,7 @@ def test_all_tables_that_the_stage_left_are_copied(tmp_path: Path) -> None:
     judged.mkdir()
     for name in ("results.csv", "significance.csv", "stage.json"):
         (judged / name).write_text(name, encoding="utf-8")
-    copy_tables(tmp_path, "05-evaluation")
+    copy_tables(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["results.csv", "significance.csv"]
     assert (tmp_path / "results.csv").read_text(encoding="utf-8") == "results.csv"
 

@@ -13,7 +13,7 @@ from weakmask.regions.find_lobes import find_lobes
 from weakmask.regions.lobe_model import SHIPPED, LobeModel, load_lobe_model
 from weakmask.regions.make_regions import LOBES, make_regions
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[2]
 UNSEEN = 77_004
 
 
