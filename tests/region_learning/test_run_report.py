@@ -21,7 +21,7 @@ def test_all_tables_that_the_stage_left_are_copied(tmp_path: Path) -> None:
 
 def test_a_run_that_is_not_finished_has_no_report_yet(tmp_path: Path) -> None:
     story = Story("dRAM", "dRAM raw", "trained", "03-regression", "")
-    with pytest.raises(UserError, match=f"{tmp_path}: has not come to .*-judging yet"):
+    with pytest.raises(UserError, match=f"{tmp_path}: stage evaluation is not finished"):
         conclude_run(tmp_path, None, story)
     assert not list(tmp_path.iterdir())
 
