@@ -98,7 +98,7 @@ def test_everything_is_drawn_that_is_there(chest):
     bare = draw_scan(replace(chest, mask=None, activation=None, truth=None, regions=None, scores=None))
     assert bare.drawn == ()
     assert bare.scores is None
-    assert not bare.judged
+    assert not bare.compared
     assert all(not panel.outlines and not panel.heat and not panel.tint for panel in bare.panels)
 
 

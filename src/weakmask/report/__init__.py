@@ -1,4 +1,4 @@
-"""A run or a prediction, for a person: one HTML file that opens anywhere, without a network."""
+"""Reports of runs and predictions: one self-contained HTML file that opens without a network connection."""
 
 from weakmask.report.page import Page, ScanView, write_report
 

@@ -1,4 +1,4 @@
-"""A column of somebody's table as plain numbers."""
+"""Columns of a table as plain numbers."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,7 @@ from jaxtyping import Float
 
 
 def numbers(table: pd.DataFrame, name: str) -> Float[np.ndarray, " rows"]:
-    """A column as numbers; NaN for what is no number, and for everything where the column is missing."""
+    """A column as numbers; NaN for values that are not numbers and for all rows if the column is missing."""
     if name not in table.columns:
         return np.full(len(table), np.nan)
     return np.asarray(pd.to_numeric(pd.Series(list(table[name]), dtype=object), errors="coerce"), dtype=float)

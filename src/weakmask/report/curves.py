@@ -28,8 +28,8 @@ SPLIT_WORDS = {
 COLOURS = {TRAINING: "#64748b", VALIDATION: "#d97706", "": "#0f5e8c"}
 OTHERS = ("#0f5e8c", "#7c3aed", "#0d9488", "#be185d")
 INK, GRID = "#475569", "#e2e8f0"
-MOST_POINTS = 600  # a line is thinned to this many, so that the picture stays small
-SMOOTHED_FROM = 60  # points from which a running mean is drawn over the raw line
+MOST_POINTS = 600  # longer lines are thinned to this number, which keeps the picture small
+SMOOTHED_FROM = 60  # lines of at least this many points get a running mean
 COLUMNS = 3
 Line = tuple[np.ndarray, np.ndarray]
 Curves = Mapping[str, Mapping[str, Line]]
@@ -39,8 +39,8 @@ def gather_curves(table: pd.DataFrame) -> dict[str, dict[str, Line]]:
     """Sort a table of training curves into panels: quantity -> line's name -> (steps, values).
 
     Wide tables have a column per quantity, long ones the columns `name` (or quantity, metric, term) and `value`. A
-    column `split`, or a `train_` or `validation_` in a column's name, parts the lines; other columns of words (a
-    stage) part the panels. Missing values are left out, so that validation may have its own steps.
+    column `split`, or a `train_` or `validation_` in a column's name, separates the lines; other columns of words (a
+    stage) separate the panels. Missing values are left out, so validation may have its own steps.
     """
     step = next((name for name in STEPS if name in table.columns), "step")
     if step not in table.columns:
@@ -56,15 +56,15 @@ def gather_curves(table: pd.DataFrame) -> dict[str, dict[str, Line]]:
         for column in quantities:
             quantity, split = _split_of(named if column == "value" else column)
             steps, values = numbers(rows, step), numbers(rows, column)
-            there = np.isfinite(values) & np.isfinite(steps)
-            if there.any():
+            known = np.isfinite(values) & np.isfinite(steps)
+            if known.any():
                 lines = panels.setdefault(", ".join([*labels.values(), quantity]), {})
-                lines[SPLIT_WORDS.get(kind, kind) or split] = steps[there], values[there]
+                lines[SPLIT_WORDS.get(kind, kind) or split] = steps[known], values[known]
     return panels
 
 
 def draw_curves(panels: Curves) -> str:
-    """The panels as one SVG picture, a data URI; they need not be of the same quantity, so each has its own axis."""
+    """Draw the panels as one SVG picture, returned as a data URI; each panel has its own axis."""
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     settings: dict[Any, Any] = {"svg.hashsalt": "weakmask", "font.size": 8.5, "axes.edgecolor": GRID, "text.color": INK}
@@ -104,7 +104,7 @@ def _draw_panel(axes: Axes, quantity: str, lines: Mapping[str, Line]) -> None:
 
 
 def _split_of(column: str) -> tuple[str, str]:
-    """A column's name as (quantity, split): `val_loss`, `loss/train` and `train.loss` are all a loss."""
+    """Split a column's name into (quantity, split): `val_loss`, `loss/train` and `train.loss` are all a loss."""
     for mark in "/._":
         first, _, rest = column.partition(mark)
         if rest and first in SPLIT_WORDS:

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Numbers as text for a reader: digits, percentages, durations."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ NOTHING = "\N{EN DASH}"
 
 
 def number(value: object) -> str:
-    """Whole numbers whole, others with three digits after the point, nothing as a dash, words as they are."""
+    """Text of a value: integers without decimals, others with three, a dash for a missing value, words unchanged."""
     if isinstance(value, bool | str):
         return str(value)
     if not isinstance(value, int | float | np.integer | np.floating):
@@ -21,12 +21,12 @@ def number(value: object) -> str:
 
 
 def decimals(value: float, digits: int) -> str:
-    """So many digits after the point, with a true minus sign."""
+    """A number with `digits` decimals and a typographic minus sign."""
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
 def percent(fraction: float) -> str:
-    """A share: one digit below ten per cent, where scores change fast."""
+    """A fraction in per cent, with one decimal below ten per cent."""
     return f"{100 * fraction:.1f} %" if 0 < fraction < 0.1 else f"{100 * fraction:.0f} %"
 
 

@@ -1,17 +1,17 @@
-"""The outline of a mask as an SVG path: sharp at every zoom, and small."""
+"""Outline of a mask as a compact SVG path, sharp at every zoom."""
 
 import numpy as np
 from jaxtyping import Bool, Shaped
 from skimage.measure import find_contours
 
-MOST_STEPS = 8000  # a noisy mask is drawn coarser than this many steps, rather than as megabytes of path
+MOST_STEPS = 8000  # a mask with a longer outline is drawn at a coarser resolution
 
 
 def outline(mask: Bool[np.ndarray, "rows columns"]) -> str:
-    """The path around all marked pixels, closed, in half pixels.
+    """Closed path around all marked pixels, in units of half pixels.
 
-    In these units pixel (row, column) is the square from (2 column, 2 row) to (2 column + 2, 2 row + 2), so that a
-    view box of "0 0 2*columns 2*rows" lays the path over the picture. The line runs half-way between the centres of
+    In these units pixel (row, column) is the square from (2 column, 2 row) to (2 column + 2, 2 row + 2), so
+    a view box of "0 0 2*columns 2*rows" places the path over the picture. The line runs half-way between the centres of
     marked and unmarked pixels and cuts corners. Masks with more than 8,000 steps of outline are halved first.
 
     Returns:
@@ -25,13 +25,13 @@ def outline(mask: Bool[np.ndarray, "rows columns"]) -> str:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     top, left = int(rows[0]), int(columns[0])
     block = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
-    corner = np.array([2 * top - 1, 2 * left - 1])  # the padded block's pixel (0, 0) has its centre there
+    corner = np.array([2 * top - 1, 2 * left - 1])  # centre of the padded block's pixel (0, 0)
     lines = find_contours(block.astype(np.float32), 0.5)
     return "".join(_path((np.rint(2 * line).astype(int) + corner) * step) for line in lines)
 
 
 def borders(labels: Shaped[np.ndarray, "rows columns"]) -> str:
-    """The outlines of all labels but 0, one path."""
+    """The outlines of all labels except 0, as one path."""
     return "".join(outline(labels == label) for label in np.unique(labels) if label != 0)
 
 
@@ -43,7 +43,7 @@ def halved(mask: Bool[np.ndarray, "rows columns"]) -> Bool[np.ndarray, "rows2 co
 
 
 def _steps(mask: Bool[np.ndarray, "rows columns"]) -> int:
-    """Pixel edges between marked and unmarked."""
+    """Number of pixel edges between marked and unmarked pixels."""
     return int(np.count_nonzero(mask[1:] != mask[:-1]) + np.count_nonzero(mask[:, 1:] != mask[:, :-1]))
 
 

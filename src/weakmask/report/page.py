@@ -1,4 +1,4 @@
-"""The report: one HTML file with everything in it, written from what a run or a prediction found."""
+"""The HTML report of a run or a prediction, one self-contained file."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -25,23 +25,23 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What a report tells. All text is escaped; give it plain.
+    """Content of a report; all text is plain and is escaped on writing.
 
     Attributes:
-        title: What was run.
+        title: Name of the run.
         summary: One sentence with the result.
         tiles: Key numbers, (label, value).
         table: Methods and their numbers, with summary.csv's columns.
-        views: Scans to show, or functions that load one; one is held at a time.
+        views: Scans to show, or functions that load one; one scan is in memory at a time.
         curves: Training curves (see `curves.gather_curves`).
         config: The resolved settings.
-        methods_text: The methods paragraph; blank lines part paragraphs.
-        provenance: Versions, seed, device, inputs with hashes, seconds and memory per stage: a manifest.
-        notes: What the reader must know: scans left out and why, warnings.
+        methods_text: The methods paragraph; blank lines separate paragraphs.
+        provenance: Versions, seed, device, inputs with hashes, seconds and memory per stage (a manifest).
+        notes: Warnings, and scans that were left out with the reasons.
         table_caption: The line below the table.
         picture: A figure below the table, as a data URI.
-        picture_caption: What it shows.
-        open_scans: How many scans are shown open; the others behind their names.
+        picture_caption: Caption of the figure.
+        open_scans: Number of scans that are shown unfolded; the others are folded behind their names.
     """
 
     title: str
@@ -63,14 +63,14 @@ class Page:
 def write_report(path: Path, page: Page) -> None:
     """Write the page as one self-contained file, complete or not at all.
 
-    A scan that cannot be read never stops the others: it is left out and named among the notes.
+    A scan that cannot be read does not stop the others: it is left out and listed in the notes.
 
     Raises:
         UserError: The folder cannot be written.
     """
     cards, faults = _draw_all(page.views)
     lines, tables = facts({key: value for key, value in page.provenance.items() if key != "notes"})
-    # a manifest carries its notes along; each is shown once
+    # a manifest holds notes too; each note is shown once
     notes = list(dict.fromkeys([*page.notes, *page.provenance.get("notes", ()), *faults]))
     curves = gather_curves(page.curves) if page.curves is not None and len(page.curves) else {}
     html = (
@@ -81,7 +81,7 @@ def write_report(path: Path, page: Page) -> None:
             table=summary_table(page.table) if page.table is not None and len(page.table) else None,
             cards=cards,
             drawn={what for card in cards for what in card.drawn},
-            ranked=any(card.judged for card in cards) and len({card.rank for card in cards}) > 1,
+            ranked=any(card.compared for card in cards) and len({card.rank for card in cards}) > 1,
             has_planes=any(card.levels for card in cards),
             heat_gradient=heat_gradient(),
             curves=draw_curves(curves) if curves else "",
@@ -100,7 +100,7 @@ def write_report(path: Path, page: Page) -> None:
 
 
 def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]]) -> tuple[list[Card], list[str]]:
-    """Cards, worst first, and a line for every scan that could not be read."""
+    """Cards, worst first, and one line per scan that could not be read."""
     cards, faults = [], []
     for item in views:
         try:

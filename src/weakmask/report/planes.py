@@ -1,8 +1,8 @@
-"""How a scan faces the reader: the anatomical planes, and which array axis runs where in the patient.
+"""Anatomical planes of a scan, and the directions of its array axes in the patient.
 
-The reader looks at the patient as radiologists do: in axial and coronal pictures the patient's right is on the left of
-the page, in coronal and sagittal ones the head is up, and sagittal ones look to the page's left. Oblique and flipped
-grids are shown along their own axes, turned to the nearest of these; no voxel is interpolated for it.
+Pictures follow the radiological convention: in axial and coronal pictures the patient's right is on the left of the
+page, in coronal and sagittal pictures the head is up, and in sagittal pictures the patient faces the left of the page.
+Oblique and flipped grids are shown along their own axes, assigned to the nearest plane without interpolation.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from weakmask.volume.geometry import Box, Float3, Geometry, Index3
 
 @dataclass(frozen=True)
 class Plane:
-    """One way to cut a patient; axes are 0 toward the head, 1 toward the back, 2 toward the patient's left.
+    """An anatomical plane; axes are 0 toward the head, 1 toward the back, 2 toward the patient's left.
 
     Attributes:
-        name: What radiologists call it.
-        across: The axis that a slice stands across.
+        name: Radiological name.
+        across: The axis perpendicular to a slice.
         rows: The axis that runs down the page.
         columns: The axis that runs to the right of the page.
-        head_up: Whether the rows run from head to foot, against their axis.
-        marks: Which side of the patient is at the page's left and right.
+        head_up: Whether the rows run from head to foot, opposite to their axis.
+        marks: Sides of the patient at the left and right of the page.
     """
 
     name: str
@@ -44,12 +44,12 @@ PLANES = (AXIAL, CORONAL, SAGITTAL)
 
 @dataclass(frozen=True)
 class Frame:
-    """A grid turned so that its axes run toward the head, toward the back and toward the patient's left.
+    """A grid with its axes reordered to run toward the head, toward the back and toward the patient's left.
 
     Attributes:
         geometry: The grid as it is stored.
         axes: The array axis that runs (head-foot, front-back, right-left).
-        reversed: Whether that array axis runs against the patient's.
+        reversed: Whether this array axis runs opposite to the patient's axis.
     """
 
     geometry: Geometry
@@ -70,22 +70,22 @@ class Frame:
 
     @property
     def planes(self) -> Sequence[Plane]:
-        """The planes worth showing: all three, or the one in which a single slice lies."""
+        """All three planes, or the plane of a single slice."""
         return next(([plane] for plane in PLANES if self.shape[plane.across] == 1), PLANES)
 
     @property
     def flat(self) -> bool:
-        """Whether this is a single picture, of which neither sides nor millimetres can be told for certain."""
+        """Whether this is a single picture, whose sides and spacing are not known for certain."""
         return len(self.planes) == 1
 
     def turn(self, voxels: Shaped[np.ndarray, "z y x"]) -> Shaped[np.ndarray, "z y x"]:
-        """The voxels with turned axes: a view, nothing is copied."""
+        """The voxels with turned axes, as a view without a copy."""
         turned = voxels.transpose(self.axes)
         z, y, x = (slice(None, None, -1 if back else 1) for back in self.reversed)
         return turned[z, y, x]
 
     def position_mm(self, axis: int, index: int) -> float:
-        """Where the centre of a slice lies in the patient, along one turned axis."""
+        """Position of a slice's centre in the patient, along one turned axis."""
         middle = [(n - 1) / 2 for n in self.geometry.shape]
         stored = self.axes[axis]
         middle[stored] = self.geometry.shape[stored] - 1 - index if self.reversed[axis] else index
@@ -93,16 +93,16 @@ class Frame:
 
 
 def facing(geometry: Geometry) -> Frame:
-    """The turn that brings a grid's axes nearest to the patient's."""
+    """The frame whose axes are nearest to the patient's axes."""
     direction = np.abs(np.asarray(geometry.direction))
-    # rows of `direction` are the patient's axes, columns the array's: the best one-to-one match of six
+    # rows of `direction` are the patient's axes, columns the array's: take the best of the six one-to-one matches
     axes = max(permutations(range(3)), key=lambda order: sum(direction[axis, order[axis]] for axis in range(3)))
     z, y, x = (bool(geometry.direction[axis][axes[axis]] < 0) for axis in range(3))
     return Frame(geometry, (axes[0], axes[1], axes[2]), (z, y, x))
 
 
 def cut(turned: Shaped[np.ndarray, "z y x"], plane: Plane, index: int, box: Box) -> Shaped[np.ndarray, "rows columns"]:
-    """One slice as it lies on the page, only the part inside the box; `turned` comes from `Frame.turn`."""
+    """One slice in page orientation, cropped to the box; `turned` comes from `Frame.turn`."""
     where: list[slice | int] = list(box.slices)
     where[plane.across] = index
     picture = turned[tuple(where)]

@@ -1,4 +1,4 @@
-"""Nested values (a manifest, a config) as facts that a person reads: rows, small tables, YAML."""
+"""Nested values (a manifest, a config) laid out for a reader as rows, small tables and YAML."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import yaml
 from weakmask.report.number_text import duration, number
 
 SPELLED = {"weakmask": "weakmask", "python": "Python"}
-LONG = 8  # rows of a table that is shown closed
+LONG = 8  # tables with more rows are shown folded
 HASH_LETTERS = 40
 
 
@@ -38,7 +38,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class FactTable:
-    """Several lines of one kind, under a title; empty heads for pairs."""
+    """A table with a title; `heads` is empty for pairs of name and value."""
 
     title: str
     heads: tuple[str, ...]
@@ -46,12 +46,12 @@ class FactTable:
 
     @property
     def long(self) -> bool:
-        """Whether it is shown closed."""
+        """Whether the table is shown folded."""
         return len(self.rows) > LONG
 
 
 def facts(values: Mapping[str, Any]) -> tuple[tuple[Fact, ...], tuple[FactTable, ...]]:
-    """Plain values as lines; mappings and lists of mappings as tables; what is empty is left out."""
+    """Plain values as lines, mappings and lists of mappings as tables; empty values are left out."""
     lines, tables = [], []
     for key, value in values.items():
         if value is None or (isinstance(value, Mapping | list | tuple | str) and not value):
@@ -66,7 +66,7 @@ def facts(values: Mapping[str, Any]) -> tuple[tuple[Fact, ...], tuple[FactTable,
 
 
 def config_lines(config: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """A config as YAML lines, each parted into its key (with indent and colon) and the rest."""
+    """A config as YAML lines, each split into its key (with indent and colon) and the rest."""
     text = yaml.dump(_plain(config), Dumper=_Yaml, sort_keys=False, allow_unicode=True, width=110)
     lines = []
     for line in text.splitlines():
@@ -101,7 +101,7 @@ def _fact(key: str, value: Any) -> Fact:
 
 
 def _mapping_table(key: str, values: Mapping[str, Any]) -> FactTable:
-    """Pairs, or, where every value is itself a mapping, one row each with the name in front."""
+    """Pairs; if every value is a mapping, one row per value with its name in front."""
     if all(isinstance(value, Mapping) for value in values.values()):
         return _rows_table(key, [{key: name, **value} for name, value in values.items()])
     rows = tuple((Fact("", str(name), code=False), _fact("", value)) for name, value in values.items())
@@ -115,7 +115,7 @@ def _rows_table(key: str, values: list[Mapping[str, Any]]) -> FactTable:
 
 
 def _plain(value: Any) -> Any:
-    """The value as YAML can hold it: settings as mappings, paths as text, NumPy numbers as numbers."""
+    """Convert a value for YAML: settings to mappings, paths to text, NumPy numbers to numbers."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | set):

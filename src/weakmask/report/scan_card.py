@@ -1,4 +1,4 @@
-"""One scan of the report, drawn: panels of pictures and outlines, ready for the template."""
+"""Card of one scan in the report: panels of pictures and outlines, ready for the template."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ LEVELS = 6
 BAR_MM = 50
 # The layout at full page width, in CSS pixels, so that one scan fills about one laptop screen.
 CANVAS = 1116
-TALLEST = 430  # a row of panels is made narrower rather than taller
+TALLEST = 430  # a taller row of panels is made narrower
 CAPTION = 28
 
 
@@ -29,17 +29,17 @@ class Panel:
 
     Attributes:
         plane: Name of the plane; empty for a single picture.
-        position: Where the slice lies, for the caption.
-        alt: The picture in words.
+        position: Position of the slice, for the caption.
+        alt: Alternative text of the picture.
         picture: The grey slice.
-        heat: The slice with the activation map over it, if there is one.
-        tint: Agreement and errors, transparent, if there are two masks.
+        heat: The slice with the activation map over it, if any.
+        tint: Transparent picture of agreement and errors, if there are two masks.
         outlines: (CSS class, path), drawn in this order.
         view_box: Width and height of the paths' units.
         size: Pixels of the picture, (width, height).
-        width_mm: Physical width, so that all panels of a row have one scale.
+        width_mm: Physical width, which gives all panels of a row the same scale.
         marks: Sides of the patient at the left and right.
-        ticks: Where the other planes cut this one: ("x" or "y", per cent from the left or top).
+        ticks: Positions of the other planes: ("x" or "y", per cent from the left or top).
         bar_percent: Length of the scale bar in per cent of the width; 0 for none.
     """
 
@@ -64,14 +64,14 @@ class Card:
 
     Attributes:
         name: The scan's name.
-        headline: Beside it.
+        headline: Short line beside the name.
         rank: Cards are shown by ascending rank.
         panels: The planes, or one picture.
         levels: Small axial panels.
-        reason: Why these slices.
-        row_width: Most width of a row of planes, CSS pixels.
+        reason: Why these slices were chosen.
+        row_width: Largest width of a row of planes, CSS pixels.
         level_width: Width of a level where the levels stand in a column beside two rows, CSS pixels.
-        drawn: The layers there are: mask, truth, activation, regions.
+        drawn: The available layers of mask, truth, activation, regions.
         scores: Severity per region.
     """
 
@@ -87,13 +87,13 @@ class Card:
     scores: ScoreTable | None
 
     @property
-    def judged(self) -> bool:
-        """Whether there is anything to compare with, and so a better and a worse."""
+    def compared(self) -> bool:
+        """Whether the scan has a truth or given scores, so that cards can be ranked."""
         return "truth" in self.drawn or (self.scores is not None and self.scores.compared)
 
 
 def draw_scan(view: ScanView) -> Card:
-    """Draw one scan; takes about as much memory as a few slices, whatever the size of the scan."""
+    """Draw one scan; needs about the memory of a few slices for a scan of any size."""
     scene = set_scene(view)
     frame = scene.frame
     choice = choose_slices(scene)
@@ -134,7 +134,7 @@ class _Studio:
     box: Box
 
     def panel(self, plane: Plane, index: Index3, scale: float, *, level: bool = False) -> Panel:
-        """Draw one slice at so many pixels per millimetre; a level is a small panel without map, ticks and bar."""
+        """Draw one slice at `scale` pixels per millimetre; a level is a small panel without map, ticks and bar."""
         scene, frame, box = self.scene, self.scene.frame, self.box
         at = index[plane.across]
 
@@ -165,7 +165,7 @@ class _Studio:
         )
 
     def _ticks(self, plane: Plane, index: Index3) -> tuple[tuple[str, float], ...]:
-        """Where the slices of the other two planes cross this one."""
+        """Positions of the slices of the other two planes in this one, in per cent."""
         along = {}
         for axis in (plane.rows, plane.columns):
             along[axis] = 100 * (index[axis] + 0.5 - self.box.start[axis]) / self.box.shape[axis]
@@ -174,7 +174,7 @@ class _Studio:
 
 
 def _level_width(row_width: int, row_shape: float, level_shape: float) -> int:
-    """The width at which a column of levels is as tall as two rows of planes (height / width) beside it."""
+    """Width that makes a column of levels as tall as two rows of planes (height / width) beside it."""
     rows = 2 * (min(row_width, CANVAS - 180) * row_shape + CAPTION)
     return round(min(max((rows / LEVELS - CAPTION) * level_shape, 80), 200))
 
@@ -198,7 +198,7 @@ def _position(plane: Plane, position_mm: float) -> str:
 
 
 def _alt(view: ScanView, plane: str, position: str) -> str:
-    """What a reader who cannot see the picture is told."""
+    """Alternative text of a picture."""
     what = f"{plane.capitalize()} slice of {view.name} at {position}" if plane else f"Picture {view.name}"
     over = [words for key, words in (("mask", "the predicted mask"), ("truth", "the true mask")) if getattr(view, key)]
     return f"{what}, with {' and '.join(over)} outlined" if over else what

@@ -1,4 +1,4 @@
-"""One scan as the report shows it: the image and everything that is drawn over it."""
+"""One scan of the report: the image and the layers drawn over it."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ from weakmask.volume.volume import Volume
 
 @dataclass(frozen=True, eq=False)
 class ScanView:
-    """What to show of one scan; all volumes lie on the image's grid.
+    """Content of a scan's card; all volumes lie on the image's grid.
 
     Attributes:
         name: The scan's name.
         image: Grey values; a single slice (1, H, W) is shown as one picture.
         window_hu: The grey values that are shown black and white.
-        mask: What the method marked; everything but 0 is lesion.
+        mask: The predicted mask; every non-zero label is lesion.
         activation: The network's map, in [0, 1].
-        truth: The reader's mask; everything but 0 is lesion.
+        truth: The reference mask; every non-zero label is lesion.
         regions: Labelled regions (lobes, lungs); the pictures are cropped to them.
         headline: A short line of numbers beside the name, for example `Dice 0.41`.
         rank: Views are shown by ascending rank: give the worst case the lowest.
@@ -42,7 +42,7 @@ class ScanView:
     scores: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        """Everything drawn over the image must lie on its grid."""
+        """Check that every layer lies on the image's grid."""
         for what in ("mask", "activation", "truth", "regions"):
             layer: Volume | None = getattr(self, what)
             if layer is not None and not layer.geometry.same_grid(self.image.geometry):

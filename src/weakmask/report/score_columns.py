@@ -1,4 +1,4 @@
-"""The severity scores of one scan, region by region, predicted against given."""
+"""Table of the severity scores of one scan: predicted and given score of each region."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from weakmask.report.number_text import MINUS, percent
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One region; texts are ready to print and empty where there is nothing.
+    """One region; texts are ready to print and empty for missing values.
 
     Attributes:
         region: Its name.
@@ -19,8 +19,8 @@ class ScoreRow:
         percent: The same for a bar, 0 to 100.
         predicted: Score from the mask.
         given: Score from the reader.
-        difference: Predicted less given.
-        off_by: Its size, in whole scores.
+        difference: Predicted minus given.
+        off_by: Absolute difference, in whole scores.
     """
 
     region: str
@@ -34,7 +34,7 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """All regions and, where all of them have scores, the sum; which columns hold anything."""
+    """Rows of all regions, their sum if all of them have scores, and the columns that hold values."""
 
     rows: tuple[ScoreRow, ...]
     total: ScoreRow | None
@@ -44,7 +44,7 @@ class ScoreTable:
 
     @property
     def compared(self) -> bool:
-        """Whether there is anything to compare."""
+        """Whether there are predicted and given scores."""
         return self.has_predicted and self.has_given
 
 
@@ -57,7 +57,7 @@ def score_table(scores: pd.DataFrame) -> ScoreTable:
     fraction, predicted, given = (numbers(scores, name) for name in ("fraction", "predicted", "given"))
     names = [str(name) for name in scores["region"]]
     rows = tuple(_row(*values) for values in zip(names, fraction, predicted, given, strict=True))
-    # a sum over a part of the regions would pass for the whole: NaN, and so left out, when one is missing
+    # with a missing score the sum is NaN and left out, as a partial sum would be misleading
     total = _row("Sum", np.nan, float(predicted.sum()), float(given.sum()))
     has = [bool(np.isfinite(values).any()) for values in (fraction, predicted, given)]
     return ScoreTable(rows, total if len(rows) > 1 and (total.predicted or total.given) else None, *has)

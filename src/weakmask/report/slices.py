@@ -1,4 +1,4 @@
-"""Which slices of a scan to show: those on which a reader learns most about the method."""
+"""Choice of the slices of a scan that a report shows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from weakmask.report.scan_view import Scene
 from weakmask.volume.geometry import Box, Index3
 
-BAD_DICE = 0.5  # below it a scan is a failure, and the reader is shown the failure rather than the lesion
+BAD_DICE = 0.5  # below it the slices with the largest error are shown instead of the largest lesion
 MARGIN_MM = 12.0
 Areas = tuple[Float[np.ndarray, " z"], Float[np.ndarray, " y"], Float[np.ndarray, " x"]]
 
@@ -20,7 +20,7 @@ class Choice:
 
     Attributes:
         index: One slice across each turned axis.
-        reason: Why these, as a sentence for the caption.
+        reason: Why these slices, as a sentence for the caption.
     """
 
     index: Index3
@@ -28,9 +28,9 @@ class Choice:
 
 
 def choose_slices(scene: Scene) -> Choice:
-    """The slice of each plane that shows most.
+    """Choose one slice of each plane.
 
-    In this order, by what there is: the largest error area where the Dice overlap with the truth is below 0.5; the
+    The first available criterion counts: the largest error area if the Dice overlap with the truth is below 0.5; the
     largest area marked by the method or the truth; the strongest activation; the largest region area; the middle.
     """
     mask, truth = scene.mask, scene.truth
@@ -61,8 +61,8 @@ def areas(scene: Scene, slab: Callable[[int], Shaped[np.ndarray, "y x"]]) -> Are
     """Sum over every slice of each plane, in voxels, one axial slab at a time so that no volume is copied.
 
     Args:
-        scene: Gives the shape.
-        slab: What to sum, for an index along z.
+        scene: Defines the shape.
+        slab: Returns the values to sum for an index along z.
     """
     total = tuple(np.zeros(n) for n in scene.frame.shape)
     for z in range(scene.frame.shape[0]):
@@ -76,7 +76,7 @@ def areas(scene: Scene, slab: Callable[[int], Shaped[np.ndarray, "y x"]]) -> Are
 
 
 def marked_box(scene: Scene) -> Box | None:
-    """The block that holds the regions and every mark; None where there are no regions, or they are empty."""
+    """Bounding box of the regions and all masks; None if there are no regions or they are empty."""
     layers = [layer for layer in (scene.regions, scene.mask, scene.truth) if layer is not None]
     if scene.regions is None or scene.frame.flat:
         return None
@@ -88,20 +88,20 @@ def marked_box(scene: Scene) -> Box | None:
 
 
 def with_margin(box: Box, scene: Scene) -> Box:
-    """The box and some anatomy around it, inside the grid."""
+    """The box grown by 12 mm, inside the grid."""
     z, y, x = (int(np.ceil(MARGIN_MM / spacing)) for spacing in scene.frame.spacing_mm)
     return box.grown((z, y, x)).clipped(scene.frame.shape)
 
 
 def axial_levels(box: Box, count: int) -> Sequence[int]:
-    """Evenly spaced axial slices of a box, from the head down, each once."""
+    """Evenly spaced distinct axial slices of a box, from the head down."""
     height = box.stop[0] - box.start[0]
     levels = {box.start[0] + int(height * (i + 0.5) / count) for i in range(count)}
     return sorted(levels, reverse=True)
 
 
 def _most(scene: Scene, layer: Shaped[np.ndarray, "z y x"]) -> Index3 | None:
-    """The slices with the largest area of a label layer, None where it is empty."""
+    """The slices with the largest area of a label layer; None if it is empty."""
     found = areas(scene, lambda z: layer[z] != 0)
     return _largest(found) if found[0].any() else None
 

@@ -1,4 +1,4 @@
-"""The table of methods: numbers made readable, the best of each column marked, kappa with its interval."""
+"""Table of methods: formatted numbers, the best of each column marked, kappa with its interval."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Cell:
 
     Attributes:
         text: Ready to print.
-        number: Whether it is set as a number, to the right.
+        number: Whether it is a number, aligned to the right.
         best: Whether it is the best of its column.
         interval: (low, estimate, high) in per cent of [0, 1], for a drawn interval.
     """
@@ -42,7 +42,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class SummaryTable:
-    """Heads and rows; `any_best` says whether anything is marked."""
+    """Heads and rows; `any_best` is true if any cell is marked as best."""
 
     heads: tuple[Cell, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -53,7 +53,7 @@ def summary_table(table: pd.DataFrame) -> SummaryTable:
     """Lay out the table of methods.
 
     The columns of summary.csv get their titles, `kappa_low` and `kappa_high` become kappa's interval, other columns
-    stay as they are. The best of a column is marked where at least two rows have a number; equals are all marked.
+    stay unchanged. The best of a column is marked if at least two rows have a number; equal values are all marked.
     """
     names = [str(name) for name in table.columns]
     if "kappa" in names:
@@ -73,13 +73,13 @@ def _column(table: pd.DataFrame, name: str) -> list[Cell]:
     if name == "kappa":
         ends = zip(numbers(table, "kappa_low"), values, numbers(table, "kappa_high"), strict=True)
         return [_kappa((low, value, high), best=bool(value == best)) for low, value, high in ends]
-    if name in HIGHER_IS_BETTER:  # measures of one kind line up: 0.550, not 0.55
+    if name in HIGHER_IS_BETTER:  # equal numbers of decimals: 0.550, not 0.55
         return [Cell(number(None) if np.isnan(v) else decimals(v, 3), best=bool(v == best)) for v in values]
     return [Cell(number(value)) for value in values]
 
 
 def _kappa(interval: Interval, *, best: bool) -> Cell:
-    """Kappa, its interval in words and as a drawn line."""
+    """Cell of kappa with its interval as text and as a drawn line."""
     low, kappa, high = interval
     if np.isnan(kappa):
         return Cell(number(None))

@@ -1,1 +1,1 @@
-"""What a scan is: voxels and where they lie in the patient."""
+"""Volumes: voxels with their geometry, image files, resampling, tiles and morphology."""

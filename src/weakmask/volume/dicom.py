@@ -1,4 +1,4 @@
-"""A folder of DICOM files -> one series -> a Volume in Hounsfield units.
+"""Reading DICOM: a folder of files, or one file, becomes a Volume in Hounsfield units.
 
 pydicom reads the headers, SimpleITK (GDCM) decodes the pixels.
 """
@@ -28,10 +28,10 @@ class Series:
 
     Attributes:
         uid: SeriesInstanceUID.
-        description: SeriesDescription, maybe empty.
+        description: SeriesDescription; may be empty.
         modality: CT, MR, CR, DX ...
         localizer: Whether it is a scout view.
-        frames: In each file; more than one in enhanced DICOM, which cannot be read.
+        frames: Frames per file; more than one in enhanced DICOM, which cannot be read.
         slices: At least one.
     """
 
@@ -43,14 +43,14 @@ class Series:
     slices: tuple[Slice, ...]
 
     def __str__(self) -> str:
-        """One line for a person to choose by."""
+        """One line that describes the series."""
         rows, columns = self.slices[0].shape
         name = self.description or "no description"
         return f"{self.uid} ({self.modality} {name!r}, {len(self.slices)} slices of {rows} x {columns})"
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file has the mark of DICOM at its 128th byte."""
+    """Whether a file has the DICOM mark at byte 128."""
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
 
@@ -58,8 +58,8 @@ def is_dicom(path: Path) -> bool:
 def find_series(folder: str | Path) -> list[Series]:
     """All grey-value image series in a folder and the folders in it, the longest first.
 
-    Other files, DICOMDIR, hidden files, reports and colour pictures are passed over; a file that is there twice (same
-    SOPInstanceUID) counts once.
+    Other files, DICOMDIR, hidden files, reports and colour pictures are ignored; of two files with the same
+    SOPInstanceUID one is used.
 
     Raises:
         UserError: There is no such folder, or a file named .dcm is not readable as DICOM.
@@ -81,14 +81,14 @@ def find_series(folder: str | Path) -> list[Series]:
 def read_dicom(folder: str | Path, series_uid: str | None = None) -> Volume:
     """Read the one series of a folder, slope and intercept applied slice by slice (CT: Hounsfield units).
 
-    Localizers are not counted, nor images that stand alone (under 3 slices) beside a real series.
+    Localizers are ignored, and so are series of fewer than 3 slices beside a longer one.
 
     Args:
         folder: May hold other files and other folders, see `find_series`.
-        series_uid: Which series, where there are several.
+        series_uid: UID of the series to read, if there are several.
 
     Returns:
-        int16 where the values are whole numbers and fit, else int32 or float32. Index z grows along row direction x
+        int16 if the values are whole numbers and fit, else int32 or float32. Index z grows along row direction x
         column direction; in an axial scan that is toward the head.
 
     Raises:
@@ -102,7 +102,7 @@ def read_dicom(folder: str | Path, series_uid: str | None = None) -> Volume:
 
 
 def read_dicom_file(path: str | Path) -> Volume:
-    """Read a single DICOM image, an X-ray say, as a volume of one slice; without a stated spacing it is 1 mm.
+    """Read a single DICOM image, such as an X-ray, as a volume of one slice; a missing spacing becomes 1 mm.
 
     Raises:
         UserError: The file is not a grey-value DICOM image of one frame, or cannot be decoded.
@@ -121,7 +121,7 @@ def _refuse_frames(path: Path, frames: int) -> None:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Every file that may be an image, in a fixed order."""
+    """Every possible image file, in a fixed order."""
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -131,7 +131,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Image:
-    """One file's slice and what it belongs to."""
+    """One file's slice and the series of the file."""
 
     series_uid: str
     image_uid: str
@@ -143,13 +143,13 @@ class _Image:
 
 
 def _image(path: Path) -> _Image | None:
-    """What the header of a grey-value image says; None for any other file."""
+    """Header of a grey-value image; None for any other file."""
     named = path.suffix.lower() == ".dcm"
     try:
         if not named and not is_dicom(path):
             return None
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers out of the standard are common and mostly harmless
+            warnings.simplefilter("ignore")  # non-standard headers are common and mostly harmless
             header = pydicom.dcmread(path, stop_before_pixels=True, force=named)  # old files lack the mark
             known = "SOPClassUID" in header
             grey = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
@@ -191,7 +191,7 @@ def _read_image(header: pydicom.Dataset, path: Path) -> _Image:
 
 
 def _alike(images: list[_Image]) -> list[list[_Image]]:
-    """Parts a series by matrix and orientation, scouts from slices too; a rounded direction is the same direction."""
+    """Split a series by matrix, orientation (up to rounding) and whether the images are localizers."""
     parts: list[list[_Image]] = []
     for image in images:
         for part in parts:
@@ -221,7 +221,7 @@ def _series(images: list[_Image]) -> Series:
 
 
 def _chosen(folder: Path, series_uid: str | None) -> Series:
-    """The series that is meant."""
+    """The requested series, or the only one."""
     found = find_series(folder)
     if series_uid is not None:
         real = [one for one in found if one.uid == series_uid]
@@ -244,9 +244,9 @@ def _chosen(folder: Path, series_uid: str | None) -> Series:
 
 
 def _decoded(slices: tuple[Slice, ...]) -> np.ndarray:
-    """The pixels (z, y, x), slope and intercept applied; GDCM also turns MONOCHROME1 the right way up.
+    """Pixels (z, y, x) with slope and intercept applied; GDCM also inverts MONOCHROME1.
 
-    File by file: ITK's series reader would give every slice the first one's type, and cut off what that cannot hold.
+    Files are read one by one: ITK's series reader would convert every slice to the type of the first and clip values.
     """
     sitk.ProcessObject.GlobalWarningDisplayOff()
     reader = sitk.ImageFileReader()
@@ -267,7 +267,7 @@ def _decoded(slices: tuple[Slice, ...]) -> np.ndarray:
 
 
 def _wide_enough(voxels: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-    """The voxels so far in a type that holds these pixels too: int16, else int32, else float32."""
+    """Convert the voxels to a type that also holds these pixels: int16, else int32, else float32."""
     if pixels.dtype.kind == "f":
         return voxels.astype(np.float32, copy=False)
     if voxels.dtype == np.int16 and (pixels.min() < -(2**15) or pixels.max() >= 2**15):

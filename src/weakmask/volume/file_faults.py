@@ -1,7 +1,7 @@
-"""Faults of image files that ITK passes over.
+"""Checks for faults of image files that ITK does not report.
 
-It reads a packed MetaImage or NRRD without looking at its checksum, unpacks past its room, and turns the axis of a
-negative spacing round. Each check here is made before ITK sees the file.
+ITK reads a compressed MetaImage or NRRD without verifying its checksum, may decompress beyond the end of its buffer,
+and reverses an axis of negative spacing. These checks run before ITK reads the file.
 """
 
 import gzip
@@ -30,7 +30,7 @@ def refuse_faulty_file(path: Path, suffix: str) -> None:
         suffix: Its format, as the lower-case suffix.
 
     Raises:
-        UserError: The file is empty, not what its name says, truncated or damaged.
+        UserError: The file is empty, of another format than its name says, truncated or damaged.
     """
     with path.open("rb") as file:
         start = file.read(16)
@@ -53,7 +53,7 @@ def refuse_faulty_file(path: Path, suffix: str) -> None:
 
 
 def _check_meta(file: IO[bytes], path: Path) -> None:
-    """MetaImage: the header names what ITK needs and the voxels are all there."""
+    """MetaImage: check that the header has all needed fields and that no voxels are missing."""
     fields = _meta_fields(file)
     try:
         axes = int(fields["NDims"])
@@ -65,11 +65,11 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a MetaImage header (missing or unusable: {error}); {_AGAIN}") from error
     if len(size) != axes or min(size) < 1:
-        raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected so many positive numbers; {_AGAIN}")
+        raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected {axes} positive numbers; {_AGAIN}")
     for name, count in (("ElementSpacing", axes), ("TransformMatrix", axes * axes), ("Offset", axes)):
         if name in fields and not _finite_numbers(fields[name], count):
             raise UserError(f"{path}: {name} is {fields[name]!r}; expected {count} finite numbers; correct the header")
-    if "-" in fields.get("ElementSpacing", ""):  # ITK would turn the axis round
+    if "-" in fields.get("ElementSpacing", ""):  # ITK would reverse the axis
         raise UserError(
             f"{path}: spacing is {fields['ElementSpacing']} mm; expected positive numbers; correct the header"
         )
@@ -89,7 +89,7 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
 
 
 def _meta_fields(file: IO[bytes]) -> dict[str, str]:
-    """The header lines; the file then stands where local voxels begin."""
+    """Read the header lines; afterwards the file position is the first byte of local voxels."""
     fields: dict[str, str] = {}
     while len(fields) < 200 and (line := file.readline(4096)):
         name, equals, value = line.decode("latin-1").partition("=")
@@ -114,29 +114,29 @@ def _is_true(fields: dict[str, str], name: str, default: str = "False") -> bool:
 
 
 def _check_payload(file: IO[bytes], path: Path, needed: int, packed_size: int | None) -> None:
-    """From where the file stands there must be `needed` bytes of voxels, unpacked.
+    """Check that `needed` bytes of decompressed voxels follow the current file position.
 
     Args:
         file: The open file.
-        path: Its name.
+        path: Its name, for the error message.
         needed: Bytes of voxels.
-        packed_size: Bytes that they take, packed; 0 for all that the file has; None where they are not packed.
+        packed_size: Compressed bytes; 0 for all that follow; None for uncompressed voxels.
     """
     held = path.stat().st_size - file.tell()
     if packed_size is not None:
         left, held_packed, held = packed_size or held, held, 0
-        unpacker = zlib.decompressobj(wbits=47)  # zlib's or gzip's own beginning
+        unpacker = zlib.decompressobj(wbits=47)  # detects zlib or gzip
         while not unpacker.eof and (chunk := file.read(min(left, _CHUNK))):
             left -= len(chunk)
             held += len(unpacker.decompress(chunk))
         if not unpacker.eof or packed_size > held_packed:
             raise EOFError
-    if held < needed or (packed_size is not None and held != needed):  # ITK cannot unpack more than it has room for
+    if held < needed or (packed_size is not None and held != needed):  # ITK's buffer has exactly this size
         raise UserError(f"{path}: its header promises {needed} bytes of voxels, it holds {held}; {_AGAIN}")
 
 
 def _check_nrrd(file: IO[bytes]) -> None:
-    """NRRD: ITK counts the voxels itself; only the checksum of packed ones is left to look at."""
+    """NRRD: verify the checksum of compressed voxels; ITK itself counts the voxels."""
     fields: dict[str, str] = {}
     while len(fields) < 200 and (line := file.readline(4096).strip()):
         name, _, value = line.decode("latin-1").partition(":")
@@ -149,7 +149,7 @@ def _check_nrrd(file: IO[bytes]) -> None:
 
 
 def _check_png(file: IO[bytes], path: Path) -> None:
-    """PNG: every chunk up to the last has its checksum; and the one kind of pixel that SimpleITK lacks is named."""
+    """PNG: verify the checksums of all chunks and refuse grey with transparency, which SimpleITK cannot read."""
     data = file.read()
     at, name = 8, b""
     while name != b"IEND":

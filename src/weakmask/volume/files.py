@@ -1,7 +1,7 @@
-"""Image files in and out; every format that disagrees with (z, y, x) is converted here, at the door.
+"""Reading and writing image files; every format is converted to the order (z, y, x).
 
-NIfTI by `nifti.py`, DICOM by `dicom.py`, PNG and JPEG by `pictures.py`, MetaImage and NRRD by SimpleITK after
-`file_faults.py` has looked at them.
+`nifti.py` reads NIfTI, `dicom.py` DICOM, `pictures.py` PNG and JPEG, and SimpleITK MetaImage and NRRD after the checks
+of `file_faults.py`.
 """
 
 from pathlib import Path
@@ -26,17 +26,17 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
     """Read a scan, a picture or a label map.
 
-    A folder is a DICOM series; a file goes by its suffix (`IMAGE_SUFFIXES`, any case), one without by its content if
-    that is DICOM. A picture is a volume of one slice with a spacing of 1 mm, whatever dots per inch it claims; colour
-    becomes grey (ITU-R BT.601), transparency is ignored.
+    A folder is read as a DICOM series. A file's suffix gives its format (`IMAGE_SUFFIXES`, any case); a file without
+    a suffix is read if it is DICOM. A picture becomes a volume of one slice with a spacing of 1 mm, whatever
+    resolution it states. Colour becomes grey (ITU-R BT.601), transparency is ignored.
 
     Args:
         path: A file, or a folder of DICOM files.
-        kind: "label" for region and lesion masks: they keep their whole-number type, and whole numbers that were
-            saved as real ones get one back.
+        kind: "label" for region and lesion masks: they keep their integer type, and whole numbers saved as floats
+            become integers.
 
     Returns:
-        The voxels in the file's own type (float64 images as float32), NaN and infinity included: see
+        The voxels in the type of the file (float64 images as float32), including NaN and infinity: see
         `refuse_nonfinite`.
 
     Raises:
@@ -81,7 +81,7 @@ def _read_by_itk(path: Path, suffix: str) -> Volume:
 def _as_image(volume: Volume) -> Volume:
     if volume.voxels.dtype != np.float64:
         return volume
-    with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, and is refused as such
+    with np.errstate(over="ignore"):  # too large numbers become infinite, which is refused later
         return volume.with_voxels(volume.voxels.astype(np.float32))
 
 
@@ -96,7 +96,7 @@ def _as_label(volume: Volume, path: Path) -> Volume:
 
 
 def refuse_nonfinite(volume: Volume, path: str | Path) -> None:
-    """Refuse a scan with voxels that are no numbers.
+    """Refuse a scan with voxels that are NaN or infinite.
 
     Raises:
         UserError: Some voxel is NaN or infinite.
@@ -110,17 +110,17 @@ def refuse_nonfinite(volume: Volume, path: str | Path) -> None:
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
-    """Write a volume as .nii, .nii.gz, .mha, .nrrd, or as .png where it has one slice; complete or not at all.
+    """Write a volume as .nii, .nii.gz, .mha, .nrrd, or a single slice as .png; complete or not at all.
 
-    bool becomes uint8: 0 and 1, in a .png 0 and 255, for the eye. A .png takes whole numbers from 0 to 65535 and
-    keeps them as they are.
+    bool becomes uint8: 0 and 1, but 0 and 255 in a .png, so that it is visible. A .png holds whole numbers from 0 to
+    65535 without change.
 
     Raises:
-        UserError: Another suffix, voxels that a .png cannot hold, or a place that cannot be written.
+        UserError: The suffix is not supported, a .png cannot hold the voxels, or the path cannot be written.
     """
     path = Path(path)
     suffix = _suffix(path)
-    if not path.name.endswith(_WRITTEN):  # in lower case: ITK would put a .MHA's voxels somewhere else
+    if not path.name.endswith(_WRITTEN):  # lower case only: ITK would write the voxels of a .MHA to another file
         raise UserError(f"{path}: cannot write this format; choose one of {', '.join(_WRITTEN)}")
     voxels = png_pixels(volume, path) if suffix == ".png" else volume.voxels
     known = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name, voxels.dtype.newbyteorder("="))
@@ -138,7 +138,7 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 
 
 def scan_name(path: str | Path) -> str:
-    """The name of a scan: its file's without the (double) suffix, or its folder's."""
+    """Name of a scan: its file name without the (double) suffix, or the name of its folder."""
     path = Path(path)
     if path.is_dir():
         return path.resolve().name
@@ -146,6 +146,6 @@ def scan_name(path: str | Path) -> str:
 
 
 def _suffix(path: Path) -> str:
-    """The suffix that says the format, in lower case; "" where there is none that we know."""
+    """The suffix of a known format, in lower case; "" for any other."""
     name = path.name.lower()
     return next((suffix for suffix in IMAGE_SUFFIXES if name.endswith(suffix)), "")

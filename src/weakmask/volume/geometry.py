@@ -1,6 +1,6 @@
-"""Where a grid of voxels lies in the world.
+"""Geometry: the position of a grid of voxels in the world.
 
-Everything is in the order (z, y, x), the world too: a world point is (toward the head, toward the back, toward the
+Indices and world coordinates are in the order (z, y, x): a world point is (toward the head, toward the back, toward the
 patient's left) in mm. That is the LPS frame of DICOM and SimpleITK read backwards, so `direction` is the SimpleITK
 matrix with rows and columns reversed, and an ordinary axial scan has the identity.
 """
@@ -16,7 +16,7 @@ Index3 = tuple[int, int, int]
 Float3 = tuple[float, float, float]
 Direction = tuple[Float3, Float3, Float3]
 
-# How far column products of a direction may be from 0 and 1: headers round, scanners do not shear.
+# Tolerance of the orthonormality of a direction, for rounding in headers.
 ORTHONORMAL = 1e-3
 IDENTITY: Direction = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -41,7 +41,7 @@ class Box:
         return z, y, x
 
     def grown(self, voxels: Index3) -> "Box":
-        """The box with so many voxels more on every side of each axis."""
+        """The box enlarged by `voxels` on both sides of each axis."""
         start = tuple(a - n for a, n in zip(self.start, voxels, strict=True))
         stop = tuple(b + n for b, n in zip(self.stop, voxels, strict=True))
         return Box(start, stop)  # pyright: ignore[reportArgumentType]
@@ -55,13 +55,13 @@ class Box:
 
 @dataclass(frozen=True)
 class Geometry:
-    """A regular grid in the world; everything in (z, y, x).
+    """A regular grid in the world; all attributes are in (z, y, x).
 
     Attributes:
         shape: Voxels along each axis.
         spacing_mm: Distance between neighbouring voxel centres along each axis.
         origin_mm: World position of the centre of voxel (0, 0, 0).
-        direction: Orthonormal; column j is the world direction in which index j grows. A determinant of -1
+        direction: Orthonormal; column j is the world direction of growing index j. A determinant of -1
             (a flipped axis) is allowed.
 
     Raises:
@@ -74,7 +74,7 @@ class Geometry:
     direction: Direction = IDENTITY
 
     def __post_init__(self) -> None:
-        """Make plain tuples of what came, so that geometries hash and print well, and refuse what no scanner makes."""
+        """Convert the values to plain tuples, which hash and print well, and check them."""
         plain = {
             "shape": tuple(operator.index(n) for n in self.shape),
             "spacing_mm": tuple(float(s) for s in self.spacing_mm),
@@ -98,14 +98,14 @@ class Geometry:
     def from_xyz(
         cls, size: Sequence[int], spacing: Sequence[float], origin: Sequence[float], direction: np.ndarray
     ) -> "Geometry":
-        """The geometry that ITK and DICOM write in the order (x, y, z): the door through which files come in.
+        """Convert a geometry from the order (x, y, z) of ITK and DICOM.
 
         Args:
             size: Voxels along x, y, z.
             spacing: In mm.
             origin: In mm, in the LPS frame.
-            direction: 3 x 3, column j the LPS direction in which index j of (x, y, z) grows. What rounding took from
-                its orthonormality is given back (nearest rotation or reflection); more than that is refused.
+            direction: 3 x 3; column j is the LPS direction of growing index j of (x, y, z). Small deviations from an
+                orthonormal matrix are corrected (nearest rotation or reflection); larger ones are refused.
 
         Raises:
             ValueError: As for the class.
@@ -119,7 +119,7 @@ class Geometry:
 
     @property
     def direction_xyz(self) -> Float[np.ndarray, "3 3"]:
-        """The direction as ITK and DICOM write it: rows and columns in (x, y, z), the world LPS."""
+        """The direction in the order of ITK and DICOM: rows and columns in (x, y, z), world LPS."""
         return np.asarray(self.direction, dtype=float)[::-1, ::-1].copy()
 
     @property
@@ -142,7 +142,7 @@ class Geometry:
 
     @property
     def extent_mm(self) -> Float3:
-        """Edge lengths of the whole grid, from the outer face of the first voxel to that of the last."""
+        """Edge lengths of the grid, from the outer face of the first voxel to the outer face of the last."""
         z, y, x = (n * s for n, s in zip(self.shape, self.spacing_mm, strict=True))
         return z, y, x
 
@@ -156,7 +156,7 @@ class Geometry:
         return other.inverse_affine @ self.affine
 
     def same_grid(self, other: "Geometry", tolerance: float = 1e-2) -> bool:
-        """Whether both grids are one: equal shape, and every voxel within `tolerance` of a voxel's edge length."""
+        """Whether both grids have the same shape and voxel positions equal within `tolerance` voxel edge lengths."""
         if self.shape != other.shape:
             return False
         corners = np.array([[z, y, x, 1] for z in (0, 1) for y in (0, 1) for x in (0, 1)], dtype=float)
@@ -170,7 +170,7 @@ class Geometry:
         return replace(self, shape=box.shape, origin_mm=_three(origin[:3]))
 
     def flipped(self, axis: int) -> "Geometry":
-        """The same voxels of the world with one index running the other way."""
+        """The same voxels of the world with one index reversed."""
         last = np.zeros(4)
         last[axis], last[3] = self.shape[axis] - 1, 1.0
         matrix = np.asarray(self.direction, dtype=float).copy()
@@ -178,7 +178,7 @@ class Geometry:
         return replace(self, origin_mm=_three((self.affine @ last)[:3]), direction=_direction(matrix))
 
     def with_shape(self, shape: Index3) -> "Geometry":
-        """A grid of another shape over the same block of the world (outer faces stay where they are)."""
+        """A grid of another shape with the same outer faces in the world."""
         spacing = np.asarray(self.extent_mm) / np.asarray(shape)
         shift = 0.5 * (spacing - np.asarray(self.spacing_mm))
         origin = np.asarray(self.origin_mm) + np.asarray(self.direction) @ shift

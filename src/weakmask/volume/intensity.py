@@ -1,15 +1,15 @@
-"""Grey values: stored numbers to Hounsfield units, a window to [0, 1], and the voxels that are no numbers."""
+"""Grey values: rescaling to Hounsfield units, windowing to [0, 1], and counting of non-finite voxels."""
 
 import numpy as np
 
 
 def window(voxels: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map [low, high] linearly to [0, 1] and clamp what lies outside.
+    """Map [low, high] linearly to [0, 1] and clip other values.
 
     Args:
-        voxels: Any real or whole numbers, any shape.
-        low: Becomes 0; for the lungs in CT the dRAM paper has -1200 HU.
-        high: Becomes 1; there 300 HU.
+        voxels: Numbers of any real type and shape.
+        low: Value mapped to 0; -1200 HU for lungs in the dRAM paper.
+        high: Value mapped to 1; 300 HU for lungs in the dRAM paper.
 
     Returns:
         A float32 array of the same shape; NaN stays NaN.
@@ -25,16 +25,16 @@ def window(voxels: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def rescale(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
-    """Stored numbers to their meaning: stored * slope + intercept, as a scanner's header says it.
+    """Rescale stored numbers: stored * slope + intercept, as stated in a scanner's header.
 
     Returns:
-        int16 where slope and intercept are whole and every value fits (CT in Hounsfield units), else int32 where
-        that holds them, else float32.
+        int16 if slope and intercept are whole and every value fits (CT in Hounsfield units), else int32 if the values
+        fit, else float32.
     """
     dtype = _rescaled_dtype(stored, slope, intercept)
     meant = np.empty(stored.shape, dtype)
     working = np.float64 if dtype is np.float32 else np.int64
-    for index in range(len(stored)):  # plane by plane: the wide numbers in between need little memory
+    for index in range(len(stored)):  # plane by plane, so that the wide intermediate type needs little memory
         meant[index] = stored[index].astype(working) * working(slope) + working(intercept)
     return meant
 
@@ -49,7 +49,7 @@ def _rescaled_dtype(stored: np.ndarray, slope: float, intercept: float) -> type[
 
 
 def nonfinite_count(voxels: np.ndarray) -> int:
-    """How many voxels are NaN or infinite; whole numbers never are."""
+    """Number of voxels that are NaN or infinite; 0 for integers."""
     if voxels.dtype.kind in "iub":
         return 0
     return sum(plane.size - int(np.count_nonzero(np.isfinite(plane))) for plane in voxels)

@@ -1,4 +1,4 @@
-"""The door to SimpleITK: volumes in the order (z, y, x) here, images in the order (x, y, z) there."""
+"""Conversion between volumes in the order (z, y, x) and SimpleITK images in the order (x, y, z)."""
 
 import os
 import threading
@@ -18,10 +18,10 @@ _STDERR = threading.Lock()
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Keep ITK off the terminal: a fault is one line, and ours.
+    """Suppress the messages of ITK; faults are reported by exceptions.
 
-    ITK's own warnings have a switch; the libraries in it write to the process's standard error, which therefore leads
-    nowhere for as long (for other threads too). Where there is none, nothing needs to be done.
+    ITK has a switch for its own warnings. Its libraries write to the standard error of the process, which is therefore
+    redirected to the null device inside the context (for other threads too). Without standard error nothing is done.
     """
     sitk.ProcessObject.GlobalWarningDisplayOff()
     with _STDERR:
@@ -41,7 +41,7 @@ def quiet_itk() -> Iterator[None]:
 
 
 def read_by_itk(path: Path, suffix: str) -> sitk.Image:
-    """Read a file in one of `ITK_FORMATS`, whatever its name says.
+    """Read a file in one of `ITK_FORMATS`, chosen by `suffix` and not by its name.
 
     Raises:
         UserError: ITK cannot read it.
@@ -58,7 +58,7 @@ def read_by_itk(path: Path, suffix: str) -> sitk.Image:
 
 
 def write_by_itk(image: sitk.Image, path: Path, suffix: str) -> None:
-    """Write a file in one of `ITK_FORMATS`, packed; as .png the first slice.
+    """Write a compressed file in one of `ITK_FORMATS`; a .png gets the first slice.
 
     Raises:
         RuntimeError: ITK cannot write it.
@@ -72,7 +72,7 @@ def write_by_itk(image: sitk.Image, path: Path, suffix: str) -> None:
 
 
 def to_itk(voxels: np.ndarray, geometry: Geometry) -> sitk.Image:
-    """An ITK image with a copy of the voxels; bool becomes uint8 and half precision single, which ITK lacks."""
+    """An ITK image with a copy of the voxels; bool becomes uint8 and float16 becomes float32, as ITK lacks both."""
     known = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name)
     image = sitk.GetImageFromArray(voxels if known is None else voxels.astype(known))
     image.SetSpacing(geometry.spacing_mm[::-1])
@@ -82,12 +82,12 @@ def to_itk(voxels: np.ndarray, geometry: Geometry) -> sitk.Image:
 
 
 def from_itk(image: sitk.Image) -> tuple[np.ndarray, Geometry]:
-    """The voxels (a copy) and the geometry of an ITK image of one channel; a flat image gets one slice 1 mm thick.
+    """Voxels (a copy) and geometry of an ITK image of one channel; a 2-D image becomes one slice of 1 mm thickness.
 
-    Further axes of length 1 behind the third are dropped.
+    Axes of length 1 after the third are dropped.
 
     Raises:
-        ValueError: The image has a fourth axis, several channels, or a grid that no scanner makes.
+        ValueError: The image has a fourth axis or several channels, or its grid is invalid.
     """
     size = image.GetSize()
     kind = image.GetPixelIDTypeAsString()

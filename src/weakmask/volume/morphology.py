@@ -1,4 +1,4 @@
-"""Shapes of masks: components, gaps, distances and rims, with distances in millimetres."""
+"""Morphology of masks: components, holes, distances in mm, closing, dilation and erosion."""
 
 import numpy as np
 from jaxtyping import Bool, Float32, Integer
@@ -15,12 +15,12 @@ CORNERS = ndimage.generate_binary_structure(3, 3)  # and across corners
 
 
 def components(mask: Mask) -> tuple[Labels, int]:
-    """Number the components of a mask, joined across faces; 0 where it is empty; and how many there are."""
+    """Label the components of a mask (connected across faces, background 0) and count them."""
     return _numbered(mask, FACES)
 
 
 def label_slices(mask: Mask, axis: int = 0) -> tuple[Labels, int]:
-    """Number the components of every slice across `axis`, each slice for itself; and how many there are."""
+    """Label the components of every slice across `axis` separately, and count them."""
     neighbours = FACES.copy()
     for side in (0, 2):
         neighbours[(slice(None),) * axis + (side,)] = False
@@ -39,10 +39,10 @@ def open_to_side(mask: Mask, axis: int = 0) -> Mask:
 
 
 def enclosed(mask: Mask) -> Mask:
-    """The gaps that the mask surrounds in at least two of the three families of slices.
+    """The gaps that the mask encloses in slices across at least two of the three axes.
 
-    A vessel or a nodule inside a lung is surrounded across any two axes; the dome of the diaphragm only in axial
-    slices, the heart in none, so both stay out. Of a single slice that slice alone decides.
+    A vessel or a nodule inside a lung is enclosed across any two axes; the dome of the diaphragm only in axial slices
+    and the heart in none, so both are left out. In a single slice, that slice decides.
     """
     gaps = ~mask
     votes = np.zeros(mask.shape, dtype=np.uint8)
@@ -52,14 +52,14 @@ def enclosed(mask: Mask) -> Mask:
 
 
 def distance_mm(mask: Mask, spacing_mm: Float3) -> Float32[np.ndarray, "z y x"]:
-    """Distance of every voxel of the mask to the nearest voxel outside it, in mm; infinite where there is none."""
+    """Distance of every voxel of the mask to the nearest voxel outside it, in mm; infinite if the mask is full."""
     if mask.all():
         return np.full(mask.shape, np.inf, dtype=np.float32)
     return np.asarray(ndimage.distance_transform_edt(mask, spacing_mm), dtype=np.float32)
 
 
 def closed(mask: Mask, radius_mm: float, spacing_mm: Float3) -> Mask:
-    """Closing with a ball; the grid is padded, for the ball reaches past its edge."""
+    """Closing with a ball; the grid is padded so that its edge has no effect."""
     margin = [n + 1 for n in margin_voxels(radius_mm, spacing_mm)]
     reached = distance_mm(~np.pad(mask, [(m, m) for m in margin]), spacing_mm) <= radius_mm
     z, y, x = (slice(m, -m) for m in margin)
@@ -72,17 +72,17 @@ def rim(mask: Mask) -> Mask:
 
 
 def grown(mask: Mask, neighbours: np.ndarray = FACES, steps: int = 1, within: Mask | None = None) -> Mask:
-    """The mask with its neighbours, and theirs, so many steps, nowhere outside `within`."""
+    """Dilate the mask by `steps` steps inside `within`."""
     return np.asarray(ndimage.binary_dilation(mask, neighbours, iterations=steps, mask=within), dtype=bool)
 
 
 def worn(mask: Mask, neighbours: np.ndarray = FACES, steps: int = 1) -> Mask:
-    """The mask without its outermost voxels, so many steps; the grid's edge does not count as outside."""
+    """Erode the mask by `steps` steps; the grid's edge does not count as outside."""
     return np.asarray(ndimage.binary_erosion(mask, neighbours, iterations=steps, border_value=1), dtype=bool)
 
 
 def object_boxes(labels: Labels) -> list[tuple[int, Box]]:
-    """The labels above 0 that occur, each with the smallest box around it, found in one pass."""
+    """The labels above 0 that occur, each with its bounding box, found in one pass."""
     boxes = []
     for label, spans in enumerate(ndimage.find_objects(labels), start=1):
         if spans is not None:
@@ -92,13 +92,13 @@ def object_boxes(labels: Labels) -> list[tuple[int, Box]]:
 
 
 def margin_voxels(margin_mm: float, spacing_mm: Float3) -> Index3:
-    """The fewest whole voxels along each axis that hold a margin."""
+    """A margin in voxels along each axis, rounded up."""
     z, y, x = (int(np.ceil(margin_mm / s - 1e-6)) for s in spacing_mm)
     return z, y, x
 
 
 def _numbered(mask: Mask, neighbours: np.ndarray) -> tuple[Labels, int]:
-    """SciPy's label with the type it has in truth."""
+    """`scipy.ndimage.label` with a correct type annotation."""
     labels = np.empty(mask.shape, dtype=np.int32)
     count = ndimage.label(mask, neighbours, output=labels)
     return labels, int(np.asarray(count))

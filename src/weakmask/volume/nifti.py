@@ -1,8 +1,8 @@
-"""NIfTI files (.nii, .nii.gz), in and out, strictly.
+"""Strict reading and writing of NIfTI files (.nii, .nii.gz).
 
-Read here and not by ITK, which hides what is wrong in them: it turns a zero spacing into 1 mm, leaves the rest of a
-truncated file to whatever was in memory, takes the spacing from one field and the axes from another where the two
-contradict each other, refuses whole data sets for a rounding error in the axes, and reports success on a full disk.
+ITK is not used because it hides faults: it turns a zero spacing into 1 mm, fills the rest of a truncated file with
+uninitialised memory, takes the spacing from one field and the axes from another if the two contradict each other,
+refuses data sets for a rounding error in the axes, and reports success on a full disk.
 Layout: nifti1.h and nifti2.h of the NIfTI data format working group.
 """
 
@@ -36,17 +36,17 @@ _VERSION_2 = {
 _DATATYPES = {
     2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
 }  # fmt: skip
-_UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # metres, millimetres, micrometres; nothing said means millimetres
+_UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # metres, millimetres, micrometres; millimetres if not stated
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])  # the sign of x, y, z
 _CHUNK = 1 << 22  # bytes
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
-    """Read a NIfTI file: voxels (z, y, x) in the file's own type, and where they lie.
+    """Read a NIfTI file: voxels (z, y, x) in the type of the file, and their geometry.
 
-    The axes are those of the sform; of the qform where there is no sform, or where the sform leads into a template's
-    space (codes 3 and up) and the qform into the scanner's. Without either they are taken as (left, back, head). A
-    slope and intercept are applied.
+    The axes are those of the sform. The qform is used if there is no sform, or if the sform maps to a template (codes 3
+    and up) and the qform to the scanner. Without both, the axes are taken as (left, back, head). A slope and intercept
+    are applied.
 
     Raises:
         UserError: The file is truncated, damaged or not NIfTI, has several volumes or channels, or its header states
@@ -63,16 +63,16 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def write_nifti(voxels: np.ndarray, geometry: Geometry, path: Path) -> None:
-    """Write a NIfTI-1 file with equal qform and sform; packed where the name ends in .gz, the same bytes every time.
+    """Write a NIfTI-1 file with equal qform and sform, compressed if the name ends in .gz; output is reproducible.
 
     Raises:
-        ValueError: NIfTI has no number for the type of the voxels, or an axis is longer than it can say (32767).
-        OSError: The disk is full, or another fault of the place.
+        ValueError: NIfTI does not support the type of the voxels, or an axis is longer than 32767.
+        OSError: The disk is full, or the file cannot be written for another reason.
     """
     header = _header_of(voxels, geometry)
     with path.open("wb") as file:
         if path.name.lower().endswith(".gz"):
-            # a CT is noise: level 6 takes three times as long and saves 2 %
+            # level 6 takes three times as long and saves 2 % of a CT
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as stream:
                 _write(stream, header, voxels)
         else:
@@ -86,7 +86,7 @@ def _write(stream: BufferedIOBase, header: bytes, voxels: np.ndarray) -> None:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[BufferedIOBase]:
-    """Open a file that may be packed, whatever its name says; damage becomes a UserError."""
+    """Open a file, decompressing it if its content is gzip; a damaged file raises a UserError."""
     try:
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
@@ -131,7 +131,7 @@ def _structure(fields: dict[str, tuple[str, int]], length: int, order: Literal["
 
 
 def _geometry(header: np.void, path: Path) -> Geometry:
-    """Where the voxels lie; refuses what ITK would repair."""
+    """Geometry of the header; refuses faults that ITK would repair."""
     dim = [int(n) for n in header["dim"]]
     axes = dim[0]
     size = dim[1 : axes + 1] if 1 <= axes <= 7 else [0]
@@ -142,7 +142,7 @@ def _geometry(header: np.void, path: Path) -> Geometry:
     size = [*size, 1, 1][:3]
     unit = _UNIT_MM.get(int(header["units"]) & 7, 1.0)
     spacing = np.asarray(header["pixdim"][1:4], dtype=float) * unit
-    spacing[axes:] = 1.0  # a flat image says nothing of its thickness
+    spacing[axes:] = 1.0  # a 2-D image does not state its thickness
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         raise UserError(f"{path}: spacing is {_times(spacing)} mm; expected three positive numbers; correct the header")
     columns, offset = _axes(header, spacing, unit)
@@ -160,7 +160,7 @@ def _geometry(header: np.void, path: Path) -> Geometry:
 def _axes(header: np.void, spacing: np.ndarray, unit: float) -> tuple[np.ndarray, np.ndarray]:
     """World direction of each axis, one per column, and the position of the first voxel, in NIfTI's RAS frame.
 
-    The columns have length 1 where the header is of one mind; from the sform they come with whatever it says.
+    The columns have length 1 if the header is consistent; those of the sform are not checked yet.
     """
     sform, qform = int(header["sform_code"]), int(header["qform_code"])
     if sform > 0 and (sform <= 2 or qform <= 0):
@@ -177,7 +177,7 @@ def _axes(header: np.void, spacing: np.ndarray, unit: float) -> tuple[np.ndarray
 
 
 def _completed(columns: np.ndarray, axes: int) -> np.ndarray:
-    """The axes of a flat image with those added that it lacks, at right angles."""
+    """The axes of a 1-D or 2-D image, completed at right angles."""
     if axes == 1:
         return np.diag(_RAS_TO_LPS)
     normal = np.cross(columns[:, 0], columns[:, 1])
@@ -185,7 +185,7 @@ def _completed(columns: np.ndarray, axes: int) -> np.ndarray:
 
 
 def _refuse_contradiction(columns: np.ndarray, spacing: np.ndarray, path: Path) -> None:
-    """The columns must have length 1 and stand at right angles."""
+    """Refuse columns that are not of length 1 or not at right angles."""
     lengths = np.linalg.norm(columns, axis=0)
     if not np.isfinite(columns).all() or lengths.min() < 1e-6:
         raise UserError(f"{path}: the axes in the header are not usable (zero or not a number); export the file again")
@@ -215,7 +215,7 @@ def _read_voxels(stream: BufferedIOBase, header: np.void, geometry: Geometry, pa
     if not 0 <= header["vox_offset"] < 2**40:
         raise UserError(f"{path}: its voxels begin at byte {header['vox_offset']}; export the file again")
     offset = max(int(header["vox_offset"]), int(header["size"]))
-    # deflate packs at most 1032 to 1: what cannot be in the file is not waited for, nor given memory
+    # deflate compresses at most 1032 to 1, so a file that is too short is refused before memory is allocated
     largest = path.stat().st_size * (1032 if isinstance(stream, gzip.GzipFile) else 1)
     if offset + needed > largest:
         raise UserError(_truncated(path, needed, max(0, largest - offset) if largest == path.stat().st_size else None))
@@ -227,7 +227,7 @@ def _read_voxels(stream: BufferedIOBase, header: np.void, geometry: Geometry, pa
         got += count
     if got < needed:
         raise UserError(_truncated(path, needed, got))
-    while stream.read(_CHUNK):  # to the very end, where a packed file keeps its checksum
+    while stream.read(_CHUNK):  # to the end, where a gzip file has its checksum
         pass
     if header.dtype["dim"].base.byteorder == ">" and dtype.itemsize > 1:
         stored.byteswap(inplace=True)
@@ -242,7 +242,7 @@ def _truncated(path: Path, needed: int, got: int | None) -> str:
 
 
 def _header_of(voxels: np.ndarray, geometry: Geometry) -> bytes:
-    """The 352 bytes before the voxels."""
+    """The 352 header bytes before the voxels."""
     numbers = {np.dtype(name): number for number, name in _DATATYPES.items()}
     if voxels.dtype not in numbers or max(voxels.shape) > 32767:
         raise ValueError(f"NIfTI-1 cannot hold {voxels.dtype} voxels of shape {voxels.shape}")
@@ -251,7 +251,7 @@ def _header_of(voxels: np.ndarray, geometry: Geometry) -> bytes:
     spacing = np.asarray(geometry.spacing_mm[::-1])
     handed = 1.0 if np.linalg.det(columns) > 0 else -1.0
     quaternion = Rotation.from_matrix(columns * [1.0, 1.0, handed]).as_quat()
-    quaternion *= 1.0 if quaternion[3] >= 0 else -1.0  # the file keeps b, c, d; a is the positive root
+    quaternion *= 1.0 if quaternion[3] >= 0 else -1.0  # the file stores b, c, d; a is the positive root
     header = np.zeros(1, _structure(_VERSION_1, 348, "<"))[0]
     header["size"] = 348
     header["dim"] = [3, *voxels.shape[::-1], 1, 1, 1, 1]

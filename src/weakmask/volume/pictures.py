@@ -1,4 +1,4 @@
-"""Pictures: volumes of one slice, without a place in the patient."""
+"""Pictures (PNG, JPEG): volumes of one slice without a position in the patient."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def read_picture(path: Path, suffix: str, kind: Kind) -> Volume:
     Args:
         path: An existing .png or .jpg.
         suffix: Its format, as the lower-case suffix.
-        kind: What it is read as.
+        kind: Whether it is read as an image or a label map.
 
     Raises:
         UserError: The file is truncated or damaged, or a label map is JPEG or coloured without a palette.
@@ -44,7 +44,7 @@ def read_picture(path: Path, suffix: str, kind: Kind) -> Volume:
 
 
 def _by_pillow(path: Path) -> np.ndarray:
-    """Pillow keeps palette numbers, and keeps to itself what libjpeg has to say about a damaged file."""
+    """Pixels read by Pillow, which keeps palette numbers and suppresses libjpeg's messages."""
     try:
         with Image.open(path) as image:
             known = image.mode in ("L", "RGB", "P")
@@ -67,11 +67,11 @@ def _volume(pixels: np.ndarray) -> Volume:
 
 
 def png_pixels(volume: Volume, path: Path) -> np.ndarray:
-    """What a .png keeps of a volume, (1, y, x): bool as 0 and 255, whole numbers as they are in uint8 or uint16.
+    """Pixels of a volume for a .png, (1, y, x): bool as 0 and 255, whole numbers unchanged in uint8 or uint16.
 
     Args:
         volume: To be written.
-        path: What an error names.
+        path: The path, for error messages.
 
     Raises:
         UserError: Several slices, or numbers that are not whole and from 0 to 65535.

@@ -1,4 +1,4 @@
-"""Regions of a scan: their numbers, where they lie, and the part of the scan around each."""
+"""Regions of a scan: their bounding boxes, and crops of the scan around them."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from weakmask.volume.volume import Volume
 
 
 def region_boxes(labels: Volume, margin_mm: float = 0.0) -> dict[int, Box]:
-    """The box of every region in a label map, found in one pass.
+    """Bounding box of every region in a label map, found in one pass.
 
     Args:
         labels: A label map of whole numbers, 0 outside.
@@ -35,7 +35,7 @@ def region_boxes(labels: Volume, margin_mm: float = 0.0) -> dict[int, Box]:
 
 
 def region_box(labels: Volume, label: int, margin_mm: float = 0.0) -> Box:
-    """The box of one region and a margin, as in `region_boxes`.
+    """Bounding box of one region with a margin, as in `region_boxes`.
 
     Raises:
         UserError: The mask has no such region.
@@ -48,16 +48,16 @@ def region_box(labels: Volume, label: int, margin_mm: float = 0.0) -> Box:
 
 
 def crop_region(image: Volume, labels: Volume, label: int, margin_mm: float, shape: Index3) -> tuple[Volume, Volume]:
-    """The scan around one region at a fixed number of voxels, as dRAM takes its lobes (Xie et al. 2021, section III).
+    """Crop one region and resample the crop to a fixed number of voxels, as in dRAM (Xie et al. 2021, section III).
 
-    Nothing is masked: what lies outside the region is blanked after windowing, by whoever windows.
+    Voxels outside the region are kept; the caller sets them to 0 after windowing.
 
     Args:
         image: The scan.
         labels: Its regions, on the same grid.
         label: The region.
         margin_mm: Around the region; the crop ends at the scan's edge.
-        shape: Voxels (z, y, x) of the result, whatever the region's extent.
+        shape: Voxels (z, y, x) of the result, for a region of any extent.
 
     Returns:
         The image (linear, float32) and the region (nearest, uint8: 1 inside), on one grid.

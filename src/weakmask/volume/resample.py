@@ -1,15 +1,15 @@
-"""Volumes onto other grids: grey values linear, labels nearest, decided by the volume's kind.
+"""Resampling of volumes onto other grids: linear for images, nearest neighbour for labels.
 
-Along axes that both grids share, interpolation is done axis by axis and plane by plane; turned grids go through ITK,
-slab by slab. Both ways give the same values (the tests hold them against the plain formula):
+If both grids share their axes, interpolation runs axis by axis and plane by plane; ITK resamples rotated grids in
+slabs. Both ways give the same values (the tests compare them with the plain formula):
 
 * a voxel whose centre is inside the old grid or within half an old voxel of its outermost centres gets a value, beyond
   the outermost centres that of the edge; any further outside it gets `fill`;
 * halfway between two voxels the nearest is the one with the higher index;
-* when a scan becomes coarser nothing is smoothed first: plain trilinear, as in the dRAM paper.
+* a scan is not smoothed before it becomes coarser: plain trilinear interpolation, as in the dRAM paper.
 
-Linear interpolation returns float32, since a value between two grey levels has no other honest type; labels keep
-theirs. The voxels must be finite (`files.refuse_nonfinite`): a NaN spreads to its neighbours.
+Linear interpolation returns float32; labels keep their type. The voxels must be finite (`files.refuse_nonfinite`),
+because a NaN spreads to its neighbours.
 """
 
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from weakmask.volume.geometry import Box, Float3, Geometry, Index3
 from weakmask.volume.itk import to_itk
 from weakmask.volume.volume import Volume
 
-_SNAP = 1e-5  # of a voxel; as near to a centre or to halfway is there, so that equal grids give equal values
-_STRAIGHT = 1e-4  # of a voxel; how far axes may drift apart over the whole grid and still be the same axes
+_SNAP = 1e-5  # of a voxel; closer positions are moved to a centre or halfway point, so equal grids give equal values
+_STRAIGHT = 1e-4  # of a voxel; largest drift over the whole grid between axes that count as shared
 _SLAB_VOXELS = 1 << 23
 
 
 def resample_onto(volume: Volume, geometry: Geometry, fill: float = 0.0) -> Volume:
-    """The volume on another grid of the same world.
+    """Resample a volume onto another grid of the same world.
 
     Args:
         volume: Images are interpolated linearly, labels take the nearest voxel.
-        geometry: Any grid: cropped, coarser, flipped, turned.
+        geometry: Any grid: cropped, coarser, flipped, rotated.
         fill: The value outside the volume's own extent (half a voxel around its outermost centres).
 
     Returns:
-        float32 for images, the same type for labels; its geometry is the very object that was passed.
+        float32 for images, the same type for labels; its geometry is the object that was passed.
 
     Raises:
-        ValueError: `fill` is no value of the labels' type.
+        ValueError: The labels' type cannot hold `fill`.
     """
     dtype = volume.voxels.dtype if volume.kind == "label" else np.dtype(np.float32)
     outside = _as_value(fill, dtype)
@@ -52,18 +52,18 @@ def resample_onto(volume: Volume, geometry: Geometry, fill: float = 0.0) -> Volu
 
 
 def resample_to_spacing(volume: Volume, spacing_mm: Float3, fill: float = 0.0) -> Volume:
-    """The volume at another spacing, from the same outer corner; the last voxels may reach past the old extent.
+    """Resample to another spacing, from the same outer corner; the last voxels may reach past the old extent.
 
     Args:
         volume: As in `resample_onto`.
         spacing_mm: Along z, y, x.
-        fill: Where a new voxel's centre lies outside the old extent.
+        fill: Value of new voxels whose centre lies outside the old extent.
     """
     return resample_onto(volume, volume.geometry.with_spacing(spacing_mm), fill)
 
 
 def resample_to_shape(volume: Volume, shape: Index3) -> Volume:
-    """The volume with so many voxels over the same extent; no voxel is outside, so nothing needs a fill."""
+    """Resample to `shape` voxels over the same extent; no voxel is outside, so no fill is needed."""
     return resample_onto(volume, volume.geometry.with_shape(shape))
 
 
@@ -76,7 +76,7 @@ def _as_value(fill: float, dtype: np.dtype) -> np.generic:
 
 
 def _shares_axes(to_old: np.ndarray, shape: Index3) -> bool:
-    """Whether each index depends on its own axis alone, over the whole grid."""
+    """Whether each index depends on one axis only, over the whole grid."""
     drift = np.abs(to_old[:3, :3]) * (np.asarray(shape) - 1)
     np.fill_diagonal(drift, 0.0)
     return bool(drift.sum(axis=1).max() <= _STRAIGHT)
@@ -84,14 +84,14 @@ def _shares_axes(to_old: np.ndarray, shape: Index3) -> bool:
 
 @dataclass(frozen=True)
 class _Line:
-    """Where the voxels of one axis fall on the old axis.
+    """Positions of the new voxels of one axis on the old axis.
 
     Attributes:
         inside: The new indices that have a value.
         low: For each of these the old index at or before it.
-        high: The one after it, the same at the edge.
+        high: The next old index, equal to `low` at the edge.
         weight: The share of `high`, float32 in [0, 1).
-        nearest: The old index nearest to it.
+        nearest: The nearest old index.
     """
 
     inside: slice
@@ -102,7 +102,7 @@ class _Line:
 
     @property
     def span(self) -> slice:
-        """The old indices that are needed; some voxel must be inside."""
+        """The old indices that are needed; at least one voxel must be inside."""
         return slice(int(self.low.min()), int(self.high.max()) + 1)
 
 
@@ -150,7 +150,7 @@ def _resample_axes(volume: Volume, to_old: np.ndarray, into: np.ndarray, outside
 
 
 def _resample_turned(volume: Volume, geometry: Geometry, into: np.ndarray, outside: np.generic) -> None:
-    """Through ITK, which has the same rules at the edge; by slabs, since it makes copies of what it returns."""
+    """Resample a rotated grid by ITK, which has the same rules at the edge; in slabs, since ITK copies its results."""
     resampler = sitk.ResampleImageFilter()
     label = volume.kind == "label"
     resampler.SetInterpolator(sitk.sitkNearestNeighbor if label else sitk.sitkLinear)

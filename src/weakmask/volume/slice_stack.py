@@ -1,4 +1,4 @@
-"""Slices of a DICOM series -> one grid, or the reason why they make none."""
+"""Geometry of the slices of a DICOM series, and checks that they form a regular grid."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +11,16 @@ from weakmask.volume.geometry import Geometry
 
 @dataclass(frozen=True)
 class Slice:
-    """What the header of one DICOM image says, in DICOM's own order and frame (x, y, z; LPS; mm).
+    """Header of one DICOM image, in the order and frame of DICOM (x, y, z; LPS; mm).
 
     Attributes:
         path: The file.
         shape: Rows and columns.
         spacing_mm: Between rows and between columns.
-        thickness_mm: None where it is not stated.
-        position: Centre of the first voxel; None where it is not stated (an X-ray).
+        thickness_mm: None if not stated.
+        position: Centre of the first voxel; None if not stated (an X-ray).
         orientation: Directions along a row and along a column.
-        number: The instance number, 0 where there is none.
+        number: The instance number; 0 if not stated.
     """
 
     path: Path
@@ -33,28 +33,28 @@ class Slice:
 
     @property
     def normal(self) -> np.ndarray:
-        """Direction from slice to slice: row direction x column direction, of length 1 if the header is sound."""
+        """Direction from slice to slice: row direction x column direction, of length 1 in a valid header."""
         return np.cross(self.orientation[:3], self.orientation[3:])
 
     @property
     def height_mm(self) -> float:
-        """Where the slice stands along the normal; the instance number where it has no position."""
+        """Position of the slice along the normal; the instance number if it has no position."""
         return float(self.number) if self.position is None else float(self.normal @ self.position)
 
 
 def stack_geometry(slices: tuple[Slice, ...], where: str) -> Geometry:
-    """The grid of slices that are sorted by height.
+    """Geometry of slices that are sorted by height.
 
-    Positions are rounded in headers: a distance may differ from the others by 5 %, or by 0.1 mm where that is less
-    than a fifth of it, as long as no slice ends up a quarter of a slice from its place; sideways by half a pixel.
+    Positions are rounded in headers: a distance may differ from the others by 5 %, or by 0.1 mm if that is less than a
+    fifth of it, as long as no slice is more than a quarter of a slice off its place; sideways by half a pixel.
 
     Args:
         slices: At least one.
-        where: What the error names: the folder, and the series in it.
+        where: Folder and series, for error messages.
 
     Raises:
-        UserError: Slices are missing or double, their distances, spacings or orientations differ, or the stack leans
-            (gantry tilt).
+        UserError: Slices are missing or duplicate, their distances, spacings or orientations differ, or the stack is
+            sheared (gantry tilt).
     """
     first = slices[0]
     if any(s.spacing_mm != first.spacing_mm for s in slices):
@@ -82,7 +82,7 @@ def stack_geometry(slices: tuple[Slice, ...], where: str) -> Geometry:
 
 
 def _even_step(slices: tuple[Slice, ...], where: str) -> float:
-    """The distance between slices, in mm, if there is one."""
+    """The common distance between slices, in mm."""
     heights = np.array([s.height_mm for s in slices])
     steps = np.diff(heights)
     usual = float(np.median(steps))
@@ -111,7 +111,7 @@ def _even_step(slices: tuple[Slice, ...], where: str) -> float:
 
 
 def _refuse_leaning(slices: tuple[Slice, ...], where: str) -> None:
-    """Each slice must lie straight above the one before."""
+    """Refuse slices that are shifted sideways against each other."""
     first = slices[0]
     offsets = np.array([s.position for s in slices]) - np.asarray(first.position)
     heights = offsets @ first.normal

@@ -1,9 +1,9 @@
-"""A scan in pieces that a network can hold, and the pieces' answers put back, so that nothing shows of the cuts.
+"""Tiles of a scan for network inference, and the assembly of their answers without seams.
 
-A network with valid convolutions answers for less than it is given: `margin` voxels go on each side, so tiles overlap
-in what they read. A network with zero padding answers for all, but near a tile's faces it has seen zeros where the scan
-goes on, so tiles are read with a margin whose answers are thrown away. In both, poolings must fall where they fall in
-one pass over the whole scan: tiles start at multiples of `grid`.
+The output of a network with valid convolutions is smaller than its input by `margin` voxels on each side, so tiles read
+overlapping parts. A network with zero padding sees zeros beyond the faces of a tile where the scan continues, so tiles
+are read with a margin whose answers are discarded. In both cases poolings must be aligned with those of one pass over
+the whole scan: tiles start at multiples of `grid`.
 """
 
 import itertools
@@ -23,9 +23,9 @@ class Tile:
     """One piece of a scan, in the scan's voxels.
 
     Attributes:
-        read: What the network is given; may reach past the scan.
-        answer: What its output covers; may reach past the scan.
-        write: The part of the answer that is kept. The writes of all tiles are the scan, every voxel once.
+        read: The network's input; may reach past the scan.
+        answer: The voxels of the network's output; may reach past the scan.
+        write: The part of the answer that is kept. The writes of all tiles cover every voxel of the scan once.
     """
 
     read: Box
@@ -34,15 +34,15 @@ class Tile:
 
 
 def valid_tiles(shape: Index3, side: Index3, margin: Index3, grid: Index3, least: Index3) -> list[Tile]:
-    """Tiles for a network that takes `margin` voxels off each side and answers for `least + k grid` along each axis.
+    """Tiles for a network that removes `margin` voxels on each side and returns `least + k grid` along each axis.
 
-    Neighbours step by `side - least`, so they overlap by `least` voxels, which the later one writes. The last tile
-    along an axis is as small as the rest of the scan allows. The dRAM paper's 132 -> 44 is margin 44, grid 8, least 4.
+    Neighbours step by `side - least`, so they overlap by `least` voxels, which the later tile writes. The last tile
+    along an axis is as small as possible. The dRAM paper's 132 -> 44 is margin 44, grid 8, least 4.
 
     Args:
         shape: The scan's, in voxels (z, y, x).
         side: The answer's; each `least + k grid` with k of at least 1, or just `least` where that covers the scan.
-        margin: Taken off by the network on each side.
+        margin: Voxels that the network removes on each side.
         grid: Tiles start at multiples of this.
         least: The smallest answer.
 
@@ -53,7 +53,7 @@ def valid_tiles(shape: Index3, side: Index3, margin: Index3, grid: Index3, least
     for n, s, m, g, k in zip(shape, side, margin, grid, least, strict=True):
         step = s - k
         if step < 0 or step % g or (step == 0 and n > k):
-            raise ValueError(f"tiles of {side} were asked for; along each axis expected {least} + k x {grid}")
+            raise ValueError(f"the sides of a tile are {side}; expected {least} + k x {grid} along each axis")
         starts = range(0, max(n - k, 1), max(step, 1))
         stops = [min(start + s, start + rounded_up(n - start - k, g) + k) for start in starts]
         writes = zip(starts, [*starts[1:], n], strict=True)
@@ -63,18 +63,18 @@ def valid_tiles(shape: Index3, side: Index3, margin: Index3, grid: Index3, least
 
 
 def same_tiles(shape: Index3, side: Index3, margin: Index3, grid: Index3) -> list[Tile]:
-    """Tiles for a network whose answer has the size of what it is given.
+    """Tiles for a network whose output has the size of its input.
 
-    At the scan's faces a tile ends where the scan ends, so the network's own padding is that of one pass.
+    At the scan's faces a tile ends with the scan, so the network's padding is that of one pass.
 
     Args:
         shape: The scan's, in voxels (z, y, x).
-        side: What a tile writes; multiples of `grid`.
-        margin: How far an answer looks; multiples of `grid`.
+        side: Voxels that a tile writes; multiples of `grid`.
+        margin: How far an output voxel sees; multiples of `grid`.
         grid: Tiles start at multiples of this.
 
     Raises:
-        ValueError: A side or margin is not such a multiple.
+        ValueError: A side or margin is not a multiple of `grid`.
     """
     if min(side) < 1 or any(s % g or m % g for s, m, g in zip(side, margin, grid, strict=True)):
         raise ValueError(f"sides {side} and margins {margin} must be multiples of {grid}")
@@ -87,24 +87,24 @@ def same_tiles(shape: Index3, side: Index3, margin: Index3, grid: Index3) -> lis
 
 
 def even_side(shape: Index3, counts: Index3, grid: Index3, least: Index3) -> Index3:
-    """The smallest sides with which so many tiles along each axis cover a scan, each `least + k grid`."""
+    """The smallest sides `least + k grid` of tiles such that `counts` of them along each axis cover the scan."""
     along = zip(shape, counts, grid, least, strict=True)
     return cast("Index3", tuple(k + rounded_up(-(-max(n - k, 0) // count), g) for n, count, g, k in along))
 
 
 def rounded_up(voxels: int, grid: int) -> int:
-    """The next multiple of the grid, 0 for negative numbers."""
+    """Round up to a multiple of the grid; 0 for negative numbers."""
     return max(0, -(-voxels // grid) * grid)
 
 
 def cut(voxels: np.ndarray, box: Box, border: Border = "constant", fill: float = 0.0) -> np.ndarray:
-    """The voxels of a box, a copy, also where the box reaches past the scan.
+    """Copy the voxels of a box, which may reach past the scan.
 
     Args:
         voxels: The scan (z, y, x).
         box: Of any size, anywhere.
-        border: Outside the scan is `fill`, or the scan mirrored at its outermost voxels (they are not repeated), back
-            and forth where the box reaches further than one scan.
+        border: Voxels outside the scan are `fill`, or the scan mirrored at its outermost voxels, which are not
+            repeated; it is mirrored again if the box reaches further.
         fill: For "constant".
     """
     if border == "reflect":
@@ -118,18 +118,18 @@ def cut(voxels: np.ndarray, box: Box, border: Border = "constant", fill: float =
 
 
 def put_back(whole: np.ndarray, tile: Tile, answer: np.ndarray) -> None:
-    """Write a tile's answer where it belongs.
+    """Write a tile's answer to its place in the scan.
 
     Args:
         whole: The scan's answer, (..., z, y, x); filled in place.
-        tile: Which tile.
-        answer: What the network said, (..., *tile.answer.shape).
+        tile: The tile.
+        answer: The network's output, (..., *tile.answer.shape).
     """
     whole[(..., *tile.write.slices)] = answer[(..., *within(tile.write, tile.answer))]
 
 
 def within(inner: Box, outer: Box) -> tuple[slice, slice, slice]:
-    """Where a box lies in another that holds it."""
+    """Position of a box relative to another box that contains it."""
     starts = [a - b for a, b in zip(inner.start, outer.start, strict=True)]
     z, y, x = (slice(start, start + n) for start, n in zip(starts, inner.shape, strict=True))
     return z, y, x

@@ -1,4 +1,4 @@
-"""A scan: voxels and their geometry, never parted. Array order is (z, y, x)."""
+"""Volume: voxels together with their geometry, in array order (z, y, x)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,9 +12,9 @@ Kind = Literal["image", "label"]
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels (z, y, x) with their place in the world; an X-ray or a slice has one voxel along z.
+    """Voxels (z, y, x) with their geometry in the world; an X-ray or a slice has one voxel along z.
 
-    `kind` decides the interpolation wherever a volume is resampled: grey values linear, labels nearest.
+    `kind` decides the interpolation in resampling: linear for images, nearest neighbour for labels.
 
     Raises:
         ValueError: The array is not three-dimensional or its shape is not the geometry's.
@@ -25,12 +25,12 @@ class Volume:
     kind: Kind = "image"
 
     def __post_init__(self) -> None:
-        """Voxels and geometry must speak of the same grid."""
+        """Check that voxels and geometry have the same shape."""
         if self.voxels.shape != self.geometry.shape:
             raise ValueError(f"voxels have shape {self.voxels.shape}; the geometry has {self.geometry.shape}")
 
     def __repr__(self) -> str:
-        """One line for a person: kind, shape, spacing, type and memory."""
+        """One line with kind, shape, spacing, type and memory."""
         spacing = " x ".join(f"{s:.3g}" for s in self.geometry.spacing_mm)
         shape = " x ".join(map(str, self.voxels.shape))
         return f"Volume({self.kind}, {shape}, {spacing} mm, {self.voxels.dtype}, {self.voxels.nbytes / 2**20:.1f} MiB)"
@@ -40,7 +40,7 @@ class Volume:
         return replace(self, voxels=voxels, kind=kind or self.kind)
 
     def crop(self, box: Box, fill: float = 0) -> "Volume":
-        """The voxels of a box, a copy; where it reaches past the grid they are `fill`."""
+        """Copy the voxels of a box; voxels outside the grid are `fill`."""
         inside = box.clipped(self.geometry.shape)
         if inside == box:
             return replace(self, voxels=self.voxels[box.slices].copy(), geometry=self.geometry.cropped(box))
@@ -52,10 +52,10 @@ class Volume:
         return replace(self, voxels=voxels, geometry=self.geometry.cropped(box))
 
     def pad(self, voxels: tuple[int, int, int], fill: float = 0) -> "Volume":
-        """So many voxels of `fill` more on both sides of each axis."""
+        """Add `voxels` voxels of `fill` on both sides of each axis."""
         return self.crop(self.geometry.box.grown(voxels), fill)
 
     def flip(self, axis: int) -> "Volume":
-        """The same scan with one index running the other way; no voxel moves in the world."""
+        """Reverse one axis of the array; no voxel moves in the world."""
         voxels = np.ascontiguousarray(np.flip(self.voxels, axis))
         return replace(self, voxels=voxels, geometry=self.geometry.flipped(axis))
