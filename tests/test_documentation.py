@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from weakmask import __version__
 from weakmask.cli import app
+from weakmask.config import read_yaml
 from weakmask.scoring.severity import CT_SEVERITY, read_score_map
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -136,6 +139,59 @@ def test_documented_imports_are_real(line: str):
     found: dict[str, Any] = {}
     exec(line, found)
     assert found.keys() > {"__builtins__"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_documented_python_and_yaml_can_be_read(page: Path):
+    for block in blocks(page, "python"):
+        compile(block, str(page), "exec")
+    for block in blocks(page, "yaml"):
+        assert isinstance(yaml.safe_load(block), dict)
+
+
+def settings_hook() -> Any:
+    """docs/fields.py, which writes the tables of settings."""
+    spec = spec_from_file_location("fields", PROJECT / "docs" / "fields.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hook = module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    return hook
+
+
+def test_every_setting_has_an_anchor_a_default_its_values_and_a_meaning():
+    written = {path.stem: read_yaml(path) for path in sorted((PROJECT / "configs").glob("*_ct.yaml"))}
+    for values in written.values():
+        table = settings_hook().settings_tables(values["method"])
+        rows = re.findall(r"^\| \[`\w+`\]\(#([\w-]+)\)\{ #\1 \} \| (.+?) \| (.+?) \| (.+) \|$", table, re.MULTILINE)
+        assert {anchor for anchor, *_ in rows} == {"-".join((values["method"], *path)) for path in paths_in(values)}
+    assert "| `0.0932` | number from 0 to below 1 |" in settings_hook().settings_tables("dram")
+    assert "| `[80, 80, 80]` | 3 values, each whole number from 1 |" in settings_hook().settings_tables("dram")
+
+
+def paths_in(values: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The path of every setting in nested values."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from ((key, *path) for path in paths_in(value))
+        else:
+            yield (key,)
+
+
+def test_the_pages_search_without_a_server():
+    assert {"search", "offline"} <= {plugin for plugin in site()["plugins"] if isinstance(plugin, str)}
+    assert [(PROJECT / "docs" / script).is_file() for script in site()["extra"]["polyfills"]] == [True]
+    assert site()["use_directory_urls"] is False
+
+
+def test_the_citation_is_that_of_the_citation_file():
+    cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
+    software, paper = re.findall(r"@\w+\{.*?\n\}", (PROJECT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert f"{{{cited['title']}}}" in software
+    assert f"{{{cited['version']}}}" in software
+    assert cited["version"] == __version__
+    assert f"{{{cited['references'][0]['title']}}}" in paper
+    assert f"{{{cited['references'][0]['identifiers'][0]['value'].removeprefix('arXiv:')}}}" in paper
 
 
 def test_the_cohort_page_shows_the_default_score_map(tmp_path: Path):

@@ -1,0 +1,80 @@
+"""The examples of the documentation run as they are printed, on small cohorts."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from weakmask.cli import app
+from weakmask.datasets.cohort import check_cohort
+from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.refinement import CRF, refine_map
+from weakmask.volume.files import read_volume
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def block(page: str, language: str, words: str) -> str:
+    """The page's block that holds the words."""
+    text = (PROJECT / page).read_text(encoding="utf-8")
+    found = [
+        part for part in re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if words in part
+    ]
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_synthetic_x_rays_train_with_their_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(block("docs/tutorials/xray.md", "python", "def chest"), {})
+    for part, number in (("training", 40), ("test", 10)):
+        assert len(check_cohort(tmp_path / "xray" / part).cases) == number
+    changed = {
+        "data.cohort": "xray/training",
+        "data.test": "xray/test",
+        "device": "cpu",
+        "regression.steps": 3,
+        "network.width": 2,
+    }
+    words = [word for name, value in changed.items() for word in ("--set", f"{name}={value}")]
+    config = str(PROJECT / "configs" / "dram_xray.yaml")
+    result = CliRunner().invoke(app, ["train", config, "--out", "run", *words], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "dRAM raw" in result.output
+    predicted = ["predict", "run", "xray/test/images", "--regions", "xray/test/regions", "--out", "masks"]
+    assert CliRunner().invoke(app, predicted, catch_exceptions=False).exit_code == 0
+    masks = sorted((tmp_path / "masks").glob("*.png"))
+    assert len(masks) == 10
+    picture = read_volume(tmp_path / "xray" / "test" / "images" / masks[0].name)
+    assert read_volume(masks[0], "label").geometry.shape == picture.geometry.shape
+
+
+def test_both_lungs_as_one_region_make_a_good_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_phantom_cohort(tmp_path / "cohort", 2, 0, (40, 48, 48), (8.0, 8.0, 8.0))
+    for mask in (tmp_path / "cohort" / "regions").glob("*"):
+        mask.unlink()
+    names = sorted(path.name.removesuffix(".nii.gz") for path in (tmp_path / "cohort" / "images").iterdir())
+    scores = "".join(f"{name},{score}\n" for score, name in enumerate(names))
+    (tmp_path / "cohort" / "scores.csv").write_text(f"scan,lungs\n{scores}", encoding="utf-8")
+    for file, words in (("regions.yaml", "labels: {lungs: 1}"), ("scores.yaml", "MosMed grade")):
+        (tmp_path / "cohort" / file).write_text(block("docs/cohort.md", "yaml", words), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(block("docs/cohort.md", "python", "lung_field"), {})
+    cohort = check_cohort(tmp_path / "cohort")
+    assert [case.scores for case in cohort.cases] == [{1: 0}, {1: 1}]
+    assert cohort.score_map.interval(1) == (0.0, 0.25)
+
+
+def test_a_numpy_map_is_refined_as_the_page_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    activation_map, ct_hu = torch.rand((2, 8, 10, 12), generator=generator).numpy()
+    lungs = ct_hu > 0.2
+    given = {"activation_map": activation_map, "ct_hu": 1000 * ct_hu - 1000, "lungs": lungs}
+    exec(block("docs/refinement.md", "python", "from_numpy"), given)
+    tensors = [torch.from_numpy(given[name])[None, None].float() for name in ("activation_map", "ct_hu", "lungs")]
+    crf = CRF(smoothness_mm=3, smoothness_weight=2, appearance_mm=10, appearance_intensity=90, appearance_weight=4)
+    expected = refine_map(tensors[0], tensors[1], crf, spacing_mm=(1.25, 0.7, 0.7), region=tensors[2] > 0)
+    assert given["refined"].shape == (8, 10, 12)
+    assert torch.equal(torch.from_numpy(given["refined"]), expected[0, 0])
