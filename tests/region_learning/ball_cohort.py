@@ -14,15 +14,21 @@ from weakmask.volume.volume import Volume
 Scores = Mapping[str, Mapping[str, int]]  # scan -> region name -> score
 
 
-def write_ball_cohort(
-    folder: Path, scores: Scores, grey: Callable[[np.ndarray], np.ndarray] = lambda hu: np.rint(hu).astype(np.int16)
-) -> None:
+Grey = Callable[[np.ndarray], np.ndarray]  # Hounsfield units of the scene -> the grey values of the files
+
+
+def hounsfield(hu: np.ndarray) -> np.ndarray:
+    """The grey values of a CT."""
+    return np.rint(hu).astype(np.int16)
+
+
+def write_ball_cohort(folder: Path, scores: Scores, grey: Grey = hounsfield) -> None:
     """Write images/, regions/ (LUL with the ball, LLL without), lesions/ and scores.csv.
 
     Args:
         folder: Made.
         scores: Every scan, with the regions that have a score.
-        grey: Hounsfield units of the scene -> the grey values that are written.
+        grey: What is written.
     """
     image, regions, truth = scene()
     for scan in scores:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from weakmask.volume.intensity import nonfinite_count, rescale, window
+from weakmask.volume.intensity import compacted, keeps_whole, nonfinite_count, rescale, window
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.int32, np.float32, np.float64])
@@ -56,3 +56,23 @@ def test_nonfinite_count():
     assert nonfinite_count(voxels) == 3
     assert nonfinite_count(np.zeros((3, 4, 5), np.int16)) == 0
     assert nonfinite_count(np.zeros((3, 4, 5), bool)) == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "shown", "whole"),
+    [
+        (np.int16, (-1200, 300), True),
+        (np.float32, (-1200, 300), True),  # CT as real numbers: a step is 1 of 1500
+        (np.uint8, (0, 255), True),
+        (np.float32, (0, 255), False),
+        (np.float32, (0, 1), False),
+        (np.uint16, (0, 65535), False),
+    ],
+)
+def test_whole_numbers_are_kept_where_they_lose_nothing(source: type, shown: tuple[float, float], whole: bool):
+    assert keeps_whole(np.dtype(source), *shown) == whole
+    values = np.array([-40000.0, shown[0], shown[0] + 0.3, shown[1], 70000.0], np.float32)
+    kept = compacted(values, np.dtype(source), *shown)
+    assert kept.dtype == (np.int16 if whole else np.float32)
+    expected = [-32767, shown[0], shown[0], shown[1], 32767] if whole else values.tolist()
+    assert kept.tolist() == expected

@@ -1,7 +1,8 @@
 """One region of one scan as the network sees it, and a set of them as training draws from it.
 
-A crop file is an int16 image in which voxels outside the region hold `OUTSIDE`, below any window: after windowing
-they are zero, as the paper has it (section III-A-1), and the region is read off the same file.
+A crop file is an image in which voxels outside the region hold no grey value: `OUTSIDE` in a file of int16, NaN in a
+file of float32. After windowing they are zero, as the paper has it (section III-A-1), and the region is read off the
+same file.
 """
 
 from collections.abc import Mapping
@@ -19,12 +20,13 @@ from weakmask.errors import UserError
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Box
-from weakmask.volume.intensity import window
+from weakmask.volume.intensity import compacted, window
 from weakmask.volume.regions import crop_region, region_boxes
 from weakmask.volume.resample import resample_to_spacing
 from weakmask.volume.volume import Volume
 
-OUTSIDE = -32768
+OUTSIDE = -32768  # of int16, below every grey value
+HALF_STEPS = 2048  # whole steps of a window that half precision tells apart
 
 
 def region_crops(
@@ -34,7 +36,7 @@ def region_crops(
     settings: PrepareSettings,
     shapes: Mapping[int, tuple] | None = None,
 ) -> dict[int, Volume]:
-    """Crop regions out of a scan: box plus margin, resized, voxels outside the region at `OUTSIDE`.
+    """Crop regions out of a scan: box plus margin, resized, voxels outside the region without a value.
 
     Args:
         image: The scan in Hounsfield units (or grey values).
@@ -44,7 +46,8 @@ def region_crops(
         shapes: Other shapes than `settings.crop_shape` for some regions.
 
     Returns:
-        Per label an int16 crop whose geometry says where it lies in the scan's world.
+        Per label a crop whose geometry says where it lies in the scan's world. It is int16 where whole numbers keep
+        what the window shows (CT in Hounsfield units), else float32, see `intensity.keeps_whole`.
 
     Raises:
         UserError: Crops are slices and the scan is a volume, or the mask lies on another grid.
@@ -53,15 +56,22 @@ def region_crops(
     boxes = {k: b for k, b in region_boxes(regions, settings.margin_mm).items() if k in labels}
     if not boxes:
         return {}
+    source = image.voxels.dtype
     if settings.spacing_mm is not None:
         image, regions = _resampled(image, regions, _union(list(boxes.values())), settings.spacing_mm)
     crops = {}
     for label in boxes:
         shape = (shapes or {}).get(label, settings.crop_shape)
         voxels, inside = crop_region(image, regions, label, settings.margin_mm, shape)
-        limited = np.clip(np.rint(voxels.voxels), OUTSIDE + 1, 32767)
-        crops[label] = voxels.with_voxels(np.where(inside.voxels > 0, limited, OUTSIDE).astype(np.int16))
+        grey = compacted(voxels.voxels, source, *settings.window)
+        grey[inside.voxels == 0] = OUTSIDE if grey.dtype == np.int16 else np.nan
+        crops[label] = voxels.with_voxels(grey)
     return crops
+
+
+def inside_of(crop: Volume) -> Bool[np.ndarray, "z y x"]:
+    """Where a crop has grey values: the region."""
+    return crop.voxels != OUTSIDE if crop.voxels.dtype == np.int16 else ~np.isnan(crop.voxels)
 
 
 def refuse_volume(image: Volume, settings: PrepareSettings) -> None:
@@ -80,8 +90,8 @@ def refuse_volume(image: Volume, settings: PrepareSettings) -> None:
 
 def windowed(crop: Volume, settings: PrepareSettings) -> tuple[Float[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]:
     """The network's input in [0, 1], zero outside the region, and the region."""
-    inside = crop.voxels != OUTSIDE
-    return window(crop.voxels, *settings.window) * inside, inside
+    inside = inside_of(crop)
+    return np.where(inside, window(crop.voxels, *settings.window), np.float32(0)), inside
 
 
 def as_batch(image: Tensor) -> Tensor:
@@ -94,7 +104,8 @@ class CropSet:
     """Crops in memory with the score interval of each.
 
     Attributes:
-        image: Windowed, half precision: a cohort of 1,610 crops of 80^3 takes 1.6 GB.
+        image: Windowed; in half precision where it tells the steps of the window apart (CT: a cohort of 1,610 crops of
+            80^3 takes 1.6 GB), else float32.
         region: True inside.
         table: One row per crop: scan, patient, region, name, score, low, high, split, file, spacing.
         vessels: True in vessels; None where nobody asked for them.
@@ -119,11 +130,16 @@ def load_crops(folder: Path, split: str, settings: PrepareSettings, vessel_masks
     """Read the crops of one split that the prepare stage left in `folder`, with their vessels if a folder has them."""
     table = pd.read_csv(folder / "index.csv", dtype={"scan": str, "patient": str, "name": str})
     table = table.query(f"split == {split!r}").reset_index(drop=True)
-    images = torch.zeros((len(table), *settings.crop_shape), dtype=torch.float16)
+    low, high = settings.window
+    halved = high - low <= HALF_STEPS
+    images = torch.zeros((len(table), *settings.crop_shape), dtype=torch.float16 if halved else torch.float32)
     regions = torch.zeros(images.shape, dtype=torch.bool)
     vessels = None if vessel_masks is None else torch.zeros(images.shape, dtype=torch.bool)
     for row, file in enumerate(table["file"]):
-        image, inside = windowed(read_volume(folder / file), settings)
+        crop = read_volume(folder / file)
+        image, inside = windowed(crop, settings)
+        if crop.voxels.dtype != np.int16:
+            images = images.float()
         images[row], regions[row] = torch.from_numpy(image), torch.from_numpy(inside)
         if vessels is not None and vessel_masks is not None:
             vessels[row] = torch.from_numpy(read_volume(vessel_masks / Path(file).name, "label").voxels > 0)

@@ -14,7 +14,7 @@ from weakmask.evaluation.significance import COMPARISON_COLUMNS, compare_methods
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, write_tables
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.region_learning.crops import OUTSIDE
+from weakmask.region_learning.crops import inside_of
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.threshold_baselines import (
     choose_fixed_threshold,
@@ -87,8 +87,8 @@ def fixed_threshold(
     edges = np.linspace(*prepare.window, BINS + 1)
     histograms = []
     for file in training["file"]:
-        voxels = read_volume(prepared / file).voxels
-        histograms.append(value_histogram(voxels[voxels != OUTSIDE], edges))
+        crop = read_volume(prepared / file)
+        histograms.append(value_histogram(crop.voxels[inside_of(crop)], edges))
     if not histograms:
         raise UserError(f"{prepared}: no training crops; expected at least one")
     return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map, weights)

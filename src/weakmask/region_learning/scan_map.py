@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from weakmask.activation.multi_scale import average_over_scales
-from weakmask.region_learning.crops import OUTSIDE, as_batch, region_crops, windowed
+from weakmask.region_learning.crops import as_batch, inside_of, region_crops, windowed
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.volume.geometry import Box, Geometry, Index3
 from weakmask.volume.regions import region_boxes
@@ -67,7 +67,7 @@ def crop_map(model: RegionModel, activation: Activation, crop: Volume) -> Float[
 
 def _onto(found: np.ndarray, crop: Volume, geometry: Geometry) -> np.ndarray:
     """Resample a crop's map onto a part of the scan; voxels outside the region do not dilute those at its border."""
-    inside = (crop.voxels != OUTSIDE).astype(np.float32)
+    inside = inside_of(crop).astype(np.float32)
     values = resample_onto(Volume(found * inside, crop.geometry), geometry).voxels
     weights = resample_onto(Volume(inside, crop.geometry), geometry).voxels
     return np.divide(values, weights, out=np.zeros_like(values), where=weights > 1e-3)

@@ -1,6 +1,9 @@
-"""Grey values: rescaling to Hounsfield units, windowing to [0, 1], and counting of non-finite voxels."""
+"""Grey values: rescaling, compact storage, windowing to [0, 1], and counting of non-finite voxels."""
 
 import numpy as np
+
+WHOLE_STEPS = 1000  # steps of 1 in a window, from which on rounding real numbers to whole ones shows nowhere
+LARGEST_INT16 = 32767
 
 
 def window(voxels: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -22,6 +25,35 @@ def window(voxels: np.ndarray, low: float, high: float) -> np.ndarray:
     mapped = np.subtract(voxels, low, dtype=np.float32)
     mapped *= np.float32(1.0 / (high - low))
     return np.clip(mapped, 0.0, 1.0, out=mapped)
+
+
+def keeps_whole(source: np.dtype, low: float, high: float) -> bool:
+    """Whether int16 keeps the grey values of a window: they fit, and rounding them to whole numbers loses nothing.
+
+    Args:
+        source: Of the image: an image of whole numbers has no finer steps than 1.
+        low: Of the window.
+        high: Of the window; a window of `WHOLE_STEPS` or more takes whole numbers of an image of real numbers too.
+    """
+    fits = low >= -LARGEST_INT16 and high <= LARGEST_INT16
+    return fits and (source.kind in "iub" or high - low >= WHOLE_STEPS)
+
+
+def compacted(voxels: np.ndarray, source: np.dtype, low: float, high: float) -> np.ndarray:
+    """Grey values as a file keeps them: int16 where `keeps_whole` says so, else float32.
+
+    Args:
+        voxels: Resampled, hence real numbers.
+        source: The type that the image had before.
+        low: Of the window that the values will be seen in.
+        high: Of the window.
+
+    Returns:
+        int16 from -32767 to 32767, so that -32768 is free for voxels without a value; or float32 as they are.
+    """
+    if not keeps_whole(source, low, high):
+        return voxels.astype(np.float32, copy=False)
+    return np.clip(np.rint(voxels), -LARGEST_INT16, LARGEST_INT16).astype(np.int16)
 
 
 def rescale(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:

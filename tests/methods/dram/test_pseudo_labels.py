@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ball_cohort import Scores, run_stage, write_ball_cohort
+from ball_cohort import Grey, Scores, hounsfield, run_stage, write_ball_cohort
 from bright_ball import scene
 
 from weakmask.methods.dram.config import ContextSettings, CrfSettings, DramSettings, MapSettings, RefinementSettings
@@ -19,6 +19,7 @@ from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.volume.files import read_volume
+from weakmask.volume.resample import resample_onto
 
 
 def settings(cohort: Path, *, iterations: int = 5, **context: object) -> DramSettings:
@@ -34,9 +35,11 @@ def settings(cohort: Path, *, iterations: int = 5, **context: object) -> DramSet
     )
 
 
-def labelled(tmp_path: Path, config: DramSettings, scores: Scores, value: float, threshold: float) -> Work:
+def labelled(
+    tmp_path: Path, config: DramSettings, scores: Scores, value: float, threshold: float, grey: Grey = hounsfield
+) -> Work:
     """Run the stages on a ball cohort with a model whose map is `value` in every region."""
-    write_ball_cohort(config.data.cohort, scores)
+    write_ball_cohort(config.data.cohort, scores, grey)
     run = tmp_path / "run"
     run_stage(prepare, run, "01-prepare", config)
     name, arguments = network_of(config)
@@ -86,3 +89,25 @@ def test_a_score_whose_interval_does_not_end_at_0_may_have_lesions(tmp_path: Pat
     (cohort / "scores.yaml").write_text(f"name: from one\npercent: {intervals}\n")
     work = labelled(tmp_path, config, {"one": {"LUL": 2, "LLL": 1}}, 0.95, 0.5)
     assert labels_by_region(work, "one") == {0: {BACKGROUND}, 1: {LESION}, 2: {BACKGROUND}}
+
+
+@pytest.mark.parametrize(
+    ("grey", "shown"),
+    [
+        (lambda hu: ((hu + 1000) / 1000).astype(np.float32), (0.0, 1.0)),  # a reconstruction in [0, 1]
+        (lambda hu: (32 * (hu + 1000)).astype(np.uint16), (0.0, 65535.0)),  # brighter than int16 can say
+        (hounsfield, (-1200.0, 300.0)),
+    ],
+)
+def test_the_context_network_sees_the_grey_values_as_they_are(
+    tmp_path: Path, grey: Grey, shown: tuple[float, float]
+) -> None:
+    config = settings(tmp_path / "cohort", crf=False)
+    config = config.model_copy(update={"prepare": config.prepare.model_copy(update={"window": shown})})
+    work = labelled(tmp_path, config, {"one": {"LUL": 2, "LLL": 0}}, 0.6, 0.5, grey)
+    kept = np.load(work.out / "images" / "one.npy")
+    assert kept.dtype == (np.int16 if grey is hounsfield else np.float32)
+    labels = read_volume(work.out / "labels" / "one.nii.gz", "label")
+    image, _, _ = scene()
+    expected = resample_onto(image.with_voxels(grey(image.voxels)), labels.geometry).voxels
+    np.testing.assert_allclose(kept, expected, rtol=1e-6)

@@ -11,7 +11,7 @@ from weakmask.methods.dram.model import load_model, save_model
 from weakmask.methods.dram.predict import predict_scan
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.region_learning.crops import OUTSIDE
+from weakmask.region_learning.crops import inside_of
 from weakmask.region_learning.region_model import MODEL, RegionModel, trained_network, trained_on
 from weakmask.region_learning.scan_map import crop_map
 from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
@@ -56,5 +56,5 @@ def _threshold_from_scores(work: Work, trained: RegionModel, score_map: ScoreMap
     histograms = []
     for file in track(training["file"], "threshold", len(training)):
         crop = read_volume(prepared / file)
-        histograms.append(value_histogram(crop_map(trained, probability_of, crop)[crop.voxels != OUTSIDE], edges))
+        histograms.append(value_histogram(crop_map(trained, probability_of, crop)[inside_of(crop)], edges))
     return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map)

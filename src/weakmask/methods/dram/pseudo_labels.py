@@ -28,7 +28,7 @@ from weakmask.region_learning.usable_cases import read_case, read_usable, unscor
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
-from weakmask.volume.intensity import window
+from weakmask.volume.intensity import compacted, window
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
@@ -95,7 +95,7 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
         score_map: What fractions the scores mean.
 
     Returns:
-        The scan as int16 with enough around the regions for windows to read, and labels of the same shape. A region
+        The scan with enough around the regions for windows to read, and labels of the same shape. A region
         without a score is `NOT_LEARNT`: nobody knows whether it has lesions.
     """
     grid = context_grid(scan.image, scan.regions, config.context).whole
@@ -122,7 +122,8 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
     if config.context.inside_only:
         labels[~inside] = NOT_LEARNT
         image = image.with_voxels(np.where(inside, image.voxels, config.prepare.window[0]))
-    return image.with_voxels(np.rint(image.voxels).astype(np.int16)), image.with_voxels(labels, "label")
+    grey = compacted(image.voxels, scan.image.voxels.dtype, *config.prepare.window)
+    return image.with_voxels(grey), image.with_voxels(labels, "label")
 
 
 def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config: DramSettings) -> np.ndarray:

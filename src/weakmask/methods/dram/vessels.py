@@ -20,7 +20,7 @@ from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement.vessels import vessel_mask
-from weakmask.region_learning.crops import OUTSIDE, CropSet, as_batch, augmented, load_crops, windowed
+from weakmask.region_learning.crops import CropSet, as_batch, augmented, inside_of, load_crops, windowed
 from weakmask.training.devices import device_of
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
@@ -61,7 +61,7 @@ def lesion_free(table: pd.DataFrame) -> np.ndarray:
 
 def frangi_reference(crop: Volume, config: DramSettings) -> np.ndarray:
     """Otsu on the Frangi vesselness inside the region."""
-    return vessel_mask(crop, crop.voxels != OUTSIDE, config.vessels.sigmas_mm).voxels > 0
+    return vessel_mask(crop, inside_of(crop), config.vessels.sigmas_mm).voxels > 0
 
 
 @torch.inference_mode()
