@@ -17,7 +17,6 @@ from weakmask.methods import METHODS
 PROJECT = Path(__file__).resolve().parents[1]
 SOURCE = PROJECT / "src"
 MODULE = "::: {name}\n    options: {{heading_level: 2, show_root_heading: true, show_root_full_path: true}}\n"
-PACKAGE = "::: {name}\n    options: {{members: false, show_root_toc_entry: false}}\n"
 
 
 def on_config(config: Any) -> Any:
@@ -39,10 +38,10 @@ def modules_of(name: str) -> str:
     path = SOURCE / Path(*name.split("."))
     if not path.is_dir():
         return MODULE.format(name=name)
-    files = sorted(file for file in path.glob("*.py") if file.stem != "__init__")
-    defines = re.search(r"^(class|def) ", (path / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
-    itself = MODULE if defines else PACKAGE  # names that a package only passes on are shown with their modules
-    return "\n".join([itself.format(name=name), *(MODULE.format(name=f"{name}.{file.stem}") for file in files)])
+    names = [f"{name}.{file.stem}" for file in sorted(path.glob("*.py")) if file.stem != "__init__"]
+    if re.search(r"^(class|def) ", (path / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE):
+        names.insert(0, name)  # what a package only passes on is shown with its module
+    return "\n".join(MODULE.format(name=module) for module in names)
 
 
 def settings_tables(method: str) -> str:
