@@ -38,6 +38,14 @@ def test_a_config_is_read_and_leaves_nothing_to_defaults(name: str) -> None:
     assert keys(read_yaml(CONFIGS[name])) == keys(yaml.safe_load(to_yaml(settings_of(name))))
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_says_of_each_setting_what_weakmask_show_says(name: str) -> None:
+    shown = [line.partition("  # ")[2] for line in to_yaml(settings_of(name)).splitlines() if "  # " in line]
+    text = CONFIGS[name].read_text(encoding="utf-8")
+    written = [line.partition("  # ")[2] for line in text.splitlines() if "  # " in line and not line.startswith("#")]
+    assert written == shown, "copy the comments that `weakmask show` prints"
+
+
 @pytest.mark.parametrize(
     ("method", "section", "changes", "words"),
     [

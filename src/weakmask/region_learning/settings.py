@@ -35,33 +35,43 @@ Parts = Annotated[int, Field(ge=1), AfterValidator(_full)]  # of a batch; the fi
 
 
 class DataSettings(Settings):
-    """Where the scans and their scores lie."""
+    """The scans and their scores."""
 
-    cohort: Path = Field(description="cohort folder to train on: images/, scores.csv, regions/ (see weakmask check)")
-    test: Path | None = Field(default=None, description="cohort to judge on; null: the validation scans")
+    cohort: Path = Field(description="cohort folder to train on, with images/ and scores.csv (see weakmask check)")
+    test: Path | None = Field(default=None, description="cohort folder to evaluate on; null: the validation scans")
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=30 / 322, description="part of the scans kept for validation (P: 30 of 322)"
+        default=30 / 322, description="fraction of the scans kept for validation (P: 30 of 322)"
     )
     split_seed: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="of the split; the same for all seeds of a training, so that they compare (O)"
+        default=0,
+        description=(
+            "random seed of the split; the same for all seeds of a training, so that they can be compared (O)"
+        ),
     )
 
 
 class PrepareSettings(Settings):
-    """Scan -> one crop per region."""
+    """How a scan becomes one crop per region."""
 
     spacing_mm: Positive | None = Field(
-        default=1.2, description="isotropic spacing before cropping (P 1.2, C 1.0); null: crop from the scan's own grid"
+        default=1.2,
+        description=("isotropic spacing to resample to before cropping (P 1.2, C 1.0); null: the scan's own grid"),
     )
-    margin_mm: Annotated[float, Field(ge=0)] = Field(default=5.0, description="around the region's box (C)")
+    margin_mm: Annotated[float, Field(ge=0)] = Field(default=5.0, description="margin around the region's box (C)")
     crop_shape: tuple[Side, Side, Side] = Field(
-        default=(80, 80, 80), description="voxels of a crop, z y x (P); 1 along z trains the 2-D network on slices"
+        default=(80, 80, 80),
+        description="voxels of a crop, z y x (P); 1 along z trains a 2-D network on slices and pictures",
     )
     grey_values: Literal["hounsfield", "picture"] = Field(
         default="hounsfield",
-        description="hounsfield: as stored; picture: brought to about HU by each picture's lung and soft tissue (O)",
+        description=(
+            "hounsfield: grey values as stored; picture: estimate HU from each CT slice's lung and soft tissue (O)"
+        ),
     )
-    window: Window = Field(default=(-1200.0, 300.0), description="HU clamped and rescaled to 0..1 (P)")
+    window: Window = Field(
+        default=(-1200.0, 300.0),
+        description="grey values kept and rescaled to 0..1, in HU for CT (P); 0 to 255 for 8-bit X-rays",
+    )
 
 
 class NetworkSettings(Settings):
@@ -69,38 +79,45 @@ class NetworkSettings(Settings):
 
     width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (C)")
     initial_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.1, description="activation at initialisation, set by the head's bias (O; 0.5: Kaiming alone, P)"
+        default=0.1, description="value of the map before training, set by the bias of the last layer (O; P: 0.5)"
     )
 
 
 class TrainingSettings(Settings):
-    """Training on crops, with dRAM's numbers for every method: compared methods differ in labels and losses alone."""
+    """Training on crops, with the same numbers for every method, so that methods differ in labels and losses only."""
 
     steps: Annotated[int, Field(ge=1)] = Field(
         default=30_000, description="optimiser steps (C: 200 epochs of 1200 draws)"
     )
     batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per optimiser step (C)")
-    accumulate: Parts = Field(default=1, description="parts that a batch is cut into, to save memory")
-    optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C) or sgd with momentum 0.9 (P)")
-    learning_rate: Positive = Field(default=1e-4, description="adam 1e-4 (C); the paper's sgd: 1e-5")
+    accumulate: Parts = Field(default=1, description="number of parts that each batch is cut into, to save memory")
+    optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C), or sgd with momentum 0.9 (P)")
+    learning_rate: Positive = Field(default=1e-4, description="learning rate; for adam 1e-4 (C), for sgd 1e-5 (P)")
     schedule: Literal["constant", "cosine", "poly"] = Field(
-        default="cosine", description="learning rate over the run (O)"
+        default="cosine", description="course of the learning rate over the training (O)"
     )
     sampling: Literal["balanced", "uniform", "patients"] = Field(
         default="balanced",
-        description="balanced: each score, or lesions and none, equally often (C); patients: each patient (O); uniform",
+        description=(
+            "draw equally often: each score, or lesions and none (balanced, C), each patient "
+            "(patients, O), each crop (uniform)"
+        ),
     )
-    augment: bool = Field(default=True, description="random flips, resizing and contrast stretching (P)")
+    augment: bool = Field(default=True, description="flip, resize and stretch the contrast of crops at random (P)")
     contrast: Fraction = Field(
         default=0.05,
-        description="contrast stretching: gain and gamma within 1 +- this (O); HU mean something, so little",
+        description=("contrast stretching: gain and gamma within 1 +- this (O); little for CT, more for pictures"),
     )
     average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="decay of the moving average of the weights (O); 0: none"
+        default=0.0, description="decay of the moving average of the weights (O); 0: no average"
     )
-    keep: Literal["best", "last"] = Field(default="best", description="checkpoint that becomes the model")
+    keep: Literal["best", "last"] = Field(
+        default="best", description="checkpoint that becomes the model: the best on the validation crops, or the last"
+    )
     validate_every: Annotated[int, Field(ge=1)] = Field(default=500, description="steps between validations")
-    checkpoint_every: Annotated[int, Field(ge=1)] = Field(default=250, description="steps between resume points")
+    checkpoint_every: Annotated[int, Field(ge=1)] = Field(
+        default=250, description="steps between checkpoints, from which a stopped training continues"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
-        default="auto", description="auto: bfloat16 where it is faster"
+        default="auto", description="number format; auto: bfloat16 where the device is faster with it, else float32"
     )

@@ -25,21 +25,27 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class FrameSettings(Settings):
-    """Scan -> the network's grid."""
+    """How a scan is brought onto the network's grid."""
 
-    shape: tuple[Count, Count, Count] = Field(default=(64, 512, 512), description="voxels of the grid, z y x (P)")
-    frame: Literal["scan", "lungs"] = Field(
-        default="scan", description="what the grid spans: the whole scan (P), or the lungs by threshold (O)"
+    shape: tuple[Count, Count, Count] = Field(
+        default=(64, 512, 512), description="voxels of the network's grid, z y x (P)"
     )
-    margin_mm: Amount = Field(default=10.0, description="around the lungs, where they are the frame (O)")
+    frame: Literal["scan", "lungs"] = Field(
+        default="scan", description="what the grid spans: the whole scan (P), or the lungs found by threshold (O)"
+    )
+    margin_mm: Amount = Field(default=10.0, description="margin around the lungs if they are the frame (O)")
     outside: Literal["keep", "blank"] = Field(
-        default="keep", description="voxels outside the lungs: as they are (P), or blank (O)"
+        default="keep", description="keep the voxels outside the lungs as they are (P), or blank them (O)"
     )
     grey_values: Literal["hounsfield", "percentiles"] = Field(
         default="hounsfield",
-        description="hounsfield: as stored; percentiles: each scan's 1st and 99th become 0 and 1000 (MR)",
+        description=(
+            "hounsfield: grey values as stored; percentiles: each scan's 1st becomes 0 and its 99th 1000 (for MR)"
+        ),
     )
-    window: tuple[float, float] = Field(default=(-1000.0, 400.0), description="clamped and rescaled to 0..1 (O)")
+    window: tuple[float, float] = Field(
+        default=(-1000.0, 400.0), description="grey values kept and rescaled to 0..1 (O)"
+    )
 
     @property
     def needs_field(self) -> bool:

@@ -27,16 +27,20 @@ Three = tuple[Count, Count, Count]
 
 
 class NetworkSettings(Settings):
-    """Which network, and its numbers; a network takes those that it has."""
+    """The network and its numbers; each network uses the ones that it has."""
 
     name: Literal["pdv_net", "dense_v_net", "v_net", "unet"] = Field(
-        default="pdv_net", description="unet works slice by slice"
+        default="pdv_net", description="the network; unet works slice by slice"
     )
-    kernels: Count = Field(default=24, description="of the first convolution of the dense networks (P, G)")
-    growth: Three = Field(default=(4, 6, 8), description="channels per dense layer (P 4 6 8, G 4 8 16)")
-    layers: Three = Field(default=(5, 10, 10), description="of each dense block (P, G)")
+    kernels: Count = Field(default=24, description="channels of the first convolution of the dense networks (P, G)")
+    growth: Three = Field(
+        default=(4, 6, 8), description="channels that each dense layer adds, per block (P 4 6 8, G 4 8 16)"
+    )
+    layers: Three = Field(default=(5, 10, 10), description="layers of each dense block (P, G)")
     width: Count = Field(default=16, description="channels of the first stage of v_net (its paper: 16) and unet")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.2, description="not of unet (O; G 0.5)")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.2, description="dropout rate; unet has none (O; G 0.5)"
+    )
 
     def arguments(self, classes: int) -> dict[str, Any]:
         """What `build_network` is given."""
@@ -49,15 +53,17 @@ class NetworkSettings(Settings):
 
 
 class MaskSettings(Settings):
-    """From the network to the label map."""
+    """How the network's output becomes lobe masks."""
 
     confine: Literal["lungs", "nothing"] = Field(
         default="lungs",
-        description="lungs: every voxel of the lungs by threshold gets a lobe of its side, no other voxel does (O)",
+        description=(
+            "lungs: every voxel of a lung found by threshold gets a lobe of its side, and no other voxel does (O)"
+        ),
     )
     fissures: bool = Field(
         default=True,
-        description="move the borders onto the fissures that a CT shows, where lungs confine the lobes (O)",
+        description=("move lobe borders onto the fissures that a CT shows; needs lobes confined to the lungs (O)"),
     )
 
 

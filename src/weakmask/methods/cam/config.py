@@ -28,20 +28,26 @@ class NetworkSettings(Settings):
 
 
 class MapSettings(Settings):
-    """Class activation maps and the mask cut from them by Otsu's threshold over the scan (P)."""
+    """Class activation maps and their masks, by Otsu's threshold over the scan (P)."""
 
-    scales: Sizes = Field(default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)")
+    scales: Sizes = Field(
+        default=(0.8, 1.0, 1.2, 1.5), description="sizes at which the map is computed and averaged (P)"
+    )
     refine: bool = Field(
-        default=True, description="keep the mask inside the lesion proposal (P); false is the row `raw`"
+        default=True,
+        description="keep only the part of the mask inside the lesion candidates (P); false is the row `raw`",
     )
     proposal_factor: Positive = Field(
-        default=1.0, description="on the proposal's Otsu threshold, from the window's lower end: 1 (P), 0.75 (C)"
+        default=1.0,
+        description=("factor on the Otsu threshold of the candidates, from the window's lower end: 1 (P), 0.75 (C)"),
     )
-    proposal_window: Window = Field(default=WINDOW_HU, description="HU that the proposal's threshold sees (C)")
-    exclude_vessels: bool = Field(default=True, description="take vessels out of the proposal (P)")
+    proposal_window: Window = Field(
+        default=WINDOW_HU, description="HU range in which the Otsu threshold of the candidates is computed (C)"
+    )
+    exclude_vessels: bool = Field(default=True, description="remove vessels from the candidates (P)")
     vessel_sigmas_mm: Sizes = Field(
         default=LUNG_VESSELS_MM,
-        description="scales of the filter whose Otsu mask are the vessels (O; P: a vessel network)",
+        description="scales of Frangi's filter, whose Otsu mask is the vessels (O; P: a vessel network)",
     )
 
 
@@ -49,8 +55,10 @@ class CamSettings(Settings):
     """Everything that changes a number in a run of the CAM baseline."""
 
     method: Literal["cam"] = "cam"
-    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
+    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute: auto takes a GPU if there is one"
+    )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

@@ -25,53 +25,61 @@ class LossSettings(Settings):
     """Weights and variants of the losses."""
 
     regression: Annotated[float, Field(ge=0)] = Field(
-        default=2.0, description="weight of the interval regression (1) (P)"
+        default=2.0, description="weight of the interval regression, equation (1) (P)"
     )
     equivariance: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="weight of (2) (P); 0 is the row `raw`"
+        default=1.0, description="weight of the equivariance loss, equation (2) (P); 0 is the row `raw`"
     )
-    entropy: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of (3) (P); 0 is the row `raw`")
+    entropy: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="weight of the entropy loss, equation (3) (P); 0 is the row `raw`"
+    )
     frequency_clamp: tuple[Fraction, Fraction] = Field(
-        default=(0.2, 0.8), description="score frequencies are clamped to this before inversion (C); [0, 1]: not (P)"
+        default=(0.2, 0.8),
+        description=("limits of a score's frequency before it is inverted into a weight (C); [0, 1]: no limits (P)"),
     )
-    zero_upper: Fraction = Field(default=0.0, description="upper end of score 0's interval (P 0, C 0.01)")
+    zero_upper: Fraction = Field(default=0.0, description="upper end of the interval of score 0 (P 0, C 0.01)")
     compare: Literal["fraction", "root"] = Field(
         default="fraction",
-        description="what (1) compares: fractions (P), or their square roots, so that small lesions count too (O)",
+        description=(
+            "what equation (1) compares: fractions (P), or their square roots, so that small lesions count more (O)"
+        ),
     )
     move_scale: tuple[Positive, Positive] = Field(
-        default=(0.8, 1.25), description="resizing range of the move in (2) (O)"
+        default=(0.8, 1.25), description="range of the random resizing in equation (2) (O)"
     )
     move_degrees: Annotated[float, Field(ge=0, le=180)] = Field(
-        default=15.0, description="largest angle of the move in (2), about a random axis (O)"
+        default=15.0, description="largest random rotation in equation (2), in degrees (O)"
     )
 
 
 class VesselSettings(Settings):
-    """Vessels, which a raw dRAM marks too: found by a network that is trained on scans without lesions."""
+    """A network that finds vessels, trained on scans without lesions; a raw dRAM marks vessels as lesions."""
 
     suppress: bool = Field(
-        default=True, description="take vessels out of the refinement's target (P); false is the row `attention`"
+        default=True, description="remove vessels from the target of the refinement (P); false is the row `attention`"
     )
     sigmas_mm: Sizes = Field(
-        default=LUNG_VESSELS_MM, description="scales of the Frangi filter whose Otsu mask is the reference (O)"
+        default=LUNG_VESSELS_MM, description="scales of Frangi's filter, whose Otsu mask trains the vessel network (O)"
     )
-    confidence: Fraction = Field(default=0.7, description="of the vessel network, above which a voxel is vessel (P)")
+    confidence: Fraction = Field(
+        default=0.7, description="output of the vessel network above which a voxel counts as vessel (P)"
+    )
     steps: Annotated[int, Field(ge=1)] = Field(default=3_000, description="optimiser steps of the vessel network (O)")
-    learning_rate: Positive = Field(default=1e-3, description="adam (O)")
+    learning_rate: Positive = Field(default=1e-3, description="learning rate of the vessel network, with Adam (O)")
 
 
 class CrfSettings(Settings):
-    """The dense CRF that makes the refinement's target; the paper publishes no number, so all are (O)."""
+    """The dense CRF that makes the target of the refinement; the paper names no number, so all are (O)."""
 
-    smoothness_mm: Positive = Field(default=3.0, description="sigma of the smoothness kernel")
-    smoothness_weight: Annotated[float, Field(ge=0)] = Field(default=2.0, description="its weight")
-    appearance_mm: Positive = Field(default=10.0, description="sigma of space of the appearance kernel")
+    smoothness_mm: Positive = Field(default=3.0, description="spatial sigma of the smoothness kernel")
+    smoothness_weight: Annotated[float, Field(ge=0)] = Field(default=2.0, description="weight of the smoothness kernel")
+    appearance_mm: Positive = Field(default=10.0, description="spatial sigma of the appearance kernel")
     appearance_window: Positive = Field(
-        default=0.06, description="sigma of intensity, as a part of the window (0.06 of 1500 HU: 90 HU)"
+        default=0.06,
+        description=("intensity sigma of the appearance kernel, as a fraction of the window (0.06 of 1500 HU: 90 HU)"),
     )
-    appearance_weight: Annotated[float, Field(ge=0)] = Field(default=4.0, description="its weight")
-    iterations: Annotated[int, Field(ge=0)] = Field(default=5, description="of mean field; 0: no CRF")
+    appearance_weight: Annotated[float, Field(ge=0)] = Field(default=4.0, description="weight of the appearance kernel")
+    iterations: Annotated[int, Field(ge=0)] = Field(default=5, description="mean-field iterations; 0: no CRF")
 
 
 def _odd(voxels: int) -> int:
@@ -81,87 +89,113 @@ def _odd(voxels: int) -> int:
 
 
 class AnchorSettings(Settings):
-    """A first target without chance: the image itself, narrow bright things opened away, cut by the scores."""
+    """A deterministic first target: the image after a grey opening, thresholded so that it fits the scores."""
 
     until: Fraction = Field(
         default=0.0,
-        description="part of the training whose target is cut from the opened image instead of the map (O); 0: none",
+        description=("fraction of the training with targets cut from the opened image, not from the map (O); 0: none"),
     )
     opening_voxels: Annotated[int, Field(ge=1), AfterValidator(_odd)] = Field(
-        default=7, description="of a crop, odd: brighter things that are narrower, vessels above all, are opened away"
+        default=7,
+        description=("width of the grey opening, an odd number of crop voxels; narrower bright structures are removed"),
     )
 
 
 class RefinementSettings(Settings):
-    """The refinement branch: a voxel-wise target made of the map itself, trained together with the regression."""
+    """The refinement branch: a target for each voxel, made from the map itself and trained with the regression."""
 
     weight: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="of the bootstrapping loss (4) (P); 0 is the row `regularizer`"
+        default=1.0, description="weight of the bootstrapping loss, equation (4) (P); 0 is the row `regularizer`"
     )
-    beta: Fraction = Field(default=0.8, description="trust in the target (P)")
+    beta: Fraction = Field(default=0.8, description="trust in the target against the network's own output (P)")
     attention: bool = Field(
-        default=True, description="revise the map by local attention (5) (P); false is the row `refine`"
+        default=True, description="refine the map by local attention, equation (5) (P); false is the row `refine`"
     )
-    include_self: bool = Field(default=True, description="a voxel is its own neighbour (P), or not (C)")
-    rectify: bool = Field(default=False, description="relu and 1 / sqrt(neighbours) before the softmax (C), or not (P)")
-    residual: bool = Field(default=True, description="add the map itself (P), or not (C)")
+    include_self: bool = Field(
+        default=True, description="count a voxel among its own neighbours in the attention (P), or not (C)"
+    )
+    rectify: bool = Field(
+        default=False, description="apply relu and 1 / sqrt(neighbours) before the attention's softmax (C), or not (P)"
+    )
+    residual: bool = Field(default=True, description="add the raw map to the attention's output (P), or not (C)")
     start: Fraction = Field(
-        default=0.2, description="part of the training before the target is trusted (O): first maps are noise"
+        default=0.2,
+        description="fraction of the training before targets are used, because the first maps are noise (O)",
     )
     keep_to_scores: bool = Field(
-        default=False, description="cut the target where each region's fraction falls into its score's interval (O)"
+        default=False, description="cut each target so that the region's fraction lies in the interval of its score (O)"
     )
     dice: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="weight of soft Dice beside the bootstrapping loss, within `weight` (O)"
+        default=0.0, description="weight of soft Dice added to the bootstrapping loss; `weight` multiplies both (O)"
     )
     crf: CrfSettings = CrfSettings()
     anchor: AnchorSettings = AnchorSettings()
 
 
 class MapSettings(Settings):
-    """Activation maps and the mask cut from them."""
+    """Activation maps and the threshold that makes masks of them."""
 
-    scales: Sizes = Field(default=(0.8, 1.0, 1.2, 1.5), description="resizings averaged into one map (P)")
+    scales: Sizes = Field(
+        default=(0.8, 1.0, 1.2, 1.5), description="sizes at which the map is computed and averaged (P)"
+    )
     threshold: Fraction | Literal["scores"] = Field(
-        default=0.5, description="mask where the map exceeds it; scores: chosen on the training scores by loss (1) (O)"
+        default=0.5,
+        description=(
+            "value above which the map becomes mask; scores: chosen on the training scores by equation (1) (O)"
+        ),
     )
 
 
 class ContextSettings(Settings):
-    """The context network: trained on whole scans with what the regression found in them, it answers on its own."""
+    """The context network: trained on whole scans and their pseudo-labels, it gives the final masks."""
 
-    train: bool = Field(default=True, description="the last stage (P); false: the regression's maps are the answer")
+    train: bool = Field(
+        default=True, description="train the context network (P); false: the maps of the regression are the result"
+    )
     spacing_mm: Positive | None = Field(
-        default=1.5, description="isotropic spacing it works at (P); null: the scan's own grid"
+        default=1.5, description="isotropic spacing that the context network works at (P); null: the scan's own grid"
     )
     padding: Literal["valid", "same"] = Field(
-        default="valid", description="valid: no border tells on the answer (P); same: a fifth of the work (O)"
+        default="valid",
+        description=("valid: without zero padding, so borders have no effect (P); same: a fifth of the work (O)"),
     )
     window_voxels: Side = Field(
         default=44,
-        description="side of what a window answers for; valid: 4 + 8k, and it reads 88 more (P)",
+        description=(
+            "side of the cube that a window predicts; valid: 4 + 8k, and the network reads 88 voxels more (P)"
+        ),
     )
-    width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (P)")
+    width: Annotated[int, Field(ge=1)] = Field(
+        default=32, description="channels of the first convolution of the context network (P)"
+    )
     from_regression: bool = Field(
-        default=False, description="start from the regression's weights, where the widths are equal (O), or afresh (P)"
+        default=False,
+        description=("start from the weights of the regression; both widths have to be equal (O), or afresh (P)"),
     )
     inside_only: bool = Field(
-        default=False, description="see and learn the regions alone, as the regression does (O), or all around too (P)"
+        default=False,
+        description=("use only voxels inside the regions, as the regression does (O), or the surroundings too (P)"),
     )
-    crf: bool = Field(default=True, description="sharpen the maps on the scan by `refinement.crf` first (O)")
+    crf: bool = Field(default=True, description="apply `refinement.crf` to the maps before pseudo-labels are cut (O)")
     keep_to_scores: bool = Field(
-        default=True, description="cut a map where its region's fraction falls into the score's interval (O)"
+        default=True,
+        description="cut pseudo-labels so that each region's fraction lies in the interval of its score (O)",
     )
-    beta: Fraction = Field(default=0.8, description="trust in the pseudo-labels, of the bootstrapping loss (4) (P)")
+    beta: Fraction = Field(
+        default=0.8, description="trust in the pseudo-labels, of the bootstrapping loss, equation (4) (P)"
+    )
     dice: Annotated[float, Field(ge=0)] = Field(
-        default=0.0, description="weight of soft Dice of the lesions beside it (O)"
+        default=0.0, description="weight of soft Dice of the lesions, added to the bootstrapping loss (O)"
     )
     on_lesions: Fraction = Field(
-        default=0.5, description="part of the windows drawn around a lesion, the rest anywhere in the regions (O)"
+        default=0.5,
+        description=(
+            "fraction of the windows that are drawn around a lesion; the others lie anywhere in the regions (O)"
+        ),
     )
-    steps: Annotated[int, Field(ge=1)] = Field(default=20_000, description="optimiser steps (O)")
-    batch: Annotated[int, Field(ge=1)] = Field(default=2, description="windows per step (P)")
-    learning_rate: Positive = Field(default=1e-4, description="adam (O)")
+    steps: Annotated[int, Field(ge=1)] = Field(default=20_000, description="optimiser steps of the context network (O)")
+    batch: Annotated[int, Field(ge=1)] = Field(default=2, description="windows per optimiser step (P)")
+    learning_rate: Positive = Field(default=1e-4, description="learning rate of the context network, with Adam (O)")
 
     @model_validator(mode="after")
     def _window_fits(self) -> "ContextSettings":
@@ -177,8 +211,10 @@ class DramSettings(Settings):
     """Everything that changes a number in a dRAM run."""
 
     method: Literal["dram"] = "dram"
-    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
+    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute: auto takes a GPU if there is one"
+    )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

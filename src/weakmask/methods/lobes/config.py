@@ -19,56 +19,70 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class DataSettings(Settings):
-    """Where the scans and their lobes lie."""
+    """The scans and their lobe masks."""
 
     cohort: Path | None = Field(
-        default=None, description="folder with images/ and regions/, the latter lobe masks; null: phantoms"
+        default=None, description="folder with images/ and lobe masks in regions/; null: train on phantoms"
     )
-    numbering: str = Field(default="weakmask", description="whose numbers the masks carry: lungmask, rtsu, ...")
-    test: Path | None = Field(default=None, description="such a folder to judge on; null: the validation scans")
+    numbering: str = Field(
+        default="weakmask",
+        description="tool whose numbering the masks use: weakmask, lungmask, totalsegmentator, rtsu, ...",
+    )
+    test: Path | None = Field(
+        default=None, description="folder with images/ and regions/ to evaluate on; null: the validation scans"
+    )
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.1, description="part of the scans kept for validation (O)"
+        default=0.1, description="fraction of the scans kept for validation (O)"
     )
     split_seed: Annotated[int, Field(ge=0)] = Field(
-        default=0, description="of the split; the same for all seeds of a training, so that they compare (O)"
+        default=0,
+        description=(
+            "random seed of the split; the same for all seeds of a training, so that they can be compared (O)"
+        ),
     )
-    phantoms: Count = Field(default=200, description="phantoms to make where there is no cohort")
-    phantom_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of those phantoms")
-    phantom_spacing_mm: Positive = Field(default=2.5, description="their voxels")
-    healthy: Fraction = Field(default=0.3, description="part of the phantoms without lesions")
+    phantoms: Count = Field(default=200, description="number of phantoms to train on if there is no cohort")
+    phantom_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="random seed of the phantoms")
+    phantom_spacing_mm: Positive = Field(default=2.5, description="voxel size of the phantoms")
+    healthy: Fraction = Field(default=0.3, description="fraction of the phantoms without lesions")
 
 
 class AugmentationSettings(Settings):
-    """How scans are changed while the network learns (O)."""
+    """Random changes of the scans during training (O)."""
 
-    scale: Fraction = Field(default=0.15, description="resizing of each axis within 1 +- this")
-    angle_degrees: Amount = Field(default=8.0, description="turning about each axis, either way")
-    shift: Fraction = Field(default=0.05, description="moving along each axis, part of the side, either way")
-    bend: Fraction = Field(default=0.03, description="smooth bending, part of the side, either way")
-    contrast: Amount = Field(default=0.15, description="gain and gamma within 1 +- this")
-    noise: Amount = Field(default=0.05, description="largest standard deviation of noise, of the window")
+    scale: Fraction = Field(default=0.15, description="random resizing of each axis, within 1 +- this")
+    angle_degrees: Amount = Field(default=8.0, description="largest random rotation about each axis")
+    shift: Fraction = Field(default=0.05, description="largest random shift along each axis, as a fraction of the side")
+    bend: Fraction = Field(default=0.03, description="largest smooth random deformation, as a fraction of the side")
+    contrast: Amount = Field(default=0.15, description="contrast stretching: gain and gamma within 1 +- this")
+    noise: Amount = Field(
+        default=0.05, description="largest standard deviation of added noise, as a fraction of the window"
+    )
 
 
 class SegmentationSettings(Settings):
-    """Training."""
+    """The training."""
 
     steps: Count = Field(default=30_000, description="optimiser steps (O)")
     batch: Count = Field(default=2, description="scans per optimiser step (O)")
-    learning_rate: Positive = Field(default=0.01, description="of Adam (P)")
-    weight_decay: Amount = Field(default=1e-7, description="of Adam (P)")
+    learning_rate: Positive = Field(default=0.01, description="learning rate of Adam (P)")
+    weight_decay: Amount = Field(default=1e-7, description="weight decay of Adam (P)")
     schedule: Literal["constant", "cosine", "poly"] = Field(
-        default="constant", description="learning rate over the run (P)"
+        default="constant", description="course of the learning rate over the training (P)"
     )
-    cross_entropy: Amount = Field(default=0.0, description="weight of a cross-entropy beside the Dice loss (P none)")
-    augment: bool = Field(default=True, description="change the scans")
+    cross_entropy: Amount = Field(default=0.0, description="weight of a cross-entropy added to the Dice loss (P: none)")
+    augment: bool = Field(default=True, description="change the scans at random, as in `augmentation`")
     average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="decay of the moving average of the weights (O); 0: none"
+        default=0.0, description="decay of the moving average of the weights (O); 0: no average"
     )
-    keep: Literal["best", "last"] = Field(default="best", description="checkpoint that becomes the model")
+    keep: Literal["best", "last"] = Field(
+        default="best", description="checkpoint that becomes the model: the best on the validation scans, or the last"
+    )
     validate_every: Count = Field(default=500, description="steps between validations")
-    checkpoint_every: Count = Field(default=250, description="steps between resume points")
+    checkpoint_every: Count = Field(
+        default=250, description="steps between checkpoints, from which a stopped training continues"
+    )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
-        default="auto", description="auto: bfloat16 where it is faster"
+        default="auto", description="number format; auto: bfloat16 where the device is faster with it, else float32"
     )
 
 
@@ -76,8 +90,10 @@ class LobeSettings(Settings):
     """Everything that changes a number in a run."""
 
     method: Literal["lobes"] = "lobes"
-    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
+    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute: auto takes a GPU if there is one"
+    )
     data: DataSettings = DataSettings()
     prepare: FrameSettings = FrameSettings()
     network: NetworkSettings = NetworkSettings()

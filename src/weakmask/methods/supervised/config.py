@@ -21,25 +21,27 @@ from weakmask.region_learning.settings import (
 
 
 class LossSettings(Settings):
-    """Weights of the two losses, alike as in nnU-Net."""
+    """Weights of the two losses, equal as in nnU-Net."""
 
     cross_entropy: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of the cross-entropy (O)")
     dice: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of the soft Dice (O)")
 
 
 class MapSettings(Settings):
-    """From the network to the mask."""
+    """How the network's output becomes a mask."""
 
-    scales: Sizes = Field(default=(1.0,), description="resizings averaged into one map (O)")
-    threshold: Fraction = Field(default=0.5, description="mask where the map is at least this (O)")
+    scales: Sizes = Field(default=(1.0,), description="sizes at which the map is computed and averaged (O)")
+    threshold: Fraction = Field(default=0.5, description="value at and above which the map becomes mask (O)")
 
 
 class SupervisedSettings(Settings):
     """Everything that changes a number in a supervised run."""
 
     method: Literal["supervised"] = "supervised"
-    seed: int = Field(default=0, description="of initialisation, sampling and augmentation")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="where to compute")
+    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        default="auto", description="where to compute: auto takes a GPU if there is one"
+    )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()
