@@ -1,1 +1,1 @@
-"""What a chest is, without any learning: lungs, airways, lobes, their numberings and faults."""
+"""Chest anatomy without learning: lung field, airways, lobes, lobe numberings and lobe faults."""

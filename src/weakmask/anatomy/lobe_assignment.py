@@ -1,7 +1,7 @@
-"""Network output -> one lobe for every lung voxel: one piece per lobe, no holes, nothing outside the lungs.
+"""Assignment of lung voxels to lobes from network output: one piece per lobe, no holes, nothing outside the lungs.
 
-What is cleaned is cleaned on the network's grid, where components and distances cost nothing; the scan's own grid only
-sees the result, linear between the coarse voxels, slab by slab, so that memory stays with one slab.
+Components and distances are computed on the network's coarse grid. The result is interpolated linearly onto the scan's
+grid in slabs, so that only one slab is in memory.
 """
 
 import numpy as np
@@ -26,33 +26,33 @@ Shares = Float32[np.ndarray, "class z y x"]
 
 
 def assign_lobes(shares: Shares, grid: Volume, field: Volume) -> Volume:
-    """Give each voxel of the lungs the lobe of its side that the network finds likeliest there.
+    """Assign each lung voxel to the most probable lobe of its side.
 
     Args:
-        shares: Probability per class (background, then the lobes as the house numbers them) on the network's grid.
+        shares: Probability per class (background, then the lobes in weakmask's numbering) on the network's grid.
         grid: Any volume on that grid.
-        field: Left lung 1, right lung 2, on the scan's own grid.
+        field: Left lung 1, right lung 2, on the scan's grid.
 
     Returns:
-        Lobes (uint8) on the scan's grid; a lung whose lobes the network does not see at all stays without.
+        Lobes (uint8) on the scan's grid; a lung without any predicted lobe stays empty.
     """
     labels = np.zeros(field.geometry.shape, np.uint8)
     for side, lobes in SIDES.items():
         boxes = object_boxes((field.voxels == side).astype(np.int8))
-        ours = shares[list(lobes)]
-        likely = np.where(ours.sum(axis=0) > 0.5, ours.argmax(axis=0) + 1, 0)
+        of_side = shares[list(lobes)]
+        likely = np.where(of_side.sum(axis=0) > 0.5, of_side.argmax(axis=0) + 1, 0)
         if not boxes or not likely.any():
             continue
         pieces = one_piece_each(likely, len(lobes), grid.geometry.spacing_mm)
-        for number in range(1, len(lobes) + 1):  # cleaned voxels are certain, the others as sure as the network
-            ours[number - 1] = np.where(pieces == likely, ours[number - 1], pieces == number)
-        parts = [grid.with_voxels(share, "image") for share in ours]
+        for number in range(1, len(lobes) + 1):  # cleaned voxels get probability 1, others keep the network's
+            of_side[number - 1] = np.where(pieces == likely, of_side[number - 1], pieces == number)
+        parts = [grid.with_voxels(share, "image") for share in of_side]
         paint_largest(labels, field, boxes[0][1], side, dict(zip(lobes, parts, strict=True)))
     return field.with_voxels(labels, "label")
 
 
 def assign_freely(shares: Shares, grid: Volume, image: Volume) -> Volume:
-    """The likeliest class of each voxel, where no lungs confine the lobes: the largest piece of each, holes filled.
+    """Assign each voxel to its most probable class, without a lung field: one piece per lobe, holes filled.
 
     Args:
         shares: As in `assign_lobes`.
@@ -77,7 +77,7 @@ def assign_freely(shares: Shares, grid: Volume, image: Volume) -> Volume:
 def one_piece_each(
     labels: Integer[np.ndarray, "z y x"], count: int, spacing_mm: Float3
 ) -> Integer[np.ndarray, "z y x"]:
-    """The largest piece of each label from 1 to `count`; every other voxel takes the label nearest to it in mm."""
+    """Keep the largest piece of each label from 1 to `count`; other voxels take the nearest label (in mm)."""
     kept = np.zeros(labels.shape, labels.dtype)
     for label in range(1, count + 1):
         kept[keep_largest(labels == label)] = label
@@ -88,22 +88,22 @@ def one_piece_each(
     return kept[tuple(nearest)]
 
 
-def paint_largest(labels: np.ndarray, field: Volume, box: Box, wanted: int, parts: dict[int, Volume]) -> None:
-    """Write the label whose part is largest there where the field is `wanted`.
+def paint_largest(labels: np.ndarray, field: Volume, box: Box, value: int, parts: dict[int, Volume]) -> None:
+    """Write the label with the largest part into voxels whose field is `value`.
 
     Args:
-        labels: Changed in place; on the scan's own grid.
+        labels: Changed in place; on the scan's grid.
         field: On the same grid.
-        box: Where to write.
-        wanted: The value of the field.
-        parts: By label, on any grid; linear between its voxels.
+        box: Box to write into.
+        value: The value of the field.
+        parts: One map per label, on any grid, interpolated linearly.
     """
     names = np.array(list(parts), np.uint8)
     depth = max(1, SLAB_VOXELS // int(np.prod(box.shape[1:])))
     for start in range(box.start[0], box.stop[0], depth):
         slab = Box((start, *box.start[1:]), (min(start + depth, box.stop[0]), *box.stop[1:]))
-        here = field.voxels[slab.slices] == wanted
-        if not here.any():
+        inside = field.voxels[slab.slices] == value
+        if not inside.any():
             continue
         geometry = field.geometry.cropped(slab)
         best, winner = np.full(slab.shape, -np.inf, np.float32), np.zeros(slab.shape, np.uint8)
@@ -112,4 +112,4 @@ def paint_largest(labels: np.ndarray, field: Volume, box: Box, wanted: int, part
             better = share > best
             np.copyto(best, share, where=better)
             winner[better] = number
-        labels[slab.slices][here] = names[winner[here]]
+        labels[slab.slices][inside] = names[winner[inside]]

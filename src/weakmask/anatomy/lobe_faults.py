@@ -1,7 +1,7 @@
-"""What is wrong with a lobe mask, told from where its lobes lie in the patient.
+"""Faults of a lobe mask, detected from the positions of its lobes in the patient.
 
-Tools number lobes differently, and headers mirror patients. Either silently teaches a network the wrong lobe, but not
-without an upper lobe below a lower one, or a left lobe on the right.
+Tools number lobes differently, and wrong headers mirror patients. Both would teach a network the wrong lobes. Both can
+be detected, because an upper lobe then lies below a lower lobe, or a left lobe on the right.
 """
 
 from collections.abc import Mapping
@@ -14,31 +14,31 @@ from weakmask.volume.geometry import Float3
 from weakmask.volume.volume import Volume
 
 LOBES = NUMBERINGS["weakmask"]
-UP, BACK, LEFT = 0, 1, 2  # the world's axes
-SAMPLE_MM = 3.0  # centres and shares need no finer look
-SLACK_MM = 10.0  # for what a sick lung may turn a little; the middle lobe's centre often is no higher than the lower's
+UP, BACK, LEFT = 0, 1, 2  # world axes
+SAMPLE_MM = 3.0  # fine enough for centres and shares
+SLACK_MM = 10.0  # tolerance for diseased lungs; the middle lobe's centre is often no higher than the lower lobe's
 SHARES = {"LUL": (0.02, 0.6), "LLL": (0.02, 0.6), "RUL": (0.02, 0.6), "RML": (0.004, 0.3), "RLL": (0.02, 0.6)}
 
 
 @dataclass(frozen=True)
 class _Lobe:
-    """Where a lobe's centre lies in the world (head, back, left), and its share of all lobes; or any region's."""
+    """Centre of a lobe (or another region) in the world (head, back, left), and its share of the total volume."""
 
     centre_mm: Float3
     share: float
 
 
 def lobe_faults(labels: Volume) -> list[str]:
-    """Say what a radiologist would see at a glance in a lobe mask numbered as `weakmask` numbers.
+    """List the anatomical faults of a lobe mask in `weakmask` numbering.
 
-    Missing lobes, lobes on the wrong side, upper lobes below lower ones, a middle lobe that is not in front, volumes
-    that no lung has; and whose numbering, or which mirroring, would explain it.
+    Faults are missing lobes, lobes on the wrong side, upper lobes below lower ones, a middle lobe that is not in front,
+    and implausible volumes. If another numbering or a mirrored header explains the faults, that is reported too.
 
     Args:
-        labels: A label map on a grid whose direction is honest.
+        labels: A label map on a grid with a correct direction.
 
     Returns:
-        One line per fault, none for a mask that is fine.
+        One line per fault; empty for a correct mask.
     """
     sampled = _sampled(labels)
     found = _lobes(sampled, LOBES)
@@ -53,7 +53,7 @@ def lobe_faults(labels: Volume) -> list[str]:
 
 
 def _sampled(labels: Volume) -> Volume:
-    """Every n-th voxel, n so that samples are about `SAMPLE_MM` apart."""
+    """Subsample the voxels to a distance of about `SAMPLE_MM`."""
     spacing = labels.geometry.spacing_mm
     z, y, x = (max(1, round(SAMPLE_MM / s)) for s in spacing)
     voxels = labels.voxels[::z, ::y, ::x]
@@ -62,7 +62,7 @@ def _sampled(labels: Volume) -> Volume:
 
 
 def _lobes(labels: Volume, numbering: Mapping[str, int]) -> dict[str, _Lobe]:
-    """The lobes that the mask has under a numbering."""
+    """The lobes of the mask under a numbering."""
     places = {name: np.argwhere(labels.voxels == label) for name, label in numbering.items()}
     total = sum(len(place) for place in places.values())
     lobes = {}
@@ -74,7 +74,7 @@ def _lobes(labels: Volume, numbering: Mapping[str, int]) -> dict[str, _Lobe]:
 
 
 def _misplaced(lobes: Mapping[str, _Lobe]) -> list[str]:
-    """The lobes that lie where they cannot lie, seen against one another."""
+    """Faults of the lobes' relative positions."""
     left, right = ("LUL", "LLL"), ("RUL", "RML", "RLL")
     rules = [(one, right, LEFT, 0.0, "further right") for one in left] + [
         ("LUL", ("LLL",), UP, 0.0, "lower"),
@@ -96,7 +96,7 @@ def _misplaced(lobes: Mapping[str, _Lobe]) -> list[str]:
 
 
 def _misproportioned(lobes: Mapping[str, _Lobe]) -> list[str]:
-    """The lobes that are much too small or too large, even for a sick lung."""
+    """Faults of lobes that are too small or too large even for a diseased lung."""
     return [
         f"{name} has {lobes[name].share:.1%} of the lungs' volume, expected {low:.1%} to {high:.0%}"
         for name, (low, high) in SHARES.items()
@@ -105,19 +105,19 @@ def _misproportioned(lobes: Mapping[str, _Lobe]) -> list[str]:
 
 
 def _explanation(labels: Volume, found: Mapping[str, _Lobe]) -> str | None:
-    """Another tool's numbering, or a mirrored header, under which the same mask would be fine."""
+    """Hint at another tool's numbering or a mirrored header that would make the mask correct."""
     for name, numbering in NUMBERINGS.items():
-        theirs = labels
+        renamed = labels
         if name in REGION_IN_LOW_BYTE:
-            theirs = labels.with_voxels(labels.voxels.astype(np.int64) & 0xFF)
-        regions = _lobes(theirs, numbering)
+            renamed = labels.with_voxels(labels.voxels.astype(np.int64) & 0xFF)
+        regions = _lobes(renamed, numbering)
         if len(regions) < len(numbering):
             continue
         if numbering.keys() == LOBES.keys():
             if not _misplaced(regions) and not _misproportioned(regions):
                 other = {lobe: label for lobe, label in numbering.items() if label != LOBES[lobe]}
                 return f"looks like {name} numbering ({described(other)}): say so, or renumber the mask"
-        elif set(np.unique(theirs.voxels)) - {0} == set(numbering.values()) and _left_is_left(regions):
+        elif set(np.unique(renamed.voxels)) - {0} == set(numbering.values()) and _left_is_left(regions):
             return f"looks like {name} numbering ({described(numbering)}): these are not lobes"
     if len(found) == len(LOBES):
         for axis, text in ((LEFT, "left and right"), (UP, "head and feet"), (BACK, "front and back")):
@@ -127,7 +127,7 @@ def _explanation(labels: Volume, found: Mapping[str, _Lobe]) -> str | None:
 
 
 def _left_is_left(regions: Mapping[str, _Lobe]) -> bool:
-    """Whether all regions whose name begins with left lie on the patient's left of the others."""
+    """Whether all regions named left lie to the left of the others in the patient."""
     left = [region.centre_mm[LEFT] for name, region in regions.items() if name.startswith("left")]
     right = [region.centre_mm[LEFT] for name, region in regions.items() if not name.startswith("left")]
     return min(left) > max(right)

@@ -1,14 +1,15 @@
-"""The borders between lobes, moved onto the fissures that a scan shows.
+"""Moves the borders between lobes onto the fissures that are visible in a scan.
 
-A lobe network goes by the shape of the lungs and draws fissures where they usually run. On the scan a fissure is a line
-a voxel thick, faint, missing in places and crossed by vessels that are far brighter; what tells it from everything else
-is that it goes on for centimetres. So each border is taken as a surface, a height over the plane of the back, and is
-moved up or down: a column speaks for a height by how much brighter the tissue is there than a little to both sides,
-bounded, so that no vessel outvotes a fissure, and all columns settle on a surface that bends little. Where nothing is
-seen the border goes along with what is seen around it; where none of it is seen, noise moves it by some millimetres.
+A lobe network places fissures at their usual position in the lungs. On the scan a fissure is a faint line one voxel
+thick, interrupted in places and crossed by much brighter vessels; its distinctive feature is a length of centimetres.
+Each border is therefore represented as a surface, a height over the (y, x) plane, and moved up or down. The evidence of
+a column for a height is the brightness at that height minus the brightness at a small distance on both sides. It is
+bounded, so that a vessel does not outweigh a fissure, and the surface is required to be smooth. Where the fissure is
+not visible the border follows the visible parts around it; if no part is visible, noise moves it by some millimetres.
 
-They settle by semi-global matching (Hirschmueller 2008, IEEE TPAMI 30(2), section 2.2) with a penalty linear in the
-difference between neighbours: costs are summed along eight directions, and each column takes its cheapest height.
+The heights are found by semi-global matching (Hirschmueller 2008, IEEE TPAMI 30(2), section 2.2) with a penalty linear
+in the difference between neighbours: costs are summed along eight directions, and each column takes its cheapest
+height.
 """
 
 from dataclasses import dataclass
@@ -25,23 +26,23 @@ from weakmask.volume.morphology import object_boxes, worn
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
-EDGE_MM = 2.0  # of the voxels in which fissures are looked for
-COARSEST_MM = 3.0  # voxels longer than this along two axes show none
-LINE_MM = 1.0  # standard deviation of the smoothing before
-BESIDE_MM = 3.0  # how far to both sides the tissue is that a line is compared with
-AROUND_MM = 8.0  # standard deviation of the window of the tissue around
-VESSEL_HU = 60.0  # so much above the tissue around is no fissure
-RIM_MM = 4.0  # of the lungs, where nothing is looked for
-DARKEST_HU = -100.0  # and so much below counts no further
-BOUND_HU = 30.0  # of what one column can say
-REACH_MM = 40.0  # how far a border is moved at most
-STEP_MM = 1.0  # between the heights that are tried
+EDGE_MM = 2.0  # edge of the voxels of the search
+COARSEST_MM = 3.0  # fissures are not visible if voxels are longer than this along two axes
+LINE_MM = 1.0  # standard deviation of the smoothing before the search
+BESIDE_MM = 3.0  # distance from a line to the tissue on both sides that it is compared with
+AROUND_MM = 8.0  # standard deviation of the window of the surrounding tissue
+VESSEL_HU = 60.0  # voxels brighter than the surrounding tissue by this are vessels
+RIM_MM = 4.0  # rim of the lungs that is left out
+DARKEST_HU = -100.0  # lower bound of the difference to the surrounding tissue
+BOUND_HU = 30.0  # bound of the evidence of one column
+REACH_MM = 40.0  # largest move of a border
+STEP_MM = 1.0  # distance between the tested heights
 MOVE_HU = 1 / 256  # cost of a move by one mm; it grows with the square
-BEND_HU = 12.0  # cost of a mm between neighbouring columns
-SMOOTH_MM = 7.5  # standard deviation of the smoothing of a border as the network draws it
-SMOOTH_MOVE_MM = 5.0  # and of its move
-BEYOND_MM = 15.0  # how far past its rim a border is drawn on
-LEAST_COLUMNS = 20  # of a border; fewer are none
+BEND_HU = 12.0  # cost of a difference of one mm between neighbouring columns
+SMOOTH_MM = 7.5  # standard deviation of the smoothing of the network's border
+SMOOTH_MOVE_MM = 5.0  # standard deviation of the smoothing of the move
+BEYOND_MM = 15.0  # distance past its rim to which a border is continued
+LEAST_COLUMNS = 20  # smallest number of columns of a border
 
 Voxels = Float32[np.ndarray, "z y x"]
 Mask = Bool[np.ndarray, "z y x"]
@@ -51,10 +52,10 @@ Columns = Bool[np.ndarray, "y x"]
 
 @dataclass(frozen=True)
 class Tissue:
-    """What fissures are looked for in, on an upright grid of `EDGE_MM`.
+    """Lung tissue for the search, on an upright grid of `EDGE_MM`.
 
     Attributes:
-        grey: HU above the tissue around, smoothed; 0 outside the lungs.
+        grey: HU above the surrounding tissue, smoothed; 0 outside the lungs.
         clear: 1 for lung without vessels, else 0.
     """
 
@@ -66,12 +67,12 @@ def follow_fissures(lobes: Volume, image: Volume, field: Volume) -> Volume:
     """Move the borders between lobes onto the fissures of the scan.
 
     Args:
-        lobes: In the house's numbering. A side that lacks one of its lobes stays as it is.
+        lobes: In weakmask's numbering. A side that lacks one of its lobes is not changed.
         image: The scan in HU, on the same grid.
         field: Left lung 1, right lung 2, on the same grid.
 
     Returns:
-        Lobes (uint8) of the same voxels as the lungs; as they came where the scan is too coarse to show a fissure.
+        Lobes (uint8) in the same voxels as the lungs; unchanged if the scan is too coarse to show a fissure.
     """
     if sorted(image.geometry.spacing_mm)[1] > COARSEST_MM:
         return lobes
@@ -94,10 +95,10 @@ def follow_fissures(lobes: Volume, image: Volume, field: Volume) -> Volume:
 
 
 def tissue_of(hu: Voxels, lungs: Mask) -> Tissue:
-    """The tissue of the lungs on a grid of `EDGE_MM`.
+    """Lung tissue on a grid of `EDGE_MM`.
 
-    The outermost voxels of the lungs are left out: they hold some of the chest wall, and a surface along them would
-    look like a fissure.
+    The outermost voxels of the lungs are left out: they contain parts of the chest wall, whose surface would look like
+    a fissure.
     """
     inside = worn(lungs, steps=round(RIM_MM / EDGE_MM))
     sigma = AROUND_MM / EDGE_MM
@@ -110,31 +111,31 @@ def tissue_of(hu: Voxels, lungs: Mask) -> Tissue:
 
 
 def border(below: Mask, lung: Mask) -> tuple[Heights, Columns] | None:
-    """A border as the height, in voxels of the grid, that it has in each column.
+    """The height of a border in each column, in voxels of the grid.
 
     Args:
-        below: What lies below the border; also outside the lung, where it is drawn on.
+        below: Voxels below the border, continued outside the lung.
         lung: The two parts together.
 
     Returns:
-        The heights, and the columns of the lung that hold both parts; in these the border leaves the fewest voxels of
-        the lung on the wrong side. None where there is as good as no border.
+        The heights, and the columns of the lung that hold both parts; in these columns the border leaves the fewest
+        voxels of the lung on the wrong side. None if the border has fewer than 20 columns.
     """
     lower, upper = below & lung, ~below & lung
     columns: Columns = np.asarray(lower.any(axis=0) & upper.any(axis=0))
     if columns.sum() < LEAST_COLUMNS:
         return None
     start = ((1, 0), (0, 0), (0, 0))
-    wrong = np.cumsum(np.pad(upper, start), axis=0) - np.cumsum(np.pad(lower, start), axis=0)  # but for a constant
+    wrong = np.cumsum(np.pad(upper, start), axis=0) - np.cumsum(np.pad(lower, start), axis=0)  # up to a constant
     least = wrong == wrong.min(axis=0)
     first, last = least.argmax(axis=0), len(least) - 1 - least[::-1].argmax(axis=0)
-    counted = below.sum(axis=0)  # of equally good ones the nearest to the border as it is drawn on
+    counted = below.sum(axis=0)  # of equally good heights the nearest to the continued border
     heights = np.where(columns, counted.clip(first, last), counted)
     return heights.astype(np.float32) - np.float32(0.5), columns
 
 
 def settled(heights: Heights, columns: Columns, tissue: Tissue) -> Heights:
-    """A border moved onto what is seen of its fissure, smooth, and drawn on beyond its rim."""
+    """Move a border onto the visible parts of its fissure, smooth it, and continue it beyond its rim."""
     smooth = _smoothed(heights, columns)
     tried = np.arange(-REACH_MM, REACH_MM + STEP_MM / 2, STEP_MM, dtype=np.float32)
     costs = np.zeros((*heights.shape, len(tried)), np.float32)
@@ -146,13 +147,13 @@ def settled(heights: Heights, columns: Columns, tissue: Tissue) -> Heights:
 
 
 def evidence(heights: Heights, columns: Columns, moves: np.ndarray, tissue: Tissue) -> np.ndarray:
-    """How much a line at each moved border stands out of the tissue on both its sides, HU, bounded.
+    """Brightness of a line at each moved border over the tissue on both sides, in HU, bounded.
 
     Args:
-        heights: Of the border, voxels.
-        columns: Those to look at.
-        moves: Voxels.
-        tissue: What is looked at.
+        heights: Heights of the border, in voxels.
+        columns: The columns to evaluate.
+        moves: Moves in voxels.
+        tissue: The lung tissue.
 
     Returns:
         float32 (columns, moves).
@@ -164,19 +165,20 @@ def evidence(heights: Heights, columns: Columns, moves: np.ndarray, tissue: Tiss
     z = heights[columns][:, None] + moves
     line = np.stack([z, *(np.broadcast_to(each[:, None].astype(np.float32), z.shape) for each in (y, x))])
     aside = normal[:, columns][:, :, None]
-    here, above, under = (
+    middle, above, under = (
         ndimage.map_coordinates(tissue.grey, at, order=1) for at in (line, line + aside, line - aside)
     )
     clear = ndimage.map_coordinates(tissue.clear, line, order=1)
-    return (here - (above + under) / 2).clip(-BOUND_HU, BOUND_HU) * clear
+    return (middle - (above + under) / 2).clip(-BOUND_HU, BOUND_HU) * clear
 
 
 def matched(costs: Float32[np.ndarray, "y x moves"], penalty: float) -> Float32[np.ndarray, "y x moves"]:
-    """Semi-global matching: the mean of the least costs of paths that come to a column from eight directions.
+    """Semi-global matching: the mean of the least costs of paths that reach a column from eight directions.
 
     Args:
-        costs: Of each column's moves.
-        penalty: Of a difference by one move between neighbours; between diagonal ones it is dearer by their distance.
+        costs: Cost of each move of each column.
+        penalty: Cost of a difference of one move between neighbours; it is larger between diagonal neighbours, by their
+            distance.
     """
     turned = costs.swapaxes(0, 1)
     total = _along(costs, penalty) + _along(costs[::-1], penalty)[::-1]
@@ -188,7 +190,7 @@ def matched(costs: Float32[np.ndarray, "y x moves"], penalty: float) -> Float32[
 
 
 def _along(costs: np.ndarray, penalty: float, shift: int = 0) -> np.ndarray:
-    """Least costs of the paths down the first axis; each row's `shift` columns on from the row before."""
+    """Least costs of the paths along the first axis, shifted by `shift` columns per row."""
     ramp = np.float32(penalty) * np.arange(costs.shape[-1], dtype=np.float32)
     least = costs.copy()
     for row in range(1, len(costs)):
@@ -202,7 +204,7 @@ def _along(costs: np.ndarray, penalty: float, shift: int = 0) -> np.ndarray:
 
 
 def _parts(drawn: np.ndarray, lung: Mask, names: tuple[int, ...], tissue: Tissue) -> dict[int, Voxels] | None:
-    """For each lobe of a lung a map that is above those of the others within its borders; None to leave it as it is."""
+    """One map per lobe of a lung, largest inside the lobe's borders; None if the borders cannot be found."""
     if not all((drawn == name).any() for name in names):
         return None
     upper, lowest = names[:-1], names[-1]
@@ -222,7 +224,7 @@ def _parts(drawn: np.ndarray, lung: Mask, names: tuple[int, ...], tissue: Tissue
 
 
 def _lung_grid(boxes: dict[int, Box], scan: Geometry, coarse: Geometry) -> Geometry:
-    """The upright grid of `EDGE_MM` around the lungs, of which no voxel lies outside."""
+    """The upright grid of `EDGE_MM` that contains the lungs."""
     ends = [np.array([(box.start[a], box.stop[a] - 1) for box in boxes.values()]) for a in range(3)]
     corners = np.array(list(product(*((each.min(), each.max()) for each in ends), (1,))))
     placed = (corners @ scan.index_map(coarse).T)[:, :3]
@@ -238,7 +240,7 @@ def _nearest(labels: Integer[np.ndarray, "z y x"]) -> Integer[np.ndarray, "z y x
 
 
 def _smoothed(heights: Heights, columns: Columns) -> Heights:
-    """Smooth within the columns, with the slope of the whole drawn on beyond."""
+    """Smooth the heights within the columns and continue the mean slope beyond them."""
     at = np.indices(heights.shape, dtype=np.float32)
     terms = np.stack([np.ones_like(heights), *at], axis=-1)
     slope, *_ = np.linalg.lstsq(terms[columns].astype(np.float64), heights[columns].astype(np.float64), rcond=None)
@@ -255,6 +257,6 @@ def _mean_of(values: Heights, columns: Columns, sigma_mm: float) -> Heights:
 
 
 def _spread(values: Heights, columns: Columns) -> Heights:
-    """Beyond the columns the value of the nearest of them."""
+    """Give voxels beyond the columns the value of the nearest column."""
     places = ndimage.distance_transform_edt(~columns, return_distances=False, return_indices=True)
     return values[tuple(np.asarray(places))]

@@ -1,4 +1,4 @@
-"""Whose number means which lobe: the numberings that lobe and lung masks come with, and the way to the house's own."""
+"""Numberings of lobe and lung masks of different tools, and the conversion to weakmask's numbering."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from weakmask.errors import UserError
 from weakmask.volume.volume import Volume
 
 NUMBERINGS: dict[str, dict[str, int]] = {
-    # the house's own; a mask is renumbered to the first of these that has its names
+    # weakmask's own; a mask is renumbered to the first of these that has its names
     "weakmask": {"LUL": 1, "LLL": 2, "RUL": 3, "RML": 4, "RLL": 5},
     "lungs": {"left": 1, "right": 2},
     "thirds": {
@@ -19,7 +19,7 @@ NUMBERINGS: dict[str, dict[str, int]] = {
         "right middle": 5,
         "right lower": 6,
     },
-    # lobes of others
+    # lobes of other tools
     "lungmask": {"LUL": 1, "LLL": 2, "RUL": 3, "RML": 4, "RLL": 5},
     "rtsu": {"LUL": 1, "LLL": 2, "RUL": 3, "RLL": 4, "RML": 5},  # RTSU-Net and dRAM
     "totalsegmentator": {"LUL": 10, "LLL": 11, "RUL": 12, "RML": 13, "RLL": 14},
@@ -27,7 +27,7 @@ NUMBERINGS: dict[str, dict[str, int]] = {
     "lola11": {"LUL": 10, "LLL": 11, "RUL": 20, "RML": 21, "RLL": 22},  # the LOLA11 challenge
     "cip": {"RUL": 4, "RML": 5, "RLL": 6, "LUL": 7, "LLL": 8},  # Chest Imaging Platform
     "proton_mr": {"LLL": 1, "LUL": 2, "RLL": 3, "RML": 4, "RUL": 5},  # Tustison et al., Magn Reson Med 2016
-    # lungs and thirds of others
+    # lungs and thirds of other tools
     "lungmask_r231": {"right": 1, "left": 2},
     "cip_lungs": {"right": 2, "left": 3},
     "cip_thirds": {
@@ -40,15 +40,15 @@ NUMBERINGS: dict[str, dict[str, int]] = {
     },
 }
 HOUSE = ("weakmask", "lungs", "thirds")
-REGION_IN_LOW_BYTE = ("cip", "cip_lungs", "cip_thirds")  # the high byte says what kind of tissue it is
+REGION_IN_LOW_BYTE = ("cip", "cip_lungs", "cip_thirds")  # the high byte is the type of tissue
 
 
 def renumber(labels: Volume, numbering: str) -> Volume:
-    """The labels in the house's numbering of lobes, lungs or thirds, whichever of them `numbering` names.
+    """Convert labels to weakmask's numbering of lobes, lungs or thirds.
 
     Args:
         labels: A label map; labels that the numbering does not name (other organs) become 0.
-        numbering: A key of `NUMBERINGS`: whose mask this is.
+        numbering: A key of `NUMBERINGS`: the numbering of the mask.
 
     Returns:
         Labels (uint8) on the same grid.
@@ -58,19 +58,19 @@ def renumber(labels: Volume, numbering: str) -> Volume:
     """
     if numbering not in NUMBERINGS:
         raise UserError(f"unknown numbering {numbering!r}; expected one of {', '.join(NUMBERINGS)}")
-    theirs = NUMBERINGS[numbering]
-    house = next(NUMBERINGS[name] for name in HOUSE if theirs.keys() <= NUMBERINGS[name].keys())
+    source = NUMBERINGS[numbering]
+    house = next(NUMBERINGS[name] for name in HOUSE if source.keys() <= NUMBERINGS[name].keys())
     voxels = labels.voxels
     if numbering in REGION_IN_LOW_BYTE:
         voxels = voxels.astype(np.int64) & 0xFF
     renumbered = np.zeros(voxels.shape, dtype=np.uint8)
-    for name, label in theirs.items():
+    for name, label in source.items():
         renumbered[voxels == label] = house[name]
     if not renumbered.any():
-        raise UserError(f"the mask has none of the {numbering} labels {described(theirs)}; choose its real numbering")
+        raise UserError(f"the mask has none of the {numbering} labels {described(source)}; choose its real numbering")
     return labels.with_voxels(renumbered, kind="label")
 
 
 def described(names: Mapping[str, int]) -> str:
-    """Names with their labels as a person reads them: `RLL 4, RML 5`."""
+    """Names with their labels as text: `RLL 4, RML 5`."""
     return ", ".join(f"{name} {label}" for name, label in names.items())

@@ -1,4 +1,4 @@
-"""The trachea and the main bronchi: air that axial slices show as small, dark, separate holes near the midline."""
+"""Trachea and main bronchi, found as small, dark, separate holes near the midline in axial slices."""
 
 import numpy as np
 from jaxtyping import Float32
@@ -6,17 +6,17 @@ from jaxtyping import Float32
 from weakmask.volume.geometry import Float3
 from weakmask.volume.morphology import EDGES, Mask, components, grown, label_slices, object_boxes
 
-# Lower than the lung's threshold, so that a wall thinner than a coarse voxel still parts lumen and lung.
+# Lower than the lung's threshold, so that a wall thinner than a coarse voxel still separates lumen and lung.
 LUMEN_HU = -750.0
-SECTION_HU = -870.0  # mean of a lumen in one slice; tips and slivers of lung are denser ...
-TUBE_HU = -910.0  # ... and this is the median along the tube
+SECTION_HU = -870.0  # largest mean of a lumen in one slice; tips and slivers of lung are denser
+TUBE_HU = -910.0  # largest median along the tube
 LARGEST_LUMEN_MM2 = 900.0  # a trachea has 100 to 500
 LEAST_LENGTH_MM = 25.0
 OFF_MIDLINE_MM = 45.0
 
 
 def find_airways(hu: Float32[np.ndarray, "z y x"], air: Mask, from_midline_mm: np.ndarray, spacing_mm: Float3) -> Mask:
-    """Trachea, main bronchi and what else runs as a gas-filled tube beside the midline (the oesophagus).
+    """Find the trachea, main bronchi and other gas-filled tubes near the midline (the oesophagus).
 
     A bronchus is followed until it merges with the lung in an axial slice; bronchi further out stay in the lung.
 

@@ -1,6 +1,6 @@
-"""The lung field: where the two lungs of a chest CT lie, found by threshold and morphology, nothing learned.
+"""Lung field: segmentation of the two lungs of a chest CT by thresholds and morphology, without learning.
 
-The work is done on a coarse grid of about 2.4 mm in the patient's frame; only the last step knows the scan's own grid.
+All steps but the last run on a coarse grid of about 2.4 mm in the patient's frame.
 """
 
 import numpy as np
@@ -30,20 +30,21 @@ LUNG_HU, TISSUE_HU = -850.0, 50.0
 AIR_HU = (LUNG_HU + TISSUE_HU) / 2  # half lung, half wall
 TABLE_MM = 5.0  # thicker plates than twice this are body
 GAS_WALLS_HU = (-600.0, -750.0, -850.0)
-GAS_HU = -925.0  # upper quartile of a pocket that is bowel gas and not lung ...
-GAS_SPREAD_HU = 30.0  # ... and the most that its quartiles lie apart
-GAS_MM3 = (1e3, 1e6)  # smaller pockets cannot be judged; a larger one is lung after all, however light
-LEAST_LUNG_MM3 = 1.5e5  # of both lungs ...
-LEAST_LUNG_MM2 = 3e3  # ... and per slice, where the scan shows a few slices only
-LEAST_SHARE = 0.05  # of the largest component; smaller ones are bowel, or lie behind lesions where filling finds them
-RIBS_MM = 20.0  # around a lung, where its ribs lie
+GAS_HU = -925.0  # largest upper quartile of a pocket of bowel gas
+GAS_SPREAD_HU = 30.0  # largest difference of its quartiles
+GAS_MM3 = (1e3, 1e6)  # smaller pockets are too small for statistics; larger ones are lung
+LEAST_LUNG_MM3 = 1.5e5  # volume of both lungs
+LEAST_LUNG_MM2 = 3e3  # volume per mm of scan height, for scans of a few slices
+LEAST_SHARE = 0.05  # of the largest component; smaller ones are bowel, or lung that is filled in later
+RIBS_MM = 20.0  # margin around a lung that contains its ribs
 
 
 def lung_field(image: Volume) -> Volume:
     """Label the patient's left lung 1 and right lung 2 in a chest CT, 0 elsewhere.
 
-    Trachea and main bronchi stay out; vessels, nodules and consolidations inside the lung or between lung and ribs
-    go in (pleural fluid there as well: a threshold cannot tell them apart). A scan that shows one lung gets one label.
+    Trachea and main bronchi are excluded. Vessels, nodules and consolidations inside the lung or between lung and ribs
+    are included, and so is pleural fluid, which a threshold cannot distinguish. A scan that shows one lung gets one
+    label.
 
     Args:
         image: A scan in Hounsfield units, of any direction and spacing; padding values are air.
@@ -94,9 +95,9 @@ def _body_and_air(hu: Float32[np.ndarray, "z y x"], spacing_mm: Float3) -> tuple
 
 
 def _from_midline(body: Mask, air: Mask, spacing_mm: float) -> np.ndarray:
-    """Signed distance in mm of each sagittal slice from the body's middle where there is air inside, left positive.
+    """Signed distance in mm of each sagittal slice from the body's middle at the level of the lungs, left positive.
 
-    The middle parts the body in halves of equal volume: one arm more in the picture hardly moves it.
+    The middle divides the body into halves of equal volume, so that one visible arm hardly moves it.
     """
     mass = np.cumsum(body[air.any(axis=(1, 2))].sum(axis=(0, 1)))
     middle = np.searchsorted(mass, mass[-1] / 2)
@@ -104,10 +105,10 @@ def _from_midline(body: Mask, air: Mask, spacing_mm: float) -> np.ndarray:
 
 
 def _gas(hu: np.ndarray, air: Mask, spacing_mm: Float3) -> Mask:
-    """Stomach and bowel gas: uniform and as light as air, where a lung, even an emphysematous one, has texture.
+    """Stomach and bowel gas: uniform and as light as air, whereas even an emphysematous lung has texture.
 
-    A thin diaphragm is blurred away between bowel gas and lung, so pockets are looked for below several thresholds,
-    and each takes its rim with it: the voxels up to the threshold of air that are not as light as its own.
+    A thin diaphragm between bowel gas and lung may be blurred away, so pockets are searched below several thresholds.
+    Each pocket is extended by its rim, the denser voxels up to the threshold of air.
     """
     gas = np.zeros_like(air)
     for wall_hu in GAS_WALLS_HU:
@@ -146,7 +147,7 @@ def _lung_components(air: Mask, geometry: Geometry) -> Mask:
 
 
 def _whole_lung(hu: np.ndarray, aerated: Mask, keep_out: Mask, spacing_mm: Float3, toward_midline: int) -> Mask:
-    """One lung with what lesions hid and what it encloses, without what is to be kept out; worked out in a box."""
+    """Complete one lung by hidden lesions and enclosed gaps, without `keep_out`; computed inside its box."""
     whole = np.zeros_like(aerated)
     for _, box in object_boxes(aerated.astype(np.int8)):
         around = box.grown(margin_voxels(RIBS_MM, spacing_mm)).clipped(aerated.shape)

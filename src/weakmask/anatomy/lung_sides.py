@@ -1,4 +1,4 @@
-"""Left and right: components of air become two lungs, parted where they touch."""
+"""Separation of the lungs into left and right, also where they touch."""
 
 import numpy as np
 from jaxtyping import Float32, Int8
@@ -10,13 +10,13 @@ from weakmask.volume.morphology import Mask, components, distance_mm, object_box
 LEFT, RIGHT = 1, 2
 ONE_SIDED = 0.9  # of a piece must lie on one side of the midplane to belong to that side
 LEAST_SHARE = 0.05  # of the whole; smaller pieces may lie across the midplane
-RADII_MM = (2.0, 4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0)  # how much is worn off before two touching lungs come apart
+RADII_MM = (2.0, 4.0, 6.0, 8.0, 10.0, 13.0, 16.0, 20.0)  # erosions tried until two touching lungs separate
 
 
 def part_sides(
     hu: Float32[np.ndarray, "z y x"], lungs: Mask, from_midline_mm: np.ndarray, spacing_mm: Float3
 ) -> tuple[Mask, Mask]:
-    """The left and the right of the given lungs; lungs that touch are parted along the brightest seam between them.
+    """Separate left and right lung; lungs that touch are divided along the brightest seam between them.
 
     Args:
         hu: The scan, axes toward head, back and left.
@@ -40,8 +40,8 @@ def part_sides(
 def _parted(hu: np.ndarray, piece: Mask, on_left: Mask, spacing_mm: Float3) -> Int8[np.ndarray, "z y x"]:
     """Label the left and the right part of a piece that reaches across the midplane.
 
-    The piece is worn off until no large part of it lies across; what is left are the seeds of a watershed on the grey
-    values, whose ridge is the junction line: two layers of pleura, denser than lung.
+    The piece is eroded until no large part of it lies across the midplane. The remaining parts are the seeds of a
+    watershed on the grey values, whose ridge is the junction line: two layers of pleura, denser than lung.
     """
     depth = distance_mm(np.pad(piece, 1), spacing_mm)[1:-1, 1:-1, 1:-1]
     for radius in RADII_MM:
@@ -53,6 +53,6 @@ def _parted(hu: np.ndarray, piece: Mask, on_left: Mask, spacing_mm: Float3) -> I
         side[0] = 0
         if not across[1:].any() and {LEFT, RIGHT} <= set(side.tolist()):
             break
-    else:  # one broad mass: the midplane is the best guess left
+    else:  # the piece never separates: divide it at the midplane
         return np.where(on_left, LEFT, RIGHT).astype(np.int8)
     return watershed(hu, side[parts], mask=piece).astype(np.int8)

@@ -1,8 +1,8 @@
-"""Hounsfield units for pictures that have lost theirs: a slice saved through some window, read by its own tissues.
+"""Approximate Hounsfield units for 8-bit pictures of chest CT slices, calibrated by the picture's own tissues.
 
-An 8-bit slice was cut to a window that nobody wrote down. Two levels are in every chest slice: the darkest lung, and
-the soft tissue of heart, muscle and liver. One line through both brings pictures of any window to one scale. It is
-only a scale: what the window cut off is lost, and emphysema or a wholly consolidated lung shift the darker level.
+The window of an 8-bit slice is usually unknown. Every chest slice has two known levels: the darkest lung, and the soft
+tissue of heart, muscle and liver. A linear function through both brings pictures of any window to one scale. Values
+that the window clipped stay lost, and emphysema or a completely consolidated lung shifts the darker level.
 """
 
 import numpy as np
@@ -14,11 +14,11 @@ from weakmask.volume.volume import Volume
 
 LUNG_HU = -900.0  # the darkest lung, blurred: aerated parenchyma between vessels
 SOFT_TISSUE_HU = 40.0  # muscle and unenhanced blood
-BLUR_PIXELS = 1.5  # takes the noise of sharp kernels out of the dark end
+BLUR_PIXELS = 1.5  # reduces the noise of sharp kernels
 DARKEST_PERCENT = 5.0
 LEVELS = 256
 HISTOGRAM_BLUR = 3.0  # levels
-SATURATED = 250  # grey levels from here on hold whatever the window cut off: bone, and soft tissue in narrow windows
+SATURATED = 250  # higher grey levels are clipped: bone, and soft tissue in narrow windows
 
 
 def picture_to_hounsfield(image: Volume, regions: Volume) -> Volume:
@@ -28,7 +28,7 @@ def picture_to_hounsfield(image: Volume, regions: Volume) -> Volume:
     most frequent grey value above Otsu's threshold of the whole picture.
 
     Args:
-        image: Grey values of any linear scale, in which lung is darker than soft tissue.
+        image: Grey values of any linear scale, with lung darker than soft tissue.
         regions: The lungs or parts of them, on the same grid.
 
     Returns:
@@ -59,16 +59,16 @@ def lung_level(image: Volume, regions: Volume) -> float:
 
 
 def soft_tissue_level(image: Volume) -> float:
-    """The most frequent grey value of what is brighter than lung, the saturated end left out.
+    """The most frequent grey value brighter than lung, without saturated values.
 
     Raises:
-        UserError: All voxels are alike.
+        UserError: All voxels are equal.
     """
     voxels = image.voxels.astype(np.float64)
     low, high = float(voxels.min()), float(voxels.max())
     if not high > low:
         raise UserError(f"every voxel of the picture is {low:g}; expected a slice with lung and soft tissue")
-    if low < 0 or high > LEVELS - 1:  # sixteen bits: as many levels as eight have
+    if low < 0 or high > LEVELS - 1:  # more than 8 bits are reduced to 256 levels
         level = (voxels - low) * ((LEVELS - 1) / (high - low))
         return low + _mode_above_otsu(level) * (high - low) / (LEVELS - 1)
     return _mode_above_otsu(voxels)
@@ -77,6 +77,6 @@ def soft_tissue_level(image: Volume) -> float:
 def _mode_above_otsu(levels: np.ndarray) -> float:
     counts = np.bincount(np.rint(levels).astype(np.int64).ravel(), minlength=LEVELS)[:SATURATED]
     above = np.arange(SATURATED) > threshold_otsu(levels)
-    # what is below is taken away first, or it would spill over the threshold
+    # values below are removed first, as smoothing would carry them over the threshold
     frequent = ndimage.gaussian_filter1d(np.where(above, counts, 0).astype(np.float64), HISTOGRAM_BLUR)
     return float(np.argmax(frequent))

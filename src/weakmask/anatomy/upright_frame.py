@@ -1,7 +1,7 @@
-"""A coarse copy of a scan along the patient's axes, and the way back of what was found on it.
+"""A coarse copy of a scan along the patient's axes, and the transfer of results back to the scan's grid.
 
-Voxels of a scan may run in any order and direction. On the copy they run toward head, back and left (the world's
-axes), so that whoever looks for anatomy there need not think of directions.
+The axes of a scan may run in any order and direction. Those of the copy run toward head, back and left (the world
+axes), so that code which searches for anatomy need not handle directions.
 """
 
 import itertools
@@ -13,17 +13,17 @@ from weakmask.volume.morphology import Mask, grown, object_boxes, rim
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
-OUTSIDE_HU = -1024.0  # beyond the scan; also what any padding value becomes
-BRIGHTEST_HU = 1000.0  # metal would spoil the mean of its block
+OUTSIDE_HU = -1024.0  # value outside the scan and of padding
+BRIGHTEST_HU = 1000.0  # upper bound, so that metal does not dominate the mean of its block
 CORNERS = np.array([(z, y, x) for z, y, x in itertools.product((0, 1), repeat=3)], dtype=float)
 
 
 def coarse_upright(image: Volume, spacing_mm: float) -> Volume:
-    """The scan as block means near a spacing, along the patient's axes.
+    """Block means of a scan at about `spacing_mm`, along the patient's axes.
 
     Args:
         image: A scan in Hounsfield units; NaN and values below -1024 become -1024.
-        spacing_mm: What blocks of whole voxels come nearest to; axes that are coarser already stay as they are.
+        spacing_mm: Target size of the blocks of whole voxels; coarser axes are unchanged.
 
     Returns:
         float32 voxels toward head, back and left; exact where the scan's axes are only permuted or flipped.
@@ -35,7 +35,7 @@ def coarse_upright(image: Volume, spacing_mm: float) -> Volume:
 
 
 def _block_means(image: Volume, spacing_mm: float) -> Volume:
-    """Slab by slab, so that memory stays with one slab."""
+    """Block means, computed slab by slab to save memory."""
     shape = image.geometry.shape
     factors = [max(1, round(spacing_mm / s)) for s in image.geometry.spacing_mm]
     z, y, x = (f * s for f, s in zip(factors, image.geometry.spacing_mm, strict=True))
@@ -53,7 +53,7 @@ def _block_means(image: Volume, spacing_mm: float) -> Volume:
 
 
 def _upright(geometry: Geometry) -> Geometry:
-    """The grid along the world's axes that holds a turned one; its voxels coincide where the turn is a right angle."""
+    """The grid along the world axes that contains a rotated grid; voxels coincide for right angles."""
     nearest = np.abs(np.asarray(geometry.direction)).argmax(axis=1)
     spacing = np.asarray(geometry.spacing_mm)[nearest]
     if len(set(nearest)) < 3:  # half way between two axes
@@ -66,12 +66,12 @@ def _upright(geometry: Geometry) -> Geometry:
 
 
 def graded(mask: Mask, share: np.ndarray) -> np.ndarray:
-    """A mask as 0 outside to 1 inside, its border, at one half, placed within the voxels.
+    """Convert a mask to values from 0 outside to 1 inside, with its border at one half at sub-voxel precision.
 
     Args:
-        mask: What was found on the coarse grid.
-        share: How much of each voxel is the thing sought, in [0, 1]. It is heeded on the mask's rim and around it where
-            it agrees with the mask; a voxel with little share was taken in, one with much was kept out for a reason.
+        mask: A mask on the coarse grid.
+        share: Fraction of each voxel that belongs to the structure, in [0, 1]. It is used on the mask's rim and next to
+            it, where it agrees with the mask; elsewhere the mask decides.
 
     Returns:
         float32 for `paint`.
@@ -83,13 +83,13 @@ def graded(mask: Mask, share: np.ndarray) -> np.ndarray:
 
 
 def paint(labels: np.ndarray, label: int, values: Volume, geometry: Geometry) -> None:
-    """Write `label` where coarse graded values are above one half, into labels on a scan's own grid.
+    """Write `label` into labels on a scan's grid where coarse graded values are above one half.
 
     Args:
         labels: Changed in place; of the geometry's shape.
-        label: What to write.
-        values: As from `graded`, on the coarse grid.
-        geometry: The scan's.
+        label: The label.
+        values: Result of `graded`, on the coarse grid.
+        geometry: The scan's grid.
     """
     boxes = object_boxes((values.voxels > 0).astype(np.int8))
     if not boxes:

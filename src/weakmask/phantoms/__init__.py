@@ -1,1 +1,1 @@
-"""Synthetic images with known truth, made from a seed."""
+"""Phantoms: synthetic images with known truth, generated from a seed."""

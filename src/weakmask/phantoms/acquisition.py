@@ -1,4 +1,4 @@
-"""From tissue to what a scanner writes down: blur, slice thickness, reconstruction kernel, correlated noise, offset."""
+"""Simulated CT acquisition: blur, slice thickness, reconstruction kernel, correlated noise, calibration offset."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ LOWEST_HU, HIGHEST_HU = -1024, 3071
 
 @dataclass(frozen=True)
 class Scanner:
-    """How one scan was taken.
+    """Parameters of the acquisition of one scan.
 
     Attributes:
         slice_mm: Slice thickness (1 to 3 mm).
@@ -30,7 +30,7 @@ class Scanner:
 
 
 def draw_scanner(seed: int) -> Scanner:
-    """A scanner and its protocol from a seed."""
+    """Draw a scanner and its protocol from a seed."""
     rng = stream(seed, "scanner")
     sharpness = float(rng.uniform(-0.3, 1.0))
     return Scanner(
@@ -43,11 +43,11 @@ def draw_scanner(seed: int) -> Scanner:
 
 
 def acquire(image: np.ndarray, grid: Grid, scanner: Scanner, seed: int) -> np.ndarray:
-    """Blur, noise and round a chest to int16 HU; `image` is used up.
+    """Blur a chest, add noise and round to int16 HU; `image` is overwritten.
 
-    Noise is drawn for the grid's voxels and correlated over a good millimetre, so a coarser grid (which averages more
-    photons into a voxel) is less noisy: the standard deviation falls with the square root of the voxel's volume until
-    the voxel is thicker than the noise's grain.
+    Noise is drawn for the grid's voxels and correlated over about a millimetre. A coarser grid averages more photons
+    per voxel and is less noisy: the standard deviation falls with the square root of the voxel volume until the voxel
+    is thicker than the correlation length of the noise.
     """
     spacing = np.array(grid.spacing_mm)
     sigma_mm = np.array([scanner.slice_mm / 2.355, scanner.psf_mm, scanner.psf_mm])
@@ -68,7 +68,7 @@ def acquire(image: np.ndarray, grid: Grid, scanner: Scanner, seed: int) -> np.nd
 
 
 def _blur(image: np.ndarray, sigma_voxels: np.ndarray) -> np.ndarray:
-    """Gaussian blur along the axes on which it would be seen."""
+    """Gaussian blur along the axes where it is not negligible."""
     for axis, sigma in enumerate(sigma_voxels):
         if sigma > 0.22 and image.shape[axis] > 1:
             image = gaussian_filter1d(image, float(sigma), axis=axis, truncate=3.0)
@@ -76,7 +76,7 @@ def _blur(image: np.ndarray, sigma_voxels: np.ndarray) -> np.ndarray:
 
 
 def _streaks(grid: Grid) -> np.ndarray:
-    """Noise is stronger at the shoulders and under the diaphragm, and toward the middle of the body."""
+    """Relative noise: stronger at the shoulders, under the diaphragm and toward the middle of the body."""
     high = 1 + 0.5 * np.clip((grid.z - 70) / 60, 0, 1) + 0.35 * np.clip((-grid.z - 40) / 80, 0, 1)
     middle = 1.1 - 0.25 * np.clip(np.hypot(grid.y, grid.x) / 140, 0, 1)
     return (high * middle).astype(np.float32)

@@ -1,8 +1,8 @@
-"""The chest of a phantom: one patient's measures, two lungs, five lobes, fissures, diaphragm and mediastinum.
+"""Chest anatomy of a phantom: a patient's measures, lungs, lobes, fissures, diaphragm and mediastinum.
 
-Everything is an implicit surface in mm around the middle of the chest (z toward the head, y toward the back, x toward
-the patient's left), so that any grid sees the same patient. Measures follow an average adult (lung height about 25 cm,
-width 28 cm, depth 19 cm, total volume 4 to 6 l, right lung about 55 %).
+All structures are implicit surfaces in mm around the middle of the chest (z toward the head, y toward the back, x
+toward the patient's left), so that every grid shows the same patient. Measures follow an average adult (lung height
+about 25 cm, width 28 cm, depth 19 cm, total volume 4 to 6 l, right lung about 55 %).
 """
 
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from weakmask.volume.geometry import Box
 
 LUL, LLL, RUL, RML, RLL = 1, 2, 3, 4, 5
 LEFT, RIGHT = 1.0, -1.0  # sign of x
-HILUM_MM = {LEFT: (8.0, 6.0, 40.0), RIGHT: (2.0, 6.0, -42.0)}  # (z, y, x) where airways and vessels enter
+HILUM_MM = {LEFT: (8.0, 6.0, 40.0), RIGHT: (2.0, 6.0, -42.0)}  # (z, y, x) of the entry of airways and vessels
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One person's measures; lengths in mm, HU offsets relative to the average.
+    """Measures of one patient; lengths in mm, HU offsets relative to the average.
 
     Attributes:
-        seed: Where all of it came from.
+        seed: Seed of all measures.
         size: Overall scale; 1 is an adult of average height.
         wide, deep, tall: Further scale along each axis.
         dome_mm: Height of the right and left diaphragm domes above the average at full inspiration.
-        dome_hollow: How far the diaphragm falls from its dome to its rim, relative to the average.
+        dome_hollow: Depth of the diaphragm from dome to rim, relative to the average.
         heart: Scale of the heart.
         fat_mm: Thickness of the layer of fat under the skin.
-        inspiration: 0 (breathed out) to 1 (full); drives the domes and the density of the lungs.
+        inspiration: 0 (expiration) to 1 (full inspiration); sets the height of the domes and the density of the lungs.
         fissure_tilt: Tilt and height of the oblique and horizontal fissures (left, right, horizontal), mm.
         fissure_gap: Share of each fissure that is missing.
     """
@@ -50,17 +50,17 @@ class Patient:
 
     @property
     def apex_mm(self) -> float:
-        """Height of the lungs' tops."""
+        """Height of the apex of the lungs, mm."""
         return 120.0 * self.size * self.tall
 
     @property
     def height_mm(self) -> float:
-        """From the tops down to the lowest recess."""
+        """Height of the lungs from the apex to the lowest recess, mm."""
         return 250.0 * self.size * self.tall
 
 
 def draw_patient(seed: int) -> Patient:
-    """A person from a seed."""
+    """Draw a patient from a seed."""
     rng = stream(seed, "patient")
     inspiration = float(rng.beta(3.5, 1.4))
     low_breath = 26.0 * (0.75 - inspiration)
@@ -86,8 +86,8 @@ class Lungs:
 
     Attributes:
         depth_mm: Signed distance from the lungs' surface, positive inside (approximate beyond 20 mm).
-        wall_mm: The same from the rib cage's inner wall alone; negative in ribs and body wall.
-        backward: -1 in front, 1 behind: the direction of the nearest chest wall along y.
+        wall_mm: Signed distance from the rib cage's inner wall; negative in ribs and body wall.
+        backward: Direction of the nearest chest wall along y: -1 in front, 1 behind.
         lobes: Labels 1-5, 0 outside (uint8).
         fissure_mm: Distance to the nearest fissure (large outside the lungs).
     """
@@ -100,7 +100,7 @@ class Lungs:
 
 
 def lungs(patient: Patient, grid: Grid) -> Lungs:
-    """Lay a patient's lungs on a grid."""
+    """Compute a patient's lungs on a grid."""
     shape = grid.shape
     middle = int(np.searchsorted(grid.x.ravel(), 0.0))
     parts = [np.empty(shape, np.float32) for _ in range(4)]
@@ -120,7 +120,7 @@ def lungs(patient: Patient, grid: Grid) -> Lungs:
 
 
 def smooth_minimum(a: np.ndarray, b: np.ndarray, round_mm: float) -> np.ndarray:
-    """The smaller of two signed distances with the edge between them rounded over `round_mm`."""
+    """Minimum of two signed distances, with the edge between them rounded over `round_mm`."""
     overlap = np.maximum(np.float32(round_mm) - np.abs(a - b), 0)
     return np.minimum(a, b) - overlap * overlap * np.float32(0.25 / round_mm)
 
@@ -132,7 +132,7 @@ def cage(patient: Patient, z: np.ndarray, side: float) -> tuple[np.ndarray, ...]
 
     def rise(reach: float, power: float) -> np.ndarray:
         u = np.clip(1 - t / reach, 0, 1)
-        return np.power(1 - np.power(u, power), 1 / power)  # a superellipse's quarter: round top, upright wall
+        return np.power(1 - np.power(u, power), 1 / power)  # a quarter of a superellipse: round top, upright wall
 
     base = np.clip(t - 0.55, 0, 1.2)
     lateral = 36 + (94 + (3 if side == RIGHT else -3)) * rise(0.75, 2.1) + 14 * base
@@ -146,7 +146,7 @@ def cage(patient: Patient, z: np.ndarray, side: float) -> tuple[np.ndarray, ...]
 
 
 def _lung(patient: Patient, grid: Grid, side: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signed depth inside one lung, depth inside its rib cage, and the front-to-back place within the cage."""
+    """Signed depth inside one lung, depth inside its rib cage, and relative front-to-back position in the cage."""
     y0, x0, half_y, half_x = (a.astype(np.float32) for a in cage(patient, grid.z.astype(np.float64), side))
     v, u = (grid.y - y0) / half_y, (grid.x - x0) / half_x
     uu, vv = u * u, v * v
@@ -183,7 +183,7 @@ def ellipsoid(grid: Grid, centre: tuple[float, float, float], axes: tuple[float,
 
 
 def heart_mm(patient: Patient, grid: Grid) -> np.ndarray:
-    """Distance outside the heart, which leans to the left and lies on the diaphragm."""
+    """Distance outside the heart, mm; it is tilted to the left and lies on the diaphragm."""
     s, h = patient.size, patient.size * patient.heart
     bottom = patient.apex_mm - 0.74 * patient.height_mm + patient.dome_mm[1]
     z = bottom + 42 * h
@@ -193,7 +193,7 @@ def heart_mm(patient: Patient, grid: Grid) -> np.ndarray:
 
 
 def mediastinum(patient: Patient, grid: Grid) -> np.ndarray:
-    """Distance outside everything between the lungs: spine, great vessels, hila and the heart."""
+    """Distance outside the mediastinum (spine, great vessels, hila and heart), mm."""
     s = patient.size
     far = float("inf")
     parts = [
@@ -212,24 +212,24 @@ def mediastinum(patient: Patient, grid: Grid) -> np.ndarray:
 
 
 def spine_y(patient: Patient) -> float:
-    """Where the middle of the vertebral bodies lies, mm toward the back."""
+    """Position of the middle of the vertebral bodies, mm toward the back."""
     return 62.0 * patient.size * patient.deep
 
 
 def _split(patient: Patient, grid: Grid, side: float) -> tuple[np.ndarray, np.ndarray]:
-    """Lobe labels of one side (as if lung were everywhere) and distance in mm to the visible part of a fissure."""
+    """Lobe labels of one side, extended outside the lung, and distance in mm to the visible part of a fissure."""
     s, seed = patient.size, patient.seed
     sheet = Grid(np.zeros((1, 1, 1), np.float32), grid.y, grid.x)
     curve = smooth_field(seed, f"oblique{side:g}", sheet, 55.0)
     tilt = patient.fissure_tilt[0] if side == LEFT else patient.fissure_tilt[1]
-    # falls forward: high behind (a quarter below the top), low in front; bowed like a propeller from side to side
+    # slopes forward: high behind (a quarter below the apex), low in front; twisted from side to side
     lean = np.float32(0.90 + 0.004 * tilt)
     across = (np.abs(grid.x) / np.float32(s) - 75) * np.float32(0.12)
     middle = patient.apex_mm - 0.573 * patient.height_mm + (3 * s if side == LEFT else -2 * s) + tilt
     oblique = middle + lean * (grid.y + np.float32(8)) + across * np.float32(1.0) + 5 * curve
     above = (grid.z - oblique) * np.float32(0.74)
     gaps = smooth_field(seed, "fissure gaps", grid, 30.0)
-    missing = np.float32(ndtri(1 - patient.fissure_gap))  # this share lies above it
+    missing = np.float32(ndtri(1 - patient.fissure_gap))  # this share of the field lies above it
     fissure = np.abs(above) + np.where(gaps > missing, np.float32(50), np.float32(0))
     if side == LEFT:
         return np.where(above > 0, LUL, LLL), fissure
@@ -242,7 +242,7 @@ def _split(patient: Patient, grid: Grid, side: float) -> tuple[np.ndarray, np.nd
 
 
 def lung_box(patient: Patient, grid: Grid, margin_mm: float = 22.0) -> Box:
-    """The voxels that hold both lungs and the ribs around them."""
+    """The box of both lungs and the ribs around them."""
     s = patient.size
     x = 136 * s * patient.wide + margin_mm
     low = (patient.apex_mm - 1.06 * patient.height_mm - margin_mm, -92 * s * patient.deep - margin_mm, -x)

@@ -1,4 +1,4 @@
-"""Chest CT phantoms: scans with known truth, made from a seed, and cohorts of them."""
+"""Chest CT phantoms: scans with known truth, generated from a seed, and cohorts of them."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from weakmask.volume.files import write_volume
 from weakmask.volume.geometry import Box, Float3, Index3
 from weakmask.volume.volume import Volume
 
-VERSION = 1  # grows whenever the same seed gives another scan
+VERSION = 1  # increased when the same seed gives another scan
 LOBES = {"LUL": LUL, "LLL": LLL, "RUL": RUL, "RML": RML, "RLL": RLL}
 SHAPE: Index3 = (160, 192, 192)
 SPACING_MM: Float3 = (2.0, 2.0, 2.0)
@@ -39,7 +39,7 @@ QUICK_SPACING_MM: Float3 = (4.0, 4.0, 4.0)
 
 @dataclass(frozen=True)
 class Phantom:
-    """A chest CT and everything there is to know about it; all volumes lie on one grid.
+    """A chest CT and its truth; all volumes lie on one grid.
 
     Attributes:
         image: HU, int16.
@@ -48,7 +48,7 @@ class Phantom:
         vessels: 1 where at least half of a voxel is vessel (uint8), in the lobes.
         airways: 1 where at least half of a voxel is airway lumen (uint8), trachea included.
         scores: Severity 0-5 per lobe label.
-        fractions: Lesion fraction per lobe label, as the masks have it.
+        fractions: Lesion fraction per lobe label, computed from the masks.
     """
 
     image: Volume
@@ -68,19 +68,19 @@ def make_phantom(
 ) -> Phantom:
     """Make a chest CT phantom; the same arguments give the same bytes.
 
-    The patient lives in mm around the middle of the grid, so that other shapes and spacings show the same chest. About
-    300 x 250 x 300 mm hold both lungs.
+    The patient is defined in mm around the middle of the grid, so that other shapes and spacings show the same chest.
+    About 300 x 250 x 300 mm contain both lungs.
 
     Args:
-        seed: The patient, the disease and the scanner; not negative.
+        seed: Seed of the patient, the disease and the scanner; not negative.
         shape: Voxels (z, y, x).
         spacing_mm: Voxel edges (z, y, x).
-        scores: Severity per lobe label (1-5); lobes not named are clear. Default: drawn as in the paper's Table I b.
+        scores: Severity per lobe label (1-5); other lobes have no lesions. Default: drawn as in the paper's Table I b.
 
     Raises:
-        ValueError: An unknown lobe or score, or a grid on which a lobe with lesions has no voxels.
+        ValueError: A lobe or score is unknown, or a lobe with lesions has no voxels on the grid.
     """
-    wanted = draw_scores(seed) if scores is None else {label: scores.get(label, 0) for label in LOBES.values()}
+    severity = draw_scores(seed) if scores is None else {label: scores.get(label, 0) for label in LOBES.values()}
     if scores is not None and not set(scores) <= set(LOBES.values()):
         raise ValueError(f"scores name lobes {sorted(scores)}; expected labels among {sorted(LOBES.values())}")
     geometry = centred_geometry(shape, spacing_mm)
@@ -88,7 +88,7 @@ def make_phantom(
     image, lobes, vessels, airways = _healthy_chest(patient, grid)
     healthy = Volume(image, geometry)
     lobe_volume = Volume(lobes, geometry, "label")
-    fractions = draw_fractions(wanted, seed)
+    fractions = draw_fractions(severity, seed)
     ill, lesions = plant_lesions(healthy, lobe_volume, fractions, seed, vessels, airways)
     scan = acquire(ill.voxels, grid, draw_scanner(seed), seed)
 
@@ -101,13 +101,13 @@ def make_phantom(
         lesions=lesions,
         vessels=mask(vessels, lobes > 0),
         airways=mask(airways),
-        scores=wanted,
+        scores=severity,
         fractions=region_fractions(lesions.voxels, lobes, list(LOBES.values())),
     )
 
 
 def _healthy_chest(patient: Patient, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """HU (float32), lobe labels, vessel coverage and airway coverage, as no scanner blurs them."""
+    """HU (float32), lobe labels, vessel coverage and airway coverage before the acquisition."""
     box = lung_box(patient, grid)
     part = grid.cropped(box)
     chest = lungs(patient, part)
@@ -124,7 +124,7 @@ def _healthy_chest(patient: Patient, grid: Grid) -> tuple[np.ndarray, np.ndarray
 
 
 def _draw_trees(trees: Trees, grid: Grid, box: Box, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Paint vessels, airway walls and lumina into `image`; returns the coverage by vessels and by lumina."""
+    """Paint vessels, airway walls and lumina into `image`; return the coverage by vessels and by lumina."""
     vessels = np.zeros(grid.shape, np.float32)
     blood = trees.arteries.joined(trees.veins)
     vessels[box.slices] = draw_capsules(grid.cropped(box), blood.start, blood.stop, blood.radius)
@@ -147,22 +147,22 @@ def write_phantom_cohort(
     reader_noise: float = 0.0,
     workers: int | None = None,
 ) -> None:
-    """Write a cohort folder of phantoms, whole or not at all.
+    """Write a cohort folder of phantoms, complete or not at all.
 
-    `images/`, `regions/` (lobes), `lesions/` and `scores.csv` as every cohort has them; besides, `truth/vessels/`,
-    `truth/airways/`, `phantom.json` (how to make it again), and `scores_true.csv` where the reader errs.
+    It has `images/`, `regions/` (lobes), `lesions/` and `scores.csv` as every cohort, and also `truth/vessels/`,
+    `truth/airways/`, `phantom.json` (its parameters), and `scores_true.csv` if `reader_noise` is above 0.
 
     Args:
-        folder: The new folder; an empty one is taken, anything else is left alone.
-        scans: How many.
-        seed: Of the cohort; scan k of a seed is the same however many scans and workers there are.
+        folder: The new folder; it may exist if it is empty.
+        scans: Number of scans.
+        seed: Seed of the cohort; scan k does not depend on the number of scans and workers.
         shape: Voxels (z, y, x) of every scan.
         spacing_mm: Voxel edges (z, y, x) of every scan.
         reader_noise: Probability that a score in `scores.csv` is one off.
-        workers: Processes; default one per core.
+        workers: Number of processes; default one per core.
 
     Raises:
-        UserError: The folder holds something or cannot be written, or the numbers make no cohort.
+        UserError: The folder is not empty or cannot be written, or a number is out of range.
     """
     _check_request(folder, scans, seed, reader_noise)
     jobs = [(f"phantom_{k:04d}", int(np.random.SeedSequence([seed, k]).generate_state(1)[0])) for k in range(scans)]
@@ -191,31 +191,31 @@ def write_phantom_cohort(
 
 
 def check_phantom_cohort(folder: Path, scans: int, seed: int, shape: Index3, spacing_mm: Float3) -> None:
-    """Make sure that a cohort is the one that the same arguments of `write_phantom_cohort` would make.
+    """Check that a cohort was made with these arguments of `write_phantom_cohort`.
 
     Raises:
-        UserError: It is another, or its phantom.json cannot be read.
+        UserError: The arguments differ, or its phantom.json cannot be read.
     """
     recipe = folder / "phantom.json"
     try:
         made = json.loads(recipe.read_text(encoding="utf-8"))
-        there = len(made["scans"]), made["seed"], tuple(made["shape"]), tuple(made["spacing_mm"])
+        existing = len(made["scans"]), made["seed"], tuple(made["shape"]), tuple(made["spacing_mm"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{recipe}: cannot be read as the recipe of phantoms; choose another output folder") from error
-    if there != (scans, seed, shape, spacing_mm):
+    if existing != (scans, seed, shape, spacing_mm):
         came, expected = (
             f"{count} phantoms with seed {of}, {size} voxels of {edge} mm"
-            for count, of, size, edge in (there, (scans, seed, shape, spacing_mm))
+            for count, of, size, edge in (existing, (scans, seed, shape, spacing_mm))
         )
         raise UserError(f"{folder}: {came}; expected {expected}; choose another output folder")
 
 
 def _check_request(folder: Path, scans: int, seed: int, reader_noise: float) -> None:
-    """Refuse what makes no cohort, before any work is done."""
+    """Refuse invalid arguments before any work is done."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not an empty folder; choose a new name or remove it")
     if scans < 1:
-        raise UserError(f"{scans} scans were asked for; expected at least 1")
+        raise UserError(f"the number of scans is {scans}; expected at least 1")
     if seed < 0:
         raise UserError(f"seed is {seed}; expected 0 or more")
     if not 0.0 <= reader_noise <= 1.0:
@@ -223,7 +223,7 @@ def _check_request(folder: Path, scans: int, seed: int, reader_noise: float) -> 
 
 
 def _write_scan(folder: Path, shape: Index3, spacing_mm: Float3, job: tuple[str, int]) -> dict[int, int]:
-    """Make and write one scan; returns its scores."""
+    """Make and write one scan; return its scores."""
     name, seed = job
     phantom = make_phantom(seed, shape, spacing_mm)
     for place, volume in (

@@ -1,6 +1,6 @@
-"""What looks like a lesion and is not: dependent atelectasis, emphysema, scars, nodules, pleural fat, a moving heart.
+"""Confounders, which resemble lesions: dependent atelectasis, emphysema, scars, nodules, pleural fat, heart motion.
 
-Each acts on the tissue of the lungs (HU, before the acquisition) and leaves the truth alone.
+Each changes the tissue of the lungs (HU, before the acquisition) and not the truth.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from weakmask.phantoms.tubes import draw_capsules
 
 
 def add_confounders(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray) -> None:
-    """Add to lung tissue, in place, whatever this patient happens to have."""
+    """Add this patient's confounders to lung tissue, in place."""
     rng = stream(patient.seed, "confounders")
     dependent_atelectasis(patient, grid, chest, tissue, float(rng.gamma(1.6, 85.0)))
     if rng.random() < 0.3:
@@ -23,7 +23,7 @@ def add_confounders(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarr
 
 
 def dependent_atelectasis(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, strength_hu: float) -> None:
-    """A hazy crescent along the back wall, where lung collapses under its own weight; stronger when breathed out."""
+    """Add a hazy crescent along the back wall, where lung collapses under its weight; stronger at expiration."""
     patches = 0.6 + 0.5 * smooth_field(patient.seed, "dependent", Grid(grid.z, grid.y[:, :1] * 0, grid.x), 35.0)
     width = np.float32(7.0 + 9.0 * (1 - patient.inspiration)) * np.maximum(patches, 0.1)
     near = np.exp(-np.maximum(chest.wall_mm, 0) / width) * np.square(np.clip(chest.backward, 0, 1))
@@ -32,15 +32,15 @@ def dependent_atelectasis(patient: Patient, grid: Grid, chest: Lungs, tissue: np
 
 
 def emphysema(patient: Patient, grid: Grid, tissue: np.ndarray, rarity: float) -> None:
-    """Holes of air a few millimetres wide, more of them toward the top."""
+    """Add holes of air a few millimetres wide, more of them toward the top."""
     holes = smooth_field(patient.seed, "holes", grid, 9.0) + np.float32(0.5) * grid.z / np.float32(100)
     blend(tissue, -985.0, coverage((holes - np.float32(rarity)) * 3, 3.0) * np.float32(0.75))
 
 
 def _places(grid: Grid, chest: Lungs, rng: np.random.Generator, count: int, deepest_mm: float) -> np.ndarray:
-    """World points in the lungs, at most so deep under the chest wall; drawn in world coordinates, then moved inward.
+    """World points in the lungs, at most `deepest_mm` under the chest wall.
 
-    Candidates do not depend on the grid, so that the same patient has the same scars at any spacing.
+    Candidates are drawn in world coordinates, so the same patient has the same scars at any spacing.
     """
     axes = grid.axes
     candidates = rng.uniform(-130, 130, (400, 3)) * np.array([0.9, 0.75, 1.0])
@@ -51,7 +51,7 @@ def _places(grid: Grid, chest: Lungs, rng: np.random.Generator, count: int, deep
 
 
 def scars(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, count: int) -> None:
-    """Linear bands (scars, plate-like atelectasis) near the pleura, mostly in the lower zones, as bent ribbons."""
+    """Add linear bands (scars, plate-like atelectasis) near the pleura, mostly in the lower zones, as bent ribbons."""
     rng = stream(patient.seed, "scars")
     places = _places(grid, chest, rng, count, 25.0)
     start, stop, radius = [], [], []
@@ -72,7 +72,7 @@ def scars(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, count:
 
 
 def nodules(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, count: int) -> None:
-    """Small solid nodules, 3 to 9 mm across."""
+    """Add small solid nodules of 3 to 9 mm diameter."""
     rng = stream(patient.seed, "nodules")
     places = _places(grid, chest, rng, count, 60.0)
     if len(places):
@@ -81,7 +81,7 @@ def nodules(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, coun
 
 
 def pleural_fat(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, thickest_mm: float) -> None:
-    """Lumps of fat and thickened pleura that stand a little into the lungs' mask along the chest wall."""
+    """Add fat and thickened pleura that reach slightly into the lung mask along the chest wall."""
     lumps = smooth_field(patient.seed, "pleural fat", grid, 20.0)
     thick = np.float32(thickest_mm) * np.maximum(lumps - np.float32(0.3), 0)
     voxel = float(np.cbrt(np.prod(grid.spacing_mm)))
@@ -89,7 +89,7 @@ def pleural_fat(patient: Patient, grid: Grid, chest: Lungs, tissue: np.ndarray, 
 
 
 def heart_motion(patient: Patient, grid: Grid, image: np.ndarray) -> None:
-    """The beating heart smears its border and the lung beside it: each voxel mixes with its neighbours, in place."""
+    """Blur the border of the heart and the lung next to it as cardiac motion does, in place."""
     rng = stream(patient.seed, "motion")
     reach, shift = rng.uniform(3, 9), rng.uniform(1.5, 5.0)
     near = np.float32(0.85) * np.exp(-np.square(heart_mm(patient, grid) / np.float32(reach)))

@@ -1,8 +1,8 @@
 """Lesions of viral pneumonia, for phantoms and for planting into real scans with region masks.
 
-Lesions grow around foci that prefer the periphery, the back and the base; their outlines are warped by noise, and each
-region is filled to exactly the wanted fraction. What they do to the scan is physical: they fill a share of the air with
-fluid, so vessels and the scan's own noise stay visible through ground glass and drown in consolidation.
+Lesions grow around foci that prefer the periphery, the back and the base. Their outlines are warped by noise, and each
+region is filled to exactly the requested fraction. The change of the scan is physical: a share of the air is replaced
+by fluid, so vessels and noise stay visible in ground glass and disappear in consolidation.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ MARGIN_MM = 12.0
 
 @dataclass(frozen=True)
 class Survey:
-    """What lesions need to know of a scan's regions, on the box around those that get lesions."""
+    """A scan's regions in the box around those that get lesions."""
 
     grid: Grid
     regions: np.ndarray
     depth_mm: np.ndarray  # under the surface of all regions together
-    solid: np.ndarray  # vessels that no reader would call lesion
+    solid: np.ndarray  # vessels, which are not lesion
     open_air: np.ndarray  # 1 outside airways, 0 in a lumen
 
 
 @dataclass(frozen=True)
 class Growth:
-    """Per voxel of the box: how early it falls ill (0 outside all regions with lesions), and its focus's traits."""
+    """Per voxel of the box: rank of onset (minus infinity outside regions with lesions) and traits of its focus."""
 
     rank: np.ndarray
     kind: np.ndarray
@@ -54,9 +54,9 @@ def plant_lesions(
     Args:
         image: HU; any grid, a phantom or a real scan.
         lobes: Integer regions on the same grid.
-        targets: Region label -> lesion fraction of that region in [0, 1]; regions not named get none.
+        targets: Region label -> lesion fraction of that region in [0, 1]; other regions get none.
         seed: Equal seeds plant equal lesions.
-        vessels: Bool or coverage on the grid; thick vessels are left out of the truth of ground glass.
+        vessels: Bool or coverage on the grid; thick vessels are excluded from the truth of ground glass.
         airways: Bool or coverage of airway lumina; they stay open (air bronchograms).
 
     Returns:
@@ -68,20 +68,20 @@ def plant_lesions(
     """
     if not image.geometry.same_grid(lobes.geometry):
         raise ValueError("image and regions lie on different grids; resample the regions onto the image")
-    wanted = {label: fraction for label, fraction in sorted(targets.items()) if fraction != 0}
-    for label, fraction in wanted.items():
+    planned = {label: fraction for label, fraction in sorted(targets.items()) if fraction != 0}
+    for label, fraction in planned.items():
         if not 0.0 <= fraction <= 1.0:
-            raise ValueError(f"region {label} should get a lesion fraction of {fraction}; expected 0 to 1")
+            raise ValueError(f"the lesion fraction of region {label} is {fraction}; expected 0 to 1")
         if not (lobes.voxels == label).any():
             raise ValueError(f"region {label} has no voxels; it cannot hold lesions")
     truth = np.zeros(image.geometry.shape, np.uint8)
-    if not wanted:
+    if not planned:
         return image.with_voxels(image.voxels.copy()), lobes.with_voxels(truth, "label")
-    box = _box(lobes, list(wanted))
+    box = _box(lobes, list(planned))
     solid = None if vessels is None else vessels[box.slices]
     chest = _survey(lobes, box, solid, None if airways is None else airways[box.slices])
-    growth = _grow(chest, list(wanted), seed)
-    ill, lesions = _cut(chest, growth, wanted)
+    growth = _grow(chest, list(planned), seed)
+    ill, lesions = _cut(chest, growth, planned)
     truth[box.slices] = lesions
     filled = _fill(image.voxels[box.slices].astype(np.float32), chest, growth, ill, seed)
     voxels = image.voxels.copy()
@@ -98,7 +98,7 @@ def _box(lobes: Volume, labels: list[int]) -> Box:
 
 
 def _survey(lobes: Volume, box: Box, vessels: np.ndarray | None, airways: np.ndarray | None) -> Survey:
-    """Look at the box once; vessels and airways are already cut to it."""
+    """Compute the `Survey` of the box; vessels and airways are already cropped to it."""
     regions = lobes.voxels[box.slices]
     grid = Grid.of(lobes.geometry).cropped(box)
     solid = np.zeros(regions.shape, bool) if vessels is None else np.asarray(vessels) >= 0.5
@@ -107,7 +107,7 @@ def _survey(lobes: Volume, box: Box, vessels: np.ndarray | None, airways: np.nda
 
 
 def _depth(inside: np.ndarray, grid: Grid, coarse_mm: float = 4.5) -> np.ndarray:
-    """Distance under the surface in mm, found on a coarser grid (a full one costs more than all lesions together)."""
+    """Distance under the surface in mm, computed on a coarser grid to save time."""
     steps = [max(1, round(coarse_mm / s)) for s in grid.spacing_mm]
     small = inside[:: steps[0], :: steps[1], :: steps[2]]
     spacing = [s * k for s, k in zip(grid.spacing_mm, steps, strict=True)]
@@ -168,11 +168,11 @@ def _region_box(where: np.ndarray) -> Box:
 
 
 def _foci(part: Grid, where: np.ndarray, depth_mm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Middles of lesions: points of a region, drawn with a preference for its periphery, back and base."""
+    """Centres of lesions, drawn in a region with a preference for its periphery, back and base."""
     count = int(rng.integers(3, 15))
     first = np.array([axis[0] for axis in part.axes])
     low, high = (np.array([f(axis) for axis in part.axes]) for f in (np.min, np.max))
-    # candidates and luck are drawn before the region is looked at: another grid finds nearly the same foci
+    # candidates and luck are drawn independently of the region, so another grid has nearly the same foci
     world, luck = low + rng.uniform(size=(1500, 3)) * (high - low), rng.exponential(size=1500)
     steps = np.array([axis[-1] - axis[0] for axis in part.axes]) / np.maximum(np.array(part.shape) - 1, 1)
     steps[steps == 0] = 1
@@ -184,11 +184,11 @@ def _foci(part: Grid, where: np.ndarray, depth_mm: np.ndarray, rng: np.random.Ge
     world, luck, depth = world[inside], luck[inside], depth_mm[tuple(index[inside].T)]
     down, back = _rank01(-world[:, 0]), _rank01(world[:, 1])
     weight = (0.12 + np.exp(-depth / 11.0)) * (0.3 + back) * (0.4 + down)
-    return world[np.argsort(luck / weight)[:count]]  # weighted drawing without putting back
+    return world[np.argsort(luck / weight)[:count]]  # weighted sampling without replacement
 
 
 def _rank01(values: np.ndarray) -> np.ndarray:
-    """Values moved to [0, 1]."""
+    """Values scaled to [0, 1]."""
     reach = np.ptp(values)
     return (values - values.min()) / reach if reach > 0 else np.full(len(values), 0.5)
 
@@ -197,7 +197,7 @@ def _traits(count: int, phase: float, rng: np.random.Generator) -> tuple[np.ndar
     """Subtype and mean HU of each focus; late disease consolidates."""
     shares = np.array([0.75 - 0.40 * phase, 0.06 + 0.22 * phase, 0.19 + 0.18 * phase])
     kinds = rng.choice([GROUND_GLASS, CONSOLIDATION, MIXED], size=count, p=shares / shares.sum())
-    glass = rng.uniform(-725, -500)  # one patient's ground glass is of one density, more or less
+    glass = rng.uniform(-725, -500)  # ground glass of one patient has about one density
     hu = {
         GROUND_GLASS: np.clip(rng.normal(glass, 40, count), -750, -450),
         CONSOLIDATION: rng.uniform(-150, 30, count),
@@ -206,12 +206,12 @@ def _traits(count: int, phase: float, rng: np.random.Generator) -> tuple[np.ndar
     return kinds.astype(np.uint8), np.choose(kinds - 1, [hu[k] for k in (1, 2, 3)]).astype(np.float32)
 
 
-def _cut(chest: Survey, growth: Growth, wanted: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
-    """What is ill (bool, vessels included) and the truth labels, filled to the wanted count exactly."""
+def _cut(chest: Survey, growth: Growth, fractions: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Diseased voxels (bool, including vessels) and the truth labels with exactly the requested fractions."""
     ill = np.zeros(chest.regions.shape, bool)
     lesions = np.zeros(chest.regions.shape, np.uint8)
     spared = chest.solid & (growth.kind != CONSOLIDATION)
-    for label, fraction in wanted.items():
+    for label, fraction in fractions.items():
         index = np.flatnonzero(chest.regions == label)
         rank = growth.rank.ravel()[index]
         last = np.where(spared.ravel()[index], rank - 1000, rank)
@@ -223,7 +223,7 @@ def _cut(chest: Survey, growth: Growth, wanted: Mapping[int, float]) -> tuple[np
 
 
 def _fill(image: np.ndarray, chest: Survey, growth: Growth, ill: np.ndarray, seed: int) -> np.ndarray:
-    """Fill air with fluid where the lungs are ill; returns HU."""
+    """Replace air by fluid in diseased voxels; return HU."""
     grid = chest.grid
     fabric = smooth_field(seed, "fabric", grid, 9.0)
     fine = smooth_field(seed, "reticulation", grid, 6.5)
@@ -231,7 +231,7 @@ def _fill(image: np.ndarray, chest: Survey, growth: Growth, ill: np.ndarray, see
     healthy = float(np.median(image[inside & ~ill])) if (inside & ~ill).any() else -860.0
     healthy = float(np.clip(healthy, -950, -650))
     noise = image - gaussian_filter(image, 1.0, truncate=2.0)
-    grain = 2.5 * 1.4826 * float(np.median(np.abs(noise[inside])))  # the scan's own noise: keep it whole
+    grain = 2.5 * 1.4826 * float(np.median(np.abs(noise[inside])))  # the scan's noise, which is kept
     quiet = image - np.clip(noise, -grain, grain)
     result = image.copy()
     spacing = np.array(grid.spacing_mm)
@@ -253,11 +253,11 @@ def _fill(image: np.ndarray, chest: Survey, growth: Growth, ill: np.ndarray, see
 
 
 def _texture(kind: int, fabric: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """HU around the mean: ground glass is cloudy, mixed lesions have nodes and a crazy paving of thick septa."""
+    """Texture in HU around the mean: cloudy ground glass; nodes and thick septa (crazy paving) in mixed lesions."""
     if kind == GROUND_GLASS:
         return 35 * fabric + 12 * fine
     if kind == CONSOLIDATION:
-        twigs = (np.abs(fabric) < 0.10) & (np.abs(fine) < 0.16)  # two sheets cross in a thread: a small open airway
+        twigs = (np.abs(fabric) < 0.10) & (np.abs(fine) < 0.16)  # two surfaces cross in a line, a small open airway
         return 25 * fabric - np.float32(550) * twigs
     septa = np.abs(fine) < 0.14
     return 150 * np.maximum(fabric - 0.4, -0.6) + np.float32(170) * septa

@@ -1,7 +1,7 @@
-"""Smooth random fields anchored in the world: the same patient at every spacing, size and crop of the grid.
+"""Smooth random fields in world coordinates, equal at every spacing, size and crop of the grid.
 
-A field is white noise on a lattice of fixed world positions, spread by a cubic B-spline. On a regular grid that is
-three short sums (one per axis), cheaper than filtering and exact at any spacing.
+A field is white noise on a lattice of fixed world positions, interpolated by a cubic B-spline. On a regular grid this
+is three short sums (one per axis), which is cheaper than filtering and exact at any spacing.
 """
 
 import zlib
@@ -12,12 +12,12 @@ from jaxtyping import Float32, Integer
 
 from weakmask.volume.geometry import Box, Float3, Geometry, Index3
 
-WORLD_MM = 480.0  # fields repeat after this length ...
-MOST_KNOTS = 72  # ... or after so many knots, whichever is shorter
+WORLD_MM = 480.0  # period of the fields
+MOST_KNOTS = 72  # largest period in knots
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """The random numbers of one part of a phantom; drawing more in one part never changes another."""
+    """Random generator of one part of a phantom, independent of all other parts."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
@@ -31,7 +31,7 @@ class Grid:
 
     @classmethod
     def of(cls, geometry: Geometry) -> "Grid":
-        """The coordinates of a geometry of axial slices, flips allowed; a small tilt of the scanner is left out.
+        """Coordinates of a geometry of axial slices, which may be flipped; a small tilt is ignored.
 
         Raises:
             ValueError: The slices are sagittal or coronal.
@@ -42,7 +42,7 @@ class Grid:
 
     @property
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The three coordinate rows, flat."""
+        """The coordinates along each axis as three 1-D arrays."""
         return self.z.ravel(), self.y.ravel(), self.x.ravel()
 
     @property
@@ -52,7 +52,7 @@ class Grid:
 
     @property
     def spacing_mm(self) -> Float3:
-        """Distance between voxel centres; 1 where an axis has a single voxel."""
+        """Distance between voxel centres; 1 for an axis of one voxel."""
         z, y, x = (float(abs(a[1] - a[0])) if a.size > 1 else 1.0 for a in self.axes)
         return z, y, x
 
@@ -63,7 +63,7 @@ class Grid:
 
 
 def _signs(geometry: Geometry) -> tuple[float, float, float]:
-    """Which way each index runs along its world axis."""
+    """Direction of each index along its world axis, 1 or -1."""
     direction = np.asarray(geometry.direction)
     if (np.abs(direction).argmax(axis=0) != np.arange(3)).any():
         raise ValueError(f"direction is {geometry.direction}; expected axial slices (resample the scan first)")
@@ -72,13 +72,13 @@ def _signs(geometry: Geometry) -> tuple[float, float, float]:
 
 
 def centred_geometry(shape: Index3, spacing_mm: Float3) -> Geometry:
-    """An axial grid whose middle is the world's origin, where a phantom has the middle of its chest."""
+    """An axial grid centred on the world origin, the middle of a phantom's chest."""
     z, y, x = (-0.5 * (n - 1) * s for n, s in zip(shape, spacing_mm, strict=True))
     return Geometry(shape=shape, spacing_mm=spacing_mm, origin_mm=(z, y, x))
 
 
 def box_around(grid: Grid, low_mm: Float3, high_mm: Float3) -> Box:
-    """The voxels between two world points; empty axes where the grid does not reach them."""
+    """The box of voxels between two world points; an axis is empty if the grid does not reach them."""
     start, stop = [], []
     for axis, low, high in zip(grid.axes, low_mm, high_mm, strict=True):
         inside = np.flatnonzero((axis >= low) & (axis <= high))
@@ -88,16 +88,16 @@ def box_around(grid: Grid, low_mm: Float3, high_mm: Float3) -> Box:
 
 
 def smooth_field(seed: int, name: str, grid: Grid, length_mm: float) -> Float32[np.ndarray, "z y x"]:
-    """A field of mean 0 and standard deviation 1 whose hills are about `length_mm` across (half a wavelength).
+    """A field of mean 0 and standard deviation 1 with hills of width `length_mm` (half a wavelength).
 
-    Equal seeds, names and lengths give the same field in the world on every grid. An axis of one voxel is allowed, so
-    that a field over a plane costs a plane.
+    Equal seeds, names and lengths give the same field in the world on every grid. An axis may have one voxel, for a
+    field over a plane.
     """
     step = 0.6 * length_mm  # the spline's own width is about 1.6 knots
     knots = int(min(MOST_KNOTS, np.ceil(WORLD_MM / step)))
     field = stream(seed, f"{name}/{length_mm:g}").standard_normal((knots, knots, knots), dtype=np.float32)
-    # x first and z last: the largest step then moves whole planes. No matrix product, whose rounding would depend on
-    # the number of threads
+    # x first and z last, so that the largest step moves whole planes. A matrix product is not used because its rounding
+    # depends on the number of threads
     for k in (2, 1, 0):
         first, weights = _spline(grid.axes[k], step)
         shape = [-1 if axis == k else 1 for axis in range(3)]
@@ -117,5 +117,5 @@ def _spline(axis: np.ndarray, step: float) -> tuple[Integer[np.ndarray, " n"], F
 
 
 def coverage(depth_mm: np.ndarray, width_mm: float) -> np.ndarray:
-    """How much of a voxel lies inside a surface whose signed depth at the voxel's centre is known: 0, ramp, 1."""
+    """Fraction of a voxel inside a surface, as a linear ramp of the signed depth of the voxel's centre."""
     return np.clip(depth_mm / np.float32(width_mm) + np.float32(0.5), 0, 1)

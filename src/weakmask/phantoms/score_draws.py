@@ -1,4 +1,4 @@
-"""Which severity each lobe of a phantom has: drawn as in the paper, correlated within a patient, read with errors."""
+"""Severity scores of phantoms: distributed as in the paper, correlated within a patient, with reader errors."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,15 +12,15 @@ from weakmask.scoring.severity import CT_SEVERITY
 
 # training lobes with scores 0 to 5: Xie et al. 2021, Table I (b)
 SCORE_COUNTS = (410, 401, 401, 226, 131, 41)
-SHARED = 0.72  # how much of a lobe's severity is the patient's: bilateral disease, some scans all clear
-LOBE_SHIFT = {LUL: -0.05, LLL: 0.35, RUL: -0.05, RML: -0.55, RLL: 0.40}  # lower lobes first, middle lobe least
+SHARED = 0.72  # variance share of the patient in a lobe's severity: bilateral disease, some healthy scans
+LOBE_SHIFT = {LUL: -0.05, LLL: 0.35, RUL: -0.05, RML: -0.55, RLL: 0.40}  # lower lobes most, middle lobe least
 
 
 def draw_scores(seed: int) -> dict[int, int]:
-    """A score per lobe for one patient.
+    """Draw a score per lobe for one patient.
 
-    Over many patients the lobes together follow `SCORE_COUNTS`: every lobe has a standard normal severity, of which
-    `SHARED` is common to the patient, moved by `LOBE_SHIFT`; the pooled distribution is cut at the paper's shares.
+    Over many patients all lobes together follow `SCORE_COUNTS`. Every lobe has a standard normal severity with a shared
+    part `SHARED` per patient, shifted by `LOBE_SHIFT`; the pooled distribution is cut at the paper's shares.
     """
     rng = stream(seed, "scores")
     common, own = rng.normal(), rng.normal(size=len(LOBE_SHIFT))
@@ -34,7 +34,7 @@ def draw_scores(seed: int) -> dict[int, int]:
 
 @cache
 def _cuts() -> list[float]:
-    """Severities between neighbouring scores, so that all lobes pooled have the wanted shares."""
+    """Severity thresholds between scores that give the paper's shares over all lobes."""
     shifts = np.array(list(LOBE_SHIFT.values()))
     shares = np.cumsum(SCORE_COUNTS)[:-1] / np.sum(SCORE_COUNTS)
     fine = np.linspace(-6, 6, 24001)  # invert the pooled distribution on a fine grid
@@ -43,7 +43,7 @@ def _cuts() -> list[float]:
 
 
 def draw_fractions(scores: Mapping[int, int], seed: int) -> dict[int, float]:
-    """A lesion fraction inside each score's interval (`CT_SEVERITY`), a twelfth of its width away from both ends."""
+    """Draw a lesion fraction in each score's interval (`CT_SEVERITY`), a twelfth of its width or more from both ends."""
     fractions = {}
     for label, score in sorted(scores.items()):
         low, high = CT_SEVERITY.interval(score)
@@ -53,9 +53,9 @@ def draw_fractions(scores: Mapping[int, int], seed: int) -> dict[int, float]:
 
 
 def misread(scores: Mapping[int, int], probability: float, rng: np.random.Generator) -> dict[int, int]:
-    """The scores as a radiologist writes them down: each is one off with this probability, up or down alike.
+    """Add reader errors: each score is wrong by one with this probability, up or down with equal chance.
 
-    At the ends of the scale there is one way to err only.
+    At the ends of the scale there is only one direction.
     """
     highest = max(CT_SEVERITY.scores)
     read = {}

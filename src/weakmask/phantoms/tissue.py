@@ -1,4 +1,4 @@
-"""Hounsfield units around and in healthy lungs: skin, fat, muscle, bones, heart, liver, and the lung tissue itself."""
+"""Hounsfield units of a healthy chest: skin, fat, muscle, bones, heart, liver, and lung tissue."""
 
 import numpy as np
 
@@ -21,13 +21,13 @@ RIB_EVERY_MM = 25.0
 
 
 def paint_body(patient: Patient, grid: Grid, box: Box, chest: Lungs) -> np.ndarray:
-    """Everything but the lungs' inside, in HU (float32).
+    """Paint the body except the inside of the lungs, in HU (float32).
 
     Args:
-        patient: Whose body.
+        patient: The patient.
         grid: The whole scan.
-        box: The part of it that `chest` covers.
-        chest: The lungs on that part.
+        box: The part of the scan that `chest` covers.
+        chest: The lungs on this part.
     """
     voxel = _voxel_mm(grid)
     skin = _skin_mm(patient, grid)
@@ -54,7 +54,7 @@ def _voxel_mm(grid: Grid) -> float:
 
 
 def _skin_mm(patient: Patient, grid: Grid) -> np.ndarray:
-    """Depth under the skin: a rounded box that widens toward the shoulders (arms up)."""
+    """Depth under the skin, a rounded box that widens toward the shoulders (arms up), mm."""
     s = patient.size
     shoulder = np.clip((grid.z - 40 * s) / (90 * s), 0, 1.3) ** 2
     half_x = (patient.fat_mm + 158 * s * patient.wide + 10 * shoulder).astype(np.float32)
@@ -66,7 +66,7 @@ def _skin_mm(patient: Patient, grid: Grid) -> np.ndarray:
 
 
 def paint_table(patient: Patient, grid: Grid, image: np.ndarray) -> None:
-    """The scanner's table under the back: a curved shell around foam."""
+    """Paint the scanner's table under the back, a curved shell around foam."""
     behind = patient.fat_mm + 120 * patient.size * patient.deep + 10  # mm from the middle to the table's surface
     depth = grid.y - np.float32(behind) + np.square(grid.x) * np.float32(1 / 1100)
     inside = np.minimum(np.minimum(depth, 36 - depth), 215 - np.abs(grid.x))
@@ -76,7 +76,7 @@ def paint_table(patient: Patient, grid: Grid, image: np.ndarray) -> None:
 
 
 def paint_organs(patient: Patient, grid: Grid, image: np.ndarray, chest: Lungs) -> None:
-    """Fat between the lungs, heart and great vessels, and what lies under the diaphragm."""
+    """Paint the fat between the lungs, the heart and great vessels, and the organs under the diaphragm."""
     s, voxel = patient.size, _voxel_mm(grid)
     within = ellipsoid(grid, (20 * s, -8 * s * patient.deep, 0), (110 * s, 76 * s * patient.deep, 105 * s))
     fat = np.minimum(4 - mediastinum(patient, grid), -within)
@@ -108,10 +108,10 @@ def paint_organs(patient: Patient, grid: Grid, image: np.ndarray, chest: Lungs) 
 
 
 def paint_bones(patient: Patient, grid: Grid, image: np.ndarray, chest: Lungs) -> None:
-    """Ribs around the lungs (each falls forward and ends in cartilage), sternum, shoulder blades."""
+    """Paint ribs around the lungs (sloping forward and ending in cartilage), sternum and shoulder blades."""
     s, voxel = patient.size, _voxel_mm(grid)
     beyond = -chest.wall_mm
-    # on the way from back to front a rib sinks; ribs are bands of this phase
+    # ribs are bands of this phase, lower in front than behind
     phase = (grid.z + np.float32(0.55) * (grid.y - np.float32(60 * s)) - np.float32(0.12) * np.abs(grid.x)) / s
     band = np.abs((phase / np.float32(RIB_EVERY_MM)) % 1 - np.float32(0.5)) * np.float32(RIB_EVERY_MM * s)
     across = np.maximum(np.abs(beyond - 7.5 * s) - 4.0 * s, band - 5.5 * s)
@@ -132,7 +132,7 @@ def paint_bones(patient: Patient, grid: Grid, image: np.ndarray, chest: Lungs) -
 
 
 def paint_spine(patient: Patient, grid: Grid, image: np.ndarray) -> None:
-    """Vertebral bodies with discs between them, the canal, arches and spinous processes; changes `image`."""
+    """Paint vertebral bodies, discs, canal, arches and spinous processes into `image`."""
     s, voxel = patient.size, _voxel_mm(grid)
     wide = np.flatnonzero(np.abs(grid.x.ravel()) < 45 * s)
     deep = np.flatnonzero((grid.y.ravel() > 25 * s) & (grid.y.ravel() < 150 * s))
@@ -157,9 +157,9 @@ def paint_spine(patient: Patient, grid: Grid, image: np.ndarray) -> None:
 
 
 def lung_tissue(patient: Patient, grid: Grid, chest: Lungs) -> np.ndarray:
-    """HU of healthy lung tissue with neither vessels nor airways: mean by inspiration, gravity, correlated texture.
+    """HU of healthy lung tissue without vessels and airways: mean by inspiration, gravity gradient, correlated texture.
 
-    Dependent (posterior, the patient lies on the back) lung is denser, the more so the less air was taken in.
+    Dependent lung (posterior, as the patient lies on the back) is denser, more so at low inspiration.
     """
     seed = patient.seed
     rng = stream(seed, "tissue")

@@ -1,7 +1,7 @@
-"""Draw tapering tubes onto a grid, many thousands at once, thin ones by partial volume.
+"""Drawing of many tapering tubes onto a grid, with partial volumes for thin ones.
 
-Every tube is cut into short beads; beads of like radius share one block of voxel offsets, so that a whole tree is a few
-array operations and no voxel outside a bead's block is looked at.
+Every tube is cut into short beads. Beads of similar radius share one block of voxel offsets, so that a whole tree takes
+a few array operations and no voxel outside a bead's block is computed.
 """
 
 import numpy as np
@@ -10,23 +10,23 @@ from jaxtyping import Float, Float32
 from weakmask.phantoms.noise import Grid
 
 THINNEST = 0.55  # voxels: thinner tubes are drawn this thick and proportionally fainter
-BATCH_VOXELS = 2_000_000  # voxels looked at together; bounds the memory
+BATCH_VOXELS = 2_000_000  # voxels computed at once; bounds the memory
 
 
 def draw_capsules(
     grid: Grid, start: Float[np.ndarray, "n 3"], stop: Float[np.ndarray, "n 3"], radius: Float[np.ndarray, "n 2"]
 ) -> Float32[np.ndarray, "z y x"]:
-    """How much of each voxel is covered by tubes.
+    """Fraction of each voxel that is covered by tubes.
 
     Args:
-        grid: Where to draw; parts outside are left out.
-        start: World points (z, y, x) in mm where the tubes begin.
-        stop: Where they end; equal to `start` for a ball.
+        grid: The grid; parts of tubes outside are ignored.
+        start: Starting points of the tubes in the world (z, y, x), mm.
+        stop: End points; equal to `start` for a ball.
         radius: Radii in mm at both ends.
 
     Returns:
-        Coverage in [0, 1], scaled so that a tube has its mass at any spacing; one thinner than a voxel is drawn
-        a voxel wide and as faint as its share of the cross-section.
+        Coverage in [0, 1], scaled so that a tube keeps its mass at any spacing; a tube thinner than a voxel is drawn
+        one voxel wide with an intensity of its share of the cross-section.
     """
     cover = np.zeros(grid.shape, np.float32).ravel()
     spacing = np.array(grid.spacing_mm)
@@ -84,7 +84,7 @@ def _draw_batch(
     voxel = np.float32(np.cbrt(np.abs(step).prod()))
     drawn = np.maximum(r, np.float32(THINNEST) * voxel)
     amount = np.clip((drawn[:, None, None, None] - np.sqrt(gap)) / voxel + np.float32(0.5), 0, 1)
-    # the ramp of one voxel at the edge adds voxel²/12 to the squared radius; tubes must not gain mass by it
+    # the ramp of one voxel at the edge adds voxel²/12 to the squared radius, which is corrected to keep the mass
     amount *= (np.square(r) / (np.square(drawn) + np.square(voxel) / 12))[:, None, None, None]
     oz, oy, ox = outer(inside)
     hit = (amount > 0) & oz & oy & ox

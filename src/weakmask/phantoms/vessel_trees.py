@@ -1,9 +1,9 @@
-"""Airways, arteries and veins: trees that fill each lobe and taper toward the pleura.
+"""Trees of airways, arteries and veins that fill each lobe and taper toward the pleura.
 
-A tree grows by halving the cloud of points that it has to supply (Tawhai et al. 2000, Ann Biomed Eng 28:793-802, halve
-a lobe the same way): a branch runs part of the way from its parent toward its cloud's middle, the cloud is cut in two
-across its longest axis, and so on until one point is left. Radii follow Murray's law in the number of points supplied.
-All clouds of one generation, in all lobes, are handled together.
+A tree grows by halving the cloud of points that it supplies, as in Tawhai et al. 2000 (Ann Biomed Eng 28:793-802): a
+branch runs part of the way from its parent toward the middle of its cloud, the cloud is divided across its longest
+axis, and this repeats until one point is left. Radii follow Murray's law in the number of points supplied. All clouds
+of one generation, in all lobes, are processed together.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from weakmask.phantoms.chest_anatomy import HILUM_MM, LEFT, LLL, LUL, RIGHT, Pat
 from weakmask.phantoms.noise import Grid, centred_geometry, stream
 
 REACH = 0.42  # share of the way to the cloud's middle that a branch runs
-COARSE_MM = 5.0  # the trees grow in lobes of this grid, whatever the scan's own
+COARSE_MM = 5.0  # spacing of the lobes that the trees grow in, for any spacing of the scan
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Tree:
         return Tree(start, stop, radius)
 
     def thicker_than(self, radius_mm: float) -> "Tree":
-        """The tubes that begin at least so thick."""
+        """The tubes whose starting radius is at least `radius_mm`."""
         keep = self.radius[:, 0] >= radius_mm
         return Tree(self.start[keep], self.stop[keep], self.radius[keep])
 
@@ -56,7 +56,7 @@ def grow_trees(patient: Patient, points_per_litre: float = 700.0) -> Trees:
     lobe = chest.lobes[tuple(inside.T)]
     rng = stream(patient.seed, "trees")
     world = inside * COARSE_MM + np.array(geometry.origin_mm)
-    order = rng.permutation(len(world))  # both vessel trees draw other points, of even density
+    order = rng.permutation(len(world))  # arteries and veins use different points, both of even density
     count = int(points_per_litre * len(world) * COARSE_MM**3 / 1e6)
     root = _lobe_roots(world, lobe, patient)
     trees = []
@@ -71,7 +71,7 @@ def grow_trees(patient: Patient, points_per_litre: float = 700.0) -> Trees:
 
 
 def _lobe_roots(world: np.ndarray, lobe: np.ndarray, patient: Patient) -> dict[int, np.ndarray]:
-    """Where each lobe's tree begins: a little way from the hilum toward the lobe."""
+    """Root of each lobe's tree, a short way from the hilum toward the lobe."""
     roots = {}
     for label in (int(value) for value in np.unique(lobe)):
         hilum = np.array(HILUM_MM[LEFT if label in {LUL, LLL} else RIGHT]) * patient.size
@@ -132,7 +132,7 @@ def _middles(
 
 
 def _bent(tree: Tree, rng: np.random.Generator) -> Tree:
-    """Every tube as two, bent at the middle, because vessels are not straight."""
+    """Replace every tube by two, bent at the middle, because vessels are not straight."""
     length = np.linalg.norm(tree.stop - tree.start, axis=1, keepdims=True)
     middle = 0.5 * (tree.start + tree.stop) + rng.normal(0, 0.07, tree.start.shape) * length
     half = tree.radius.mean(axis=1)
@@ -141,7 +141,7 @@ def _bent(tree: Tree, rng: np.random.Generator) -> Tree:
 
 
 def _airways(patient: Patient, arteries: Tree, roots: dict[int, np.ndarray]) -> Tree:
-    """Trachea, main and lobar bronchi; further out a bronchus beside each artery, until it is too thin to be seen."""
+    """Trachea, main and lobar bronchi, and one bronchus beside each artery that is thick enough to be visible."""
     s = patient.size
     top, carina = np.array([175.0, -2.0, 0.0]) * s, np.array([34.0, 14.0, 2.0]) * s
     right, left = (np.array(HILUM_MM[side]) * s + np.array([2.0, 2.0, 0.0]) for side in (RIGHT, LEFT))
@@ -156,7 +156,7 @@ def _airways(patient: Patient, arteries: Tree, roots: dict[int, np.ndarray]) -> 
 
 
 def _beside(distance: np.ndarray | float) -> np.ndarray:
-    """The shift from an artery to its bronchus."""
+    """Shift from an artery to its bronchus."""
     return np.asarray(distance)[..., None] * np.array([0.62, 0.62, 0.48])
 
 

@@ -1,4 +1,4 @@
-"""The reference table of lesion subtypes: components that a person has told apart, one per row of a CSV file."""
+"""Reference table of lesion subtypes: one component of a known subtype per row of a CSV file."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from weakmask.scoring.subtypes import SUBTYPES, lesion_components
 from weakmask.volume.volume import Volume
 
 REFERENCE_COLUMNS = ("scan", "subtype", "voxels", "volume_ml", "mean_hu", "sd_hu")
-NUMBERS = ("volume_ml", "mean_hu", "sd_hu")  # what the vote reads
+NUMBERS = ("volume_ml", "mean_hu", "sd_hu")  # the columns that `vote` reads
 
 
 def reference_components(scans: Iterable[tuple[str, Volume, Volume]]) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def reference_components(scans: Iterable[tuple[str, Volume, Volume]]) -> pd.Data
         One row per component with `REFERENCE_COLUMNS`, subtypes by name.
 
     Raises:
-        UserError: A label that is no subtype.
+        UserError: A label is not a subtype.
         ValueError: The grids of a scan differ.
     """
     names = {label: name for name, label in SUBTYPES.items()}
@@ -43,7 +43,7 @@ def reference_components(scans: Iterable[tuple[str, Volume, Volume]]) -> pd.Data
 
 
 def write_reference(reference: pd.DataFrame, path: Path) -> None:
-    """Write a reference table, whole or not at all.
+    """Write a reference table, complete or not at all.
 
     Raises:
         UserError: The folder cannot be written.
@@ -53,10 +53,10 @@ def write_reference(reference: pd.DataFrame, path: Path) -> None:
 
 
 def read_reference(path: Path) -> pd.DataFrame:
-    """Read a reference table; columns beyond subtype, volume_ml, mean_hu and sd_hu are kept and not needed.
+    """Read a reference table; it needs the columns subtype, volume_ml, mean_hu and sd_hu, and keeps others.
 
     Raises:
-        UserError: The file cannot be read, lacks a column or any row, or a value makes no sense; the row is named.
+        UserError: The file cannot be read, a column or all rows are missing, or a value is invalid; its line is named.
     """
     try:
         table = pd.read_csv(path)

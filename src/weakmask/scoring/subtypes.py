@@ -1,14 +1,14 @@
-"""Subtypes of lesions: ground-glass, consolidation or mixed, by comparison with lesions that somebody has told apart.
+"""Subtypes of lesions (ground-glass, consolidation, mixed) by comparison with reference lesions.
 
 Xie, Jacobs, Charbonnier, van Ginneken 2021 (arXiv 2105.11748), section III-A-6. Each connected component of a mask is
 described by its volume and by the mean and standard deviation of its Hounsfield units. Of the reference components, the
-K nearest in volume are looked at ("due to the impact of the component size in computing the statistics"); of those, the
-N whose Gaussians diverge least from the component's vote, weighted by their ranks.
+K nearest in volume are candidates ("due to the impact of the component size in computing the statistics"); of these,
+the N whose Gaussians diverge least from the component's vote, weighted by their ranks.
 
-The paper leaves open, and here it is (ours): components touch across corners too (26 neighbours); volumes are compared
-in millilitres, so that scans of any spacing meet; the component is the first distribution of the divergence, the
-reference the second; the i-th of N voters has the weight N + 1 - i; a draw goes to the subtype with the nearest voter;
-and a standard deviation counts at least `LEAST_SD_HU`, for a component of one voxel has none.
+The paper leaves the following open (O). Components are connected across corners too (26 neighbours). Volumes are
+compared in millilitres, independent of the spacing. The component is the first distribution of the divergence, the
+reference the second. The i-th of N voters has the weight N + 1 - i. A tie goes to the subtype with the nearest voter. A
+standard deviation is at least `LEAST_SD_HU`, because that of a component of one voxel is 0.
 """
 
 import cc3d
@@ -27,20 +27,20 @@ LEAST_SD_HU = 10.0  # about the noise of a low-dose scan; equation (6) divides b
 def label_subtypes(
     image: Volume, lesions: Volume, reference: pd.DataFrame, shortlist: int = SHORTLIST, voters: int = VOTERS
 ) -> Volume:
-    """A lesion mask with the subtype of every component.
+    """Label every component of a lesion mask with its subtype.
 
     Args:
         image: In Hounsfield units.
         lesions: The mask on the same grid; not zero is lesion.
-        reference: As `reference_components` and `read_reference` give it.
-        shortlist: K, how many reference components are looked at.
-        voters: N, how many of those vote.
+        reference: Table of `reference_components` or `read_reference`.
+        shortlist: K, the number of candidate reference components.
+        voters: N, the number of candidates that vote.
 
     Returns:
         0 none, 1 ground-glass, 2 consolidation, 3 mixed (uint8), on the mask's grid.
 
     Raises:
-        ValueError: The grids differ, the reference is empty, or a number of voters that is none.
+        ValueError: The grids differ, the reference is empty, or not 1 <= voters <= shortlist.
     """
     numbers, table = lesion_components(image, lesions.with_voxels(lesions.voxels != 0))
     names = np.zeros(len(table) + 1, dtype=np.uint8)
@@ -52,7 +52,7 @@ def subtype_volumes(subtypes: Volume, regions: Volume) -> dict[int, dict[str, fl
     """Millilitres of each subtype in every region.
 
     Args:
-        subtypes: As `label_subtypes` gives them.
+        subtypes: Result of `label_subtypes`.
         regions: Region labels on the same grid.
 
     Returns:
@@ -67,7 +67,7 @@ def subtype_volumes(subtypes: Volume, regions: Volume) -> dict[int, dict[str, fl
 
 
 def lesion_components(image: Volume, lesions: Volume) -> tuple[Integer[np.ndarray, "z y x"], pd.DataFrame]:
-    """Number the connected components of lesions and describe each.
+    """Label the connected components of lesions and compute their statistics.
 
     Args:
         image: In Hounsfield units.
@@ -120,20 +120,20 @@ def divergence(
 def vote(
     components: pd.DataFrame, reference: pd.DataFrame, shortlist: int = SHORTLIST, voters: int = VOTERS
 ) -> Int[np.ndarray, " component"]:
-    """The subtype of each component, 1 to 3, voted by its nearest relatives in the reference.
+    """The subtype of each component, 1 to 3, by a vote of its nearest components in the reference.
 
     Args:
         components: With columns volume_ml, mean_hu and sd_hu.
         reference: The same, and `subtype` by name.
-        shortlist: K; a smaller reference is looked at as a whole.
-        voters: N; likewise.
+        shortlist: K, at most the size of the reference.
+        voters: N, at most the size of the reference.
 
     Raises:
         ValueError: The reference is empty, or not 1 <= voters <= shortlist.
     """
     if reference.empty or not 1 <= voters <= shortlist:
         raise ValueError(
-            f"{len(reference)} reference components, {voters} voters of {shortlist} looked at: expected some"
+            f"{len(reference)} reference components, {voters} voters of {shortlist}; expected 1 <= voters <= shortlist"
         )
     reference = reference.sort_values("volume_ml", kind="stable")
     subtype = np.array([SUBTYPES[name] for name in reference["subtype"]])
@@ -144,7 +144,7 @@ def vote(
     far = divergence(own_mean, np.maximum(own_sd, LEAST_SD_HU), mean, np.maximum(sd, LEAST_SD_HU))
     first = np.argsort(far, axis=1, kind="stable")[:, :voters]
     chosen = subtype[np.take_along_axis(near, first, axis=1)]
-    # ranks as weights; the fractions never outweigh a rank, and settle a draw for the side with the nearest voter
+    # ranks as weights; the fractions are below one rank and decide a tie for the side with the nearest voter
     weight = np.arange(voters, 0, -1) + 0.5 ** np.arange(1, voters + 1)
     ballots = np.stack([(weight * (chosen == number)).sum(axis=1) for number in SUBTYPES.values()], axis=1)
     return np.array(list(SUBTYPES.values()))[ballots.argmax(axis=1)]
@@ -153,7 +153,7 @@ def vote(
 def _nearest(
     volumes: Shaped[np.ndarray, " component"], sorted_volumes: Shaped[np.ndarray, " reference"], count: int
 ) -> Int[np.ndarray, "component shortlist"]:
-    """The `count` indices with the nearest volumes: they lie side by side, among 2 `count` around the insertion."""
+    """The `count` indices with the nearest volumes, searched among the 2 `count` around the insertion point."""
     place = np.searchsorted(sorted_volumes, volumes)
     start = np.clip(place - count, 0, max(len(sorted_volumes) - 2 * count, 0))
     around = start[:, None] + np.arange(min(2 * count, len(sorted_volumes)))
