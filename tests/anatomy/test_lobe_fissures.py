@@ -10,9 +10,9 @@ from weakmask.anatomy.lobe_assignment import LOBES
 from weakmask.anatomy.lobe_fissures import border, follow_fissures, matched
 from weakmask.anatomy.lung_field import lung_field
 from weakmask.anatomy.lung_sides import LEFT, RIGHT
-from weakmask.methods.lobes import predict
 from weakmask.methods.lobes.evaluate_run import lobe_dice
 from weakmask.methods.lobes.scans import phantom_scan
+from weakmask.regions import find_lobes
 from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.training.devices import device_of
 from weakmask.volume.geometry import Geometry
@@ -145,7 +145,7 @@ def chest() -> tuple[Volume, Volume, Volume]:
 
 def test_on_a_phantom_they_come_nearer_to_the_truth(chest: tuple[Volume, Volume, Volume]) -> None:
     image, truth, field = chest
-    found = predict.find_lobes(load_lobe_model(None, device_of("cpu")), image, field)
+    found = find_lobes.find_lobes(load_lobe_model(None, device_of("cpu")), image, field)
     assert lobe_dice(found.lobes, truth)["mean"] > lobe_dice(found.drawn, truth)["mean"] + 0.01
     assert found.faults == ()
 
@@ -155,7 +155,7 @@ def test_moves_that_spoil_a_mask_are_not_made(
 ) -> None:
     image, _, field = chest
     spoilt = field.with_voxels(np.where(field.voxels == LEFT, LOBES["LUL"], field.voxels * LOBES["RUL"] // 2))
-    monkeypatch.setattr(predict, "follow_fissures", lambda lobes, image, field: spoilt)
-    found = predict.find_lobes(load_lobe_model(None, device_of("cpu")), image, field)
+    monkeypatch.setattr(find_lobes, "follow_fissures", lambda lobes, image, field: spoilt)
+    found = find_lobes.find_lobes(load_lobe_model(None, device_of("cpu")), image, field)
     assert found.lobes is found.drawn
     assert found.faults == ()

@@ -7,7 +7,7 @@ from weakmask.anatomy.upright_frame import coarse_upright, graded, paint
 from weakmask.volume.geometry import IDENTITY, Geometry
 from weakmask.volume.volume import Volume
 
-from .conftest import DIRECTIONS, direction
+from ..volume.conftest import DIRECTIONS, direction  # noqa: TID252
 
 
 def world(geometry: Geometry) -> np.ndarray:

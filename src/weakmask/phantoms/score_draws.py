@@ -43,7 +43,7 @@ def _cuts() -> list[float]:
 
 
 def draw_fractions(scores: Mapping[int, int], seed: int) -> dict[int, float]:
-    """Draw a lesion fraction in each score's interval (`CT_SEVERITY`), a twelfth of its width or more from both ends."""
+    """Draw a lesion fraction in each score's interval (`CT_SEVERITY`), at least 1/12 of its width from both ends."""
     fractions = {}
     for label, score in sorted(scores.items()):
         low, high = CT_SEVERITY.interval(score)
