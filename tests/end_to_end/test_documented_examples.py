@@ -3,15 +3,19 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from weakmask.cli import app
+from weakmask.commands.evaluate import evaluate_masks
 from weakmask.datasets.cohort import check_cohort
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.refinement import CRF, refine_map
 from weakmask.volume.files import read_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.volume import Volume
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -78,3 +82,59 @@ def test_a_numpy_map_is_refined_as_the_page_says() -> None:
     expected = refine_map(tensors[0], tensors[1], crf, spacing_mm=(1.25, 0.7, 0.7), region=tensors[2] > 0)
     assert given["refined"].shape == (8, 10, 12)
     assert torch.equal(torch.from_numpy(given["refined"]), expected[0, 0])
+
+
+@pytest.fixture
+def phantoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder to work in, with a cohort of two small phantoms in it."""
+    write_phantom_cohort(tmp_path / "cohort", 2, 3, (40, 48, 48), (8.0, 8.0, 8.0))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_scores_are_read_off_a_mask_as_the_page_says(phantoms: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = min((phantoms / "cohort" / "images").iterdir()).name
+    for folder, kind in (("images", "images"), ("regions", "regions"), ("masks", "lesions")):
+        (phantoms / folder).mkdir()
+        (phantoms / folder / "patient_01.nii.gz").symlink_to(phantoms / "cohort" / kind / name)
+    exec(block("docs/flow.md", "python", "region_fractions"), {})
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    given = {case.name: case.scores for case in check_cohort(phantoms / "cohort").cases}
+    assert {int(lobe): int(score) for lobe, _, score in printed} == given[name.removesuffix(".nii.gz")]
+
+
+def test_tables_of_two_methods_are_compared_as_the_page_says(
+    phantoms: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, name in (("judged/nnunet", "nnU-Net"), ("runs/my_dram", "dRAM")):
+        evaluate_masks(phantoms / "cohort" / "lesions", phantoms / "cohort", phantoms / folder, name)
+    exec(block("docs/tutorials/nnunet.md", "python", "compare_methods"), {})
+    assert "dRAM" in capsys.readouterr().out
+
+
+def test_the_pieces_of_refinement_run_as_the_reference_says() -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand((1, 1, 8, 10, 12), generator=generator)
+    grid = Geometry((8, 10, 12), (1.25, 0.7, 0.7))
+    scan, regions = Volume((1000 * maps[0, 0] - 1000).numpy(), grid), np.ones((8, 10, 12), dtype=np.uint8)
+    given = {
+        "maps": maps,
+        "activation_map": maps,
+        "activation_logits": maps,
+        "ct": 1000 * maps - 1000,
+        "ct_hu": 1000 * maps - 1000,
+        "edge": maps,
+        "features_1": torch.rand((1, 64, 8, 10, 12), generator=generator),
+        "features_2": torch.rand((1, 128, 8, 10, 12), generator=generator),
+        "scan": scan,
+        "regions": regions,
+        "mask": regions > 0,
+    }
+    text = (PROJECT / "docs" / "reference" / "refinement.md").read_text(encoding="utf-8")
+    for part in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        lungs = Volume(regions, grid, kind="label") if "vessel_mask" in part else maps > 0.2
+        exec(part, given | {"lungs": lungs}, made := {})
+        given |= {name: value for name, value in made.items() if name == "vessels"}
+        results = [value for name, value in made.items() if name in {"refined", "revised", "walked", "mask", "lower"}]
+        assert "vessels" in made or len(results) == 1
+        assert all(getattr(result, "shape", grid.shape)[-3:] == grid.shape for result in results)
