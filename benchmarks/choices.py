@@ -15,7 +15,6 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ import torch
 
 from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.overlap import overlap
-from weakmask.experiments.parallel_runs import Task, jobs_for, side_by_side
-from weakmask.experiments.table2 import train
-from weakmask.experiments.table2_presets import preset_of
-from weakmask.experiments.table2_rows import ROWS, cohorts_of
+from weakmask.experiments.dram_phantoms import EXPERIMENT
+from weakmask.experiments.experiment import Place as Run
+from weakmask.experiments.experiment import Setup, changed
+from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
+from weakmask.experiments.training import Training
 from weakmask.methods.dram.config import CrfSettings, DramSettings
 from weakmask.methods.dram.context_grid import LESION
 from weakmask.methods.dram.model import load_model
@@ -107,7 +107,7 @@ def main() -> None:
     place = Place(given.table.absolute(), given.out.absolute(), given.preset, given.seeds, given.scans)
     kinds = [given.only] if given.only else ["crf", *TRAINED]
     tasks = [task for kind in kinds if kind != "crf" for task in trainings(kind, place)]
-    side_by_side(tasks, given.jobs or jobs_for("cpu"))
+    run_in_parallel(tasks, given.jobs or jobs_for("cpu"))
     cases = [case for kind in kinds for case in compared(kind, of_crfs(place) if kind == "crf" else of(kind, place))]
     if given.json:
         print(json.dumps({"benchmark": "choices", "seeds": given.seeds, "cases": cases}))
@@ -123,9 +123,14 @@ def main() -> None:
 def settings_of(kind: str, name: str, place: Place, seed: int) -> DramSettings:
     """The base with one section changed."""
     row, section, values = TRAINED[kind][name]
-    preset = preset_of(place.preset)
-    settings: Any = ROWS[row].settings(preset, cohorts_of(place.table / "phantoms", preset), seed)
-    return settings.model_copy(update={section: getattr(settings, section).model_copy(update=values)})
+    settings: Any = changed(of_row(place, row, seed), {section: values})
+    return settings
+
+
+def of_row(place: Place, row: str, seed: int) -> Any:
+    """The settings of a row of the table."""
+    setup = Setup(place.table, EXPERIMENT.presets[place.preset], place.preset)
+    return EXPERIMENT.settings_of(setup, Run(row, seed))
 
 
 def run_of(kind: str, name: str, place: Place, seed: int) -> Path:
@@ -143,9 +148,9 @@ def trainings(kind: str, place: Place) -> Iterator[Task]:
         for name, (row, _, _) in TRAINED[kind].items():
             run = run_of(kind, name, place, seed)
             if not (run / "report.html").exists():
-                settings, others = settings_of(kind, name, place, seed), [place.table / "rows" / row / f"seed-{seed}"]
-                work = partial(train, ROWS[row].module, settings, run, others)
-                yield Task(f"{name}, seed {seed}", work, run.with_suffix(".log"))
+                settings, others = settings_of(kind, name, place, seed), (place.table / "rows" / row / f"seed-{seed}",)
+                training = Training("dram", settings, run, others)
+                yield Task(f"{name}, seed {seed}", training.finish, run.with_suffix(".log"))
 
 
 def of(kind: str, place: Place) -> dict[str, list[float]]:
@@ -163,8 +168,7 @@ def of_crfs(place: Place) -> dict[str, list[float]]:
     for seed in range(place.seeds):
         run = place.table / "rows" / "anchor" / f"seed-{seed}"
         model = load_model(run / "04-model" / MODEL, torch.device("cpu"))
-        preset = preset_of(place.preset)
-        settings: Any = ROWS["context"].settings(preset, cohorts_of(place.table / "phantoms", preset), seed)
+        settings = of_row(place, "context", seed)
         cohort = read_cohort(settings.data.cohort)
         each: dict[str, list[float]] = {name: [] for name in CRFS}
         for case in cohort.cases[: place.scans]:

@@ -27,9 +27,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from weakmask.anatomy import lobe_fissures as fissures
 from weakmask.anatomy.lung_field import lung_field
-from weakmask.experiments.lobe_rows import SUBSETS
-from weakmask.methods.lobes import fissures
+from weakmask.experiments.lobe_networks import SUBSETS
 from weakmask.methods.lobes.evaluate_run import lobe_dice
 from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
 from weakmask.regions.find_lobes import find_lobes

@@ -37,8 +37,7 @@ TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the
 WRAPS = {"weakmask.networks.v_net": "monai"}  # but these modules wrap a library that holds the field's network
 IMPORTS_BY_NAME = {  # modules that may import by a name made at run time, each from a table of our own modules
     "weakmask.methods",
-    "weakmask.experiments.covid_semiseg",
-    "weakmask.experiments.table2",
+    "weakmask.experiments.training",
 }
 LEARNING = {"lightning", "lightning_fabric", "safetensors", "sklearn", "tensorboard", "torchvision"}
 LEARNING_TORCH = ("torch.autograd", "torch.nn.Module", "torch.nn.Parameter", "torch.optim", "torch.utils")

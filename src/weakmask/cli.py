@@ -275,7 +275,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     seed: Annotated[int | None, typer.Option(help="Random seed for --final.", show_default="0")] = None,
 ) -> None:
     """Repeat a published table: train all its rows and compare. Stopped, the same command continues."""
-    from weakmask.experiments.tables import Request, reproduce_table
+    from weakmask.experiments.run import Request, reproduce_table
 
     print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs)))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """The whole reproduction on a handful of made slices and two steps: folders, tables, report, going on, prediction."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,25 @@ from PIL import Image
 
 from weakmask.commands.predict import RegionSource, predict
 from weakmask.errors import UserError
-from weakmask.experiments import covid_rows, covid_semiseg
-from weakmask.experiments.covid_floors import FIXED, OPENED
-from weakmask.experiments.covid_semiseg import final_model, reproduce
-from weakmask.experiments.parallel_runs import Task
+from weakmask.experiments import covid_semiseg
+from weakmask.experiments.covid_semiseg import EXPERIMENT, SLICES, final_model
+from weakmask.experiments.experiment import Experiment, Preset, changed
+from weakmask.experiments.run import Request, reproduce
 from weakmask.scoring.severity import CT_SEVERITY
 
 HEIGHT, WIDTH = 64, 56
-TINY = {"steps": 2, "batch": 2, "learning_rate": 1e-3, "average_decay": 0.5, "keep": "last"}
+LOOP = {"steps": 2, "batch": 2, "average_decay": 0.5, "precision": "32-true"}
+EVERY = {"validate_every": 2, "checkpoint_every": 1}
 
 
-class EndedError(Exception):
-    """In the place of a training."""
+def tiny() -> Preset:
+    loop = {**LOOP, **EVERY}
+    trained = {"floor": {}, "cam": {"classification": loop}, "dram": {"regression": loop}}
+    small = {"prepare": {"crop_shape": (1, 24, 32)}}
+    return Preset({name: changed(SLICES.settings[name], {**small, **parts}) for name, parts in trained.items()})
+
+
+TINY: Experiment = replace(EXPERIMENT, presets={"slices": tiny()})
 
 
 def save(pixels: np.ndarray, path: Path) -> None:
@@ -49,45 +57,46 @@ def write_part(folder: Path, part: str, names: list[str], table: str) -> None:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     write_part(folder, "train_expert", [str(number) for number in range(6)], "scores_expert.csv")
     write_part(folder, "train_weak", [f"Data-1_vol_00{n}_{n}" for n in range(3)], "scores_simulated.csv")
-    monkeypatch.setattr(covid_rows, "LOOP", TINY)
-    monkeypatch.setattr(covid_rows, "EVERY", {"validate_every": 2, "checkpoint_every": 1, "precision": "32-true"})
-    small = covid_rows.PREPARE.model_copy(update={"crop_shape": (1, 24, 32)})
-    monkeypatch.setattr(covid_rows, "PREPARE", small)
     return folder
 
 
 def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    table = reproduce(data, out, ["raw", "complete"], seeds=1, folds=(0, 1), jobs=2)
-    assert set(table["row"]) == {"raw", "complete", "Otsu in the region", "fixed threshold", FIXED, OPENED}
+    asked = Request(data, rows="raw,complete", seeds=1, folds=(0, 1), jobs=2)
+    table = reproduce(TINY, out, asked)
+    assert table["row"].tolist() == [*EXPERIMENT.floors, "raw", "complete"]
     slices = pd.read_csv(out / "per_slice.csv", dtype={"scan": str})
     judged = set(pd.read_csv(out / "splits.csv", dtype=str).query("part == 'test' and fold in ['0', '1']")["scan"])
-    assert set(slices["scan"]) == judged
-    assert "worst first" in (out / "report.html").read_text().lower() or (out / "report.html").stat().st_size > 10_000
+    assert all(set(lines["scan"]) == judged for _, lines in slices.groupby("row"))
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "of the lungs" in page  # the worst slices are explained
+    assert "data:image/" in page
     assert not (out / "cohorts" / "fold-0" / "both" / "lesions").exists()
+    crops = [out / "rows" / row / "seed-0" / "fold-1" / "01-prepare" / "index.csv" for row in table["row"]]
+    assert len({file.stat().st_ino for file in crops}) == 1  # made once for all rows that learn from the same scores
+    assert (out / "logs" / "raw-seed-0-fold-1.log").exists()
     before = {path: path.stat().st_mtime_ns for path in (out / "rows").rglob("model.safetensors")}
-    reproduce(data, out, ["complete"], seeds=1, folds=(0,), jobs=1)
+    assert before
+    reproduce(TINY, out, replace(asked, rows="complete", folds=(0,), jobs=1))
     assert {path: path.stat().st_mtime_ns for path in (out / "rows").rglob("model.safetensors")} == before
 
 
-def test_a_row_that_is_named_twice_is_trained_once(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names: list[str] = []
-
-    def stop(tasks: list[Task], jobs: int) -> None:
-        names.extend(task.name for task in tasks)
-        raise EndedError
-
-    monkeypatch.setattr(covid_semiseg, "side_by_side", stop)
-    with pytest.raises(EndedError):
-        reproduce(data, tmp_path / "out", ["raw", "raw"], seeds=1, folds=(0,), jobs=2)
-    assert names == ["dRAM raw, seed 0, fold 0"]
+def test_the_opened_picture_is_cut_where_the_scores_say(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    table = reproduce(TINY, out, Request(data, rows="opened", seeds=1, folds=(0,), jobs=1)).set_index("row")
+    assert table.loc["opened", "dice_mean"] > 0.5  # pyright: ignore[reportOperatorIssue]
+    manifest = (out / "rows" / "opened" / "seed-0" / "fold-0" / "manifest.json").read_text(encoding="utf-8")
+    assert "threshold of the opened picture chosen on the training scores" in manifest
 
 
-def test_the_final_model_segments_a_folder_of_pictures(data: Path, tmp_path: Path) -> None:
+def test_the_final_model_segments_a_folder_of_pictures(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(covid_semiseg, "SLICES", tiny())
     run, masks = tmp_path / "best", tmp_path / "masks"
     summary = final_model(data, run, seed=1)
     ours = summary.iloc[0]  # scores alone, no masks to judge by
@@ -110,4 +119,4 @@ def test_the_final_model_segments_a_folder_of_pictures(data: Path, tmp_path: Pat
 
 def test_an_unknown_row_is_told(data: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown row 'rawr'"):
-        reproduce(data, tmp_path / "out", ["rawr"], seeds=1)
+        reproduce(TINY, tmp_path / "out", Request(data, rows="rawr", seeds=1))

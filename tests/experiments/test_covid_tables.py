@@ -1,83 +1,95 @@
 """The tables and the claims of the COVID-SemiSeg reproduction, from numbers worked out by hand."""
 
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from weakmask.config import parse, read_yaml
-from weakmask.experiments.covid_floors import FIXED
-from weakmask.experiments.covid_rows import ROWS
-from weakmask.experiments.covid_tables import checked_claims, explained, tabulate, write_results
+from weakmask.evaluation.overlap import Overlap
+from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table
+from weakmask.experiments.covid_semiseg import EXPERIMENT, ROWS, SLICES, checked_claims, explained, row_line
+from weakmask.experiments.experiment import Place, Setup, settings_of
+from weakmask.experiments.report import write_results
 from weakmask.methods.dram import DramSettings
+from weakmask.scoring.severity import CT_SEVERITY
 
 
-def line(row: str, seed: int, scan: str, dice: float, counts: tuple[int, int, int] = (1, 1, 1)) -> dict[str, object]:
-    tp, fp, fn = counts
-    return {
-        "row": row,
-        "method": row.title(),
-        "seed": seed,
-        "scan": scan,
-        "dice": dice,
-        "sensitivity": 0.5,
-        "ppv": 0.5,
-        "tp": tp,
-        "fp": fp,
-        "fn": fn,
-    }
+def write_run(out: Path, place: Place, masks: dict[str, dict[str, Overlap]]) -> None:
+    """A complete run, its own mask first: method -> slice -> counts."""
+    run = out.joinpath("rows", *place.names)
+    run.mkdir(parents=True)
+    results, scores = [], []
+    for method, slices in masks.items():
+        for scan, counted in slices.items():
+            results += result_rows(method, scan, {"all": counted})
+            scores += score_rows(method, scan, {1: 1}, {1: 0.04}, {1: "upper lung"}, CT_SEVERITY)
+    results_table(results).to_csv(run / "results.csv", index=False)
+    scores_table(scores).to_csv(run / "severity.csv", index=False)
+    (run / "manifest.json").write_text(json.dumps({"stages": [{"seconds": 1.5}]}))
+    (run / "report.html").touch()
 
 
-def test_dice_is_averaged_over_slices_and_then_over_seeds() -> None:
-    lines = [
-        line("complete", 0, "a", 0.6, (3, 1, 0)),
-        line("complete", 0, "b", 0.8, (1, 0, 5)),
-        line("complete", 1, "a", 0.7),
-        line("complete", 1, "b", math.nan),
-        line("complete", 2, "a", 0.1),  # has not judged "b" yet
-        line("raw", 0, "a", 0.4),
-        line("Otsu in the region", 0, "a", 0.3),
-    ]
-    table = tabulate(pd.DataFrame(lines)).set_index("row")
-    assert list(table.index) == ["Otsu in the region", "raw", "complete"]
-    assert table.loc["complete", "dice_mean"] == pytest.approx(0.7)
-    assert table.loc["complete", "dice_sd"] == pytest.approx(0.0)
-    assert table.loc["complete", "dice_of_seeds"] == "0.700 0.700"
-    assert table.loc["complete", "iou_pooled"] == pytest.approx((4 / 10 + 2 / 6) / 2)
-    assert table.loc["complete", "scans"] == 2
+def seed_line(seed: int, scans: int, dice: float, iou: float = 0.5, ppv: float = 0.5) -> dict[str, object]:
+    names = {"row": "complete", "method": "dRAM complete", "seed": seed, "scans": scans}
+    return {**names, "dice_mean": dice, "iou_pooled": iou, "sensitivity": 0.5, "ppv": ppv}
+
+
+def tabulated(out: Path) -> pd.DataFrame:
+    return write_results(EXPERIMENT, Setup(out, SLICES, "slices")).set_index("row")
+
+
+def test_dice_is_averaged_over_slices_and_then_over_seeds(tmp_path: Path) -> None:
+    half, good, bad = Overlap(1, 1, 1, 7), Overlap(4, 1, 1, 4), Overlap(1, 4, 4, 1)  # Dice 0.5, 0.8, 0.2
+    for seed, fold, counted in ((0, 0, half), (0, 1, good), (1, 0, good), (1, 1, bad), (2, 0, bad)):  # 2: one fold yet
+        write_run(tmp_path, Place("complete", seed, fold), {"own": {str(fold): counted}})
+    write_run(tmp_path, Place("raw", 0, 0), {"own": {"0": bad}})
+    write_run(tmp_path, Place("otsu", 0, 0), {"own": {"0": half}})
+    table = tabulated(tmp_path)
+    assert list(table.index) == ["otsu", "raw", "complete"]
+    assert table.loc["complete", "dice_mean"] == pytest.approx((0.65 + 0.5) / 2)
+    assert table.loc["complete", "dice_sd"] == pytest.approx(0.15 / math.sqrt(2))
+    assert table.loc["complete", "dice_of_seeds"] == "0.650 0.500"
+    assert table.loc["complete", "iou_pooled"] == pytest.approx((5 / 9 + 5 / 15) / 2)
+    assert table.loc["complete", "sensitivity"] == pytest.approx((0.65 + 0.5) / 2)
+    assert table.loc["complete", "scans"] == table.loc["complete", "seeds"] == 2
     assert math.isnan(table.loc["raw", "dice_sd"])  # pyright: ignore[reportArgumentType]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "chosen while looking at the masks of these 50 slices" in page
+    assert "each slice counts as a patient of its own" in page
 
 
 def test_a_seed_that_is_not_complete_counts_in_no_column() -> None:
-    complete = [line("raw", seed, scan, 0.5) for seed in (0, 1) for scan in "ab"]
-    unfinished = line("raw", 2, "a", 0.9) | {"sensitivity": 1.0, "ppv": 1.0}
-    expected = tabulate(pd.DataFrame(complete))
-    assert expected["sensitivity"].tolist() == expected["ppv"].tolist() == [0.5]
-    pd.testing.assert_frame_equal(tabulate(pd.DataFrame([*complete, unfinished])), expected)
+    complete = [seed_line(0, 2, 0.5), seed_line(1, 2, 0.7)]
+    expected = row_line(complete)
+    assert (expected["dice_mean"], expected["ppv"]) == (pytest.approx(0.6), 0.5)
+    assert row_line([*complete, seed_line(2, 1, 0.9, iou=0.9, ppv=1.0)]) == expected
+
+
+def test_an_empty_mask_has_no_ppv() -> None:
+    assert row_line([seed_line(0, 2, 0.5), seed_line(1, 2, 0.0, ppv=math.nan)])["ppv"] == 0.5
 
 
 def test_a_run_counts_with_its_own_masks_alone(tmp_path: Path) -> None:
-    run = tmp_path / "rows" / "cam-refine" / "seed-0" / "fold-3"
-    run.mkdir(parents=True)
     methods = ("CAM + refine", "CAM raw", "Otsu in the region", "nothing")
-    lines = [
-        line(method, 0, "7", dice) | {"iou": dice, "tn": 1}
-        for method, dice in zip(methods, (0.6, 0.2, 0.4, 0.0), strict=True)
-    ]
-    table = pd.DataFrame(lines).assign(method=methods, subset="all").drop(columns=["row", "seed"])
-    table.to_csv(run / "results.csv", index=False)
-    found = write_results(tmp_path).set_index("row")
-    assert list(found.index) == ["Otsu in the region", "cam-refine"]
-    assert found["scans"].tolist() == [1, 1]
-    assert found["dice_mean"].tolist() == [0.4, 0.6]
-    assert pd.read_csv(tmp_path / "per_slice.csv")["fold"].tolist() == [3, 3]
+    counts = [Overlap(3, 2, 2, 3), Overlap(1, 4, 4, 1), Overlap(2, 3, 3, 2), Overlap(0, 0, 5, 5)]
+    masks = {method: {"7": counted} for method, counted in zip(methods, counts, strict=True)}
+    write_run(tmp_path, Place("cam-refine", 0, 3), masks)
+    found = tabulated(tmp_path)
+    assert list(found.index) == ["cam-refine"]
+    assert found["scans"].tolist() == [1]
+    assert found["dice_mean"].tolist() == pytest.approx([0.6])
+    slices = pd.read_csv(tmp_path / "per_slice.csv")
+    assert slices[["row", "fold", "scan"]].to_numpy().tolist() == [["cam-refine", 3, 7]]
 
 
 def test_claims_are_checked_against_the_rows_that_are_there() -> None:
     table = pd.DataFrame(
         {
-            "row": [FIXED, "raw", "complete", "supervised"],
+            "row": ["fixed-balanced", "raw", "complete", "supervised"],
             "method": ["fixed threshold", "dRAM raw", "dRAM complete", "supervised U-Net"],
             "dice_mean": [0.50, 0.62, 0.66, 0.72],
             "dice_sd": [math.nan, 0.08, 0.02, 0.01],
@@ -100,20 +112,20 @@ def test_a_bad_slice_is_explained_by_its_counts() -> None:
 
 
 def test_rows_differ_in_labels_and_losses_alone(tmp_path: Path) -> None:
-    settings = {name: row.settings(tmp_path / "train", None, 3) for name, row in ROWS.items()}
-    assert {type(one).__name__ for one in settings.values()} == {"CamSettings", "DramSettings", "SupervisedSettings"}
-    assert all(one.seed == 3 and one.prepare == settings["raw"].prepare for one in settings.values())  # pyright: ignore[reportAttributeAccessIssue]
-    assert [name for name, row in ROWS.items() if row.source == "masks"] == ["supervised"]
+    test = tmp_path / "test"
+    settings: dict[str, Any] = {n: settings_of(row, SLICES, tmp_path / "train", test, 3) for n, row in ROWS.items()}
+    kinds = {type(one).__name__ for one in settings.values()}
+    assert kinds == {"CamSettings", "DramSettings", "FloorSettings", "SupervisedSettings"}
+    assert all(one.seed == 3 and one.prepare == settings["raw"].prepare for one in settings.values())
+    assert all((one.data.cohort, one.data.test) == (tmp_path / "train", test) for one in settings.values())
+    assert [name for name, row in ROWS.items() if row.labels == "masks"] == ["supervised"]
     complete, longer = settings["complete"], settings["complete-long"]
-    assert isinstance(complete, DramSettings)
-    assert isinstance(longer, DramSettings)
     assert longer.regression.steps == 3 * complete.regression.steps
-    same = {"regression": complete.regression}
-    assert longer.model_copy(update=same) == complete
+    assert longer.model_copy(update={"regression": complete.regression}) == complete
 
 
 def test_the_shipped_config_is_the_final_model() -> None:
     path = Path(__file__).parents[2] / "configs" / "dram_covid_semiseg.yaml"
     beside = Path("runs/covid-semiseg-best-cohorts")
-    expected = ROWS["complete"].settings(beside / "all", beside / "expert", 0)
+    expected = settings_of(ROWS["complete"], SLICES, beside / "all", beside / "expert", 0)
     assert parse(DramSettings, read_yaml(path), str(path)) == expected

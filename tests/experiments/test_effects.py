@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from weakmask.experiments.dram_phantoms import BASELINES, ROWS
 from weakmask.experiments.effects import bootstrap_interval, effects, paired, significance
 
 
@@ -34,7 +35,7 @@ def test_seeds_are_averaged_before_scans_are_compared() -> None:
     assert (scans, seeds) == (2, 2)
     assert ours.tolist() == pytest.approx([0.5, 0.7])
     assert theirs.tolist() == pytest.approx([0.3, 0.5])
-    added = effects(table)
+    added = effects(table, ROWS)
     assert added["effect"].tolist() == pytest.approx([0.2])
     assert added[["low", "high"]].to_numpy().tolist()[0] == pytest.approx([0.2, 0.2])
 
@@ -49,7 +50,7 @@ def test_the_correction_counts_all_tests() -> None:
             ("regularizer", 0): [value + 0.3 for value in low],
         }
     )
-    tested = significance(table)
+    tested = significance(table, ROWS, BASELINES)
     assert tested["question"].tolist() == ["against CAM", "against CAM", "against the rung below"]
     assert tested["pairs"].tolist() == [12, 12, 12]
     assert tested["p"].tolist() == pytest.approx([2.0**-11, 2.0**-11, 1.0])
@@ -59,8 +60,8 @@ def test_the_correction_counts_all_tests() -> None:
 
 def test_rows_that_are_alone_are_not_compared() -> None:
     table = results({("attention", 0): [0.5, 0.0]})
-    assert significance(table).empty
-    assert effects(table).empty
+    assert significance(table, ROWS, BASELINES).empty
+    assert effects(table, ROWS).empty
 
 
 def test_the_interval_is_that_of_a_mean() -> None:

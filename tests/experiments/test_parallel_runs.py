@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from weakmask.errors import UserError
-from weakmask.experiments.parallel_runs import Task, jobs_for, side_by_side
+from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
 
 
 def note(folder: Path, name: str, needs: tuple[str, ...] = ()) -> None:
@@ -60,7 +60,7 @@ def chain(folder: Path) -> list[Task]:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_everything_is_done_and_nothing_before_what_it_waits_for(tmp_path: Path, jobs: int) -> None:
     tasks = chain(tmp_path)
-    side_by_side(tasks if jobs == 1 else tasks[::-1], jobs)
+    run_in_parallel(tasks if jobs == 1 else tasks[::-1], jobs)
     assert {name: (tmp_path / name).read_text() for name in "abcd"} == dict.fromkeys("abcd", "")
     assert (tmp_path / "logs").exists() == (jobs > 1)
     if jobs > 1:
@@ -70,7 +70,7 @@ def test_everything_is_done_and_nothing_before_what_it_waits_for(tmp_path: Path,
 
 
 def test_two_run_at_the_same_time(tmp_path: Path) -> None:
-    side_by_side(
+    run_in_parallel(
         [
             Task("first", partial(wait_for, tmp_path, "second"), tmp_path / "logs" / "first"),
             Task("second", partial(note, tmp_path, "second"), tmp_path / "logs" / "second"),
@@ -85,7 +85,7 @@ def test_two_run_at_the_same_time(tmp_path: Path) -> None:
     [
         (refuse, UserError, "bad: a score of 7"),
         (die, UserError, r"bad was killed \(signal 9\).*--jobs 1"),
-        (fall_over, RuntimeError, "bad failed; its last words are in"),
+        (fall_over, RuntimeError, "bad failed; its traceback is in"),
     ],
 )
 def test_a_fault_comes_back_and_stops_the_others(tmp_path: Path, work, error: type[Exception], told: str) -> None:
@@ -96,7 +96,7 @@ def test_a_fault_comes_back_and_stops_the_others(tmp_path: Path, work, error: ty
     ]
     start = monotonic()
     with pytest.raises(error, match=told):
-        side_by_side(tasks, jobs=2)
+        run_in_parallel(tasks, jobs=2)
     assert monotonic() - start < 50
     assert not (tmp_path / "never").exists()
     assert not (tmp_path / "lingered").exists()
@@ -109,7 +109,7 @@ import os, sys
 from functools import partial
 from pathlib import Path
 from time import sleep
-from weakmask.experiments.parallel_runs import Task, side_by_side
+from weakmask.experiments.parallel_runs import Task, run_in_parallel
 
 def stay(folder, name):
     (folder / "part").write_text(str(os.getpid()))
@@ -118,7 +118,7 @@ def stay(folder, name):
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    side_by_side([Task(name, partial(stay, folder, name), folder / "logs" / name) for name in ("pid",)], jobs=2)
+    run_in_parallel([Task(name, partial(stay, folder, name), folder / "logs" / name) for name in ("pid",)], jobs=2)
 """
 
 
@@ -155,7 +155,7 @@ def alive(process: int) -> bool:
 
 def test_one_job_lets_faults_through(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^a score of 7$"):
-        side_by_side([Task("bad", refuse, tmp_path / "log")], jobs=1)
+        run_in_parallel([Task("bad", refuse, tmp_path / "log")], jobs=1)
 
 
 def test_jobs_are_as_many_as_cores_but_not_many() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from weakmask.experiments.lobe_rows import PRESETS
+from weakmask.experiments.lobe_networks import PRESETS
 from weakmask.methods import load_config
+from weakmask.methods.lobes.config import LobeSettings
 from weakmask.methods.lobes.evaluate_run import lobe_dice
 from weakmask.methods.lobes.scans import phantom_scan
 from weakmask.regions.find_lobes import find_lobes
@@ -32,7 +33,7 @@ def test_it_is_small_and_has_a_card() -> None:
 
 def test_it_is_what_the_config_trains_and_the_table_judges(model: LobeModel) -> None:
     _, config = load_config(PROJECT / "configs" / "lobes_phantom.yaml")
-    assert model.config == config == PRESETS["quick"].settings("pdv", 0)
+    assert LobeSettings(**model.header["config"]) == config == PRESETS["quick"].settings["pdv"]
 
 
 @pytest.mark.parametrize("ill", [False, True])

@@ -1,10 +1,11 @@
-"""Which row is better than which, scan by scan: Wilcoxon's test, and the effect of each rung with its interval.
+"""Which row is better than which, scan by scan: Wilcoxon's test, and the effect of each row on the one below it.
 
 Of several seeds, a scan's value is its mean over the seeds that both rows have; a scan is one pair however many seeds
-there are. Scans without lesions have no IoU that says anything, and are left out.
+there are. Scans without lesions have no meaningful IoU and are left out.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import astuple
 
 import numpy as np
@@ -13,79 +14,79 @@ from jaxtyping import Float
 
 from weakmask.evaluation.overlap import SUBSETS
 from weakmask.evaluation.significance import COMPARISON_COLUMNS, LEVEL, SignedRank, signed_rank
-from weakmask.experiments.table2_rows import BASELINE, CAM_RAW, ROWS
+from weakmask.experiments.experiment import Row
 
-AGAINST_CAM, RUNG = "against CAM", "against the rung below"
+AGAINST_BASELINE, AGAINST_BELOW = "against CAM", "against the rung below"
 EFFECT_COLUMNS = ("row", "method", "below", "subset", "scans", "seeds", "iou", "iou_below", "effect", "low", "high")
 RESAMPLES = 10_000
 
 Values = Float[np.ndarray, " scans"]
 
 
-def significance(results: pd.DataFrame) -> pd.DataFrame:
-    """Every row against CAM (refined; raw where that is missing), and every rung against the one below.
+def significance(results: pd.DataFrame, rows: Mapping[str, Row], baselines: tuple[str, ...]) -> pd.DataFrame:
+    """Test every row against the baseline, and against the row below it.
 
     Args:
-        results: What `table2_gather.all_results` gives.
+        results: The table of `all_results`.
+        rows: Of the experiment.
+        baselines: Rows that are baselines; the first one that has results is the one to test against.
 
     Returns:
         `question` and then `COMPARISON_COLUMNS`. `p_corrected` is p times the number of all tests of the table that
         could be made, at most 1 (Bonferroni).
     """
-    there = list(dict.fromkeys(results["row"]))
-    cam = BASELINE if BASELINE in there else CAM_RAW
-    asked = [(AGAINST_CAM, row, cam) for row in there if row not in {cam, CAM_RAW}] if cam in there else []
-    asked += [(RUNG, row, below) for row in there if (below := ROWS[row].below) in there and below is not None]
+    known = list(dict.fromkeys(results["row"]))
+    baseline = next((row for row in baselines if row in known), None)
+    asked = [(AGAINST_BASELINE, row, baseline) for row in known if baseline and row not in baselines]
+    asked += [(AGAINST_BELOW, row, rows[row].below) for row in known if rows[row].below in known]
     tests: list[tuple[tuple[str, str, str], SignedRank]] = []
-    for question in asked:
-        ours, theirs, _, _ = paired(results, question[1], question[2], "all")
-        tests.append((question, signed_rank(ours, theirs)))
+    for question, row, other in asked:
+        if other is not None:
+            first, second, _, _ = paired(results, row, other, "all")
+            tests.append(((question, rows[row].title, rows[other].title), signed_rank(first, second)))
     count = sum(found.pairs > 0 for _, found in tests)
     lines = []
-    for (question, row, other), found in tests:
+    for names, found in tests:
         corrected = min(1.0, found.p * count) if found.pairs else math.nan
-        names = (question, ROWS[row].title, ROWS[other].title, "iou")
-        lines.append((*names, *astuple(found), corrected, corrected < LEVEL))
+        lines.append((*names, "iou", *astuple(found), corrected, corrected < LEVEL))
     return pd.DataFrame(lines, columns=["question", *COMPARISON_COLUMNS])
 
 
-def effects(results: pd.DataFrame) -> pd.DataFrame:
-    """What each rung adds to the one below: the mean difference of IoU, overall and per subtype.
+def effects(results: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
+    """The mean difference of IoU between each row and the row below it, overall and per subtype.
 
     Args:
-        results: As `significance`.
+        results: As in `significance`.
+        rows: Likewise.
 
     Returns:
         `EFFECT_COLUMNS`; `low` and `high` are the 95 % percentile bootstrap interval over scans.
     """
-    there = list(dict.fromkeys(results["row"]))
+    known = list(dict.fromkeys(results["row"]))
     lines = []
-    for row in there:
-        below = ROWS[row].below
-        if below is None or below not in there:
-            continue
-        for subset in SUBSETS:
-            ours, theirs, scans, seeds = paired(results, row, below, subset)
+    for row in known:
+        below = rows[row].below
+        for subset in SUBSETS if below is not None and below in known else ():
+            first, second, scans, seeds = paired(results, row, str(below), subset)
             if scans:
-                means = float(ours.mean()), float(theirs.mean())
-                interval = bootstrap_interval(ours - theirs)
-                names = (row, ROWS[row].title, ROWS[below].title, subset, scans, seeds)
-                lines.append((*names, *means, float((ours - theirs).mean()), *interval))
+                means = float(first.mean()), float(second.mean())
+                names = (row, rows[row].title, rows[str(below)].title, subset, scans, seeds)
+                lines.append((*names, *means, float((first - second).mean()), *bootstrap_interval(first - second)))
     return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 
 
 def paired(results: pd.DataFrame, row: str, other: str, subset: str) -> tuple[Values, Values, int, int]:
-    """The IoU of both rows for the scans that both have, how many these are, and over how many seeds."""
+    """The IoU of two rows for the scans that both have, the number of these scans, and of the seeds behind them."""
     first, second = (_by_seed(results, name, subset) for name in (row, other))
     seeds = sorted(set(first) & set(second))
     if not seeds:
         return np.zeros(0), np.zeros(0), 0, 0
     scans = sorted(set.intersection(*(set(values[seed]) for values in (first, second) for seed in seeds)))
-    ours, theirs = (
+    one, two = (
         np.array([np.mean([values[seed][scan] for seed in seeds]) for scan in scans], dtype=float)
         for values in (first, second)
     )
-    return ours, theirs, len(scans), len(seeds)
+    return one, two, len(scans), len(seeds)
 
 
 def bootstrap_interval(differences: Values, level: float = 0.95, seed: int = 0) -> tuple[float, float]:

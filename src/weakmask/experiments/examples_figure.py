@@ -1,7 +1,4 @@
-"""Examples beside each other, as the paper's Fig. 4: a coronal slice per scan, and what each method marks in it.
-
-The paper stands its scans in columns; here each has a line of its own, so that more methods fit beside it.
-"""
+"""Examples as in Fig. 4 of Xie et al. 2021: a line per scan with a coronal slice, and the mask of each method in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from weakmask.atomic_write import atomic_file
-from weakmask.experiments.gather import runs_of
-from weakmask.experiments.table2_rows import BASELINE, CAM_RAW, ROWS, RUNGS
+from weakmask.experiments.experiment import Judged
+from weakmask.pipeline import stage_folder
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.report.planes import CORONAL, Frame, cut, facing
 from weakmask.volume.files import read_volume
@@ -34,13 +30,13 @@ INCHES, DPI, QUALITY = 1.9, 130, 85
 
 @dataclass(frozen=True)
 class Example:
-    """One scan as the figure shows it; all in one coronal slice, cropped to the lungs.
+    """One scan as the figure shows it: one coronal slice, cropped to the lungs.
 
     Attributes:
         name: The scan's name.
         grey: The slice in the window.
         truth: The true lesions.
-        masks: Row -> what it marks.
+        masks: Title of a row -> its mask.
         aspect: Height of a voxel over its width.
     """
 
@@ -51,15 +47,8 @@ class Example:
     aspect: float
 
 
-def shown_rows(out: Path) -> list[str]:
-    """The rows of the paper's figure that are complete, and dRAM before anything was added to it."""
-    rungs = [name for name, *_ in RUNGS if any(runs_of(out, name))]
-    wanted = [CAM_RAW, BASELINE, *dict.fromkeys(rungs[:1] + rungs[-1:]), "supervised"]
-    return [row for row in wanted if any(runs_of(out, row))]
-
-
 def example_scans(results: pd.DataFrame) -> list[str]:
-    """Scans with lesions, evenly from the least ill to the most."""
+    """Scans with lesions, spread evenly from the smallest lesion volume to the largest."""
     lesion = results[results["subset"] == "all"].assign(size=results["tp"] + results["fn"])
     sizes = {str(line["scan"]): int(line["size"]) for line in lesion.to_dict("records") if line["size"] > 0}
     ranked = sorted(sizes, key=lambda scan: (sizes[scan], scan))
@@ -67,18 +56,10 @@ def example_scans(results: pd.DataFrame) -> list[str]:
     return [ranked[round(place)] for place in places]
 
 
-def write_examples(out: Path, results: pd.DataFrame) -> Path | None:
-    """Draw the examples of the first seed into OUT/examples.webp; returns it, or None where nothing can be shown."""
-    rows, scans = shown_rows(out), example_scans(results)
-    if not rows or not scans:
-        return None
-    masks = {row: next((next(runs_of(out, row))).glob("*-maps/masks")) for row in rows}
-    test = out / "phantoms" / "test"
-    examples = [read_example(test, scan, masks) for scan in scans]
-    path = out / "examples.webp"
-    with atomic_file(path) as temporary:
-        temporary.write_bytes(draw(examples))
-    return path
+def draw_examples(runs: Sequence[Judged], scans: Sequence[str]) -> bytes:
+    """Draw what these runs mark in some test scans, as WebP; empty without runs or scans."""
+    masks = {run.title: stage_folder(run.run, "maps") / "masks" for run in runs}
+    return draw([read_example(runs[0].test, scan, masks) for scan in scans]) if runs and scans else b""
 
 
 def read_example(cohort: Path, scan: str, masks: dict[str, Path]) -> Example:
@@ -115,7 +96,7 @@ def draw(examples: Sequence[Example]) -> bytes:
         for axis, row in zip(line, [None, *rows], strict=True):
             _panel(axis, example, None if row is None else example.masks.get(row))
         line[0].set_ylabel(example.name, fontsize=7)
-    for axis, title in zip(axes[0], ["true lesions", *(ROWS[row].title for row in rows)], strict=True):
+    for axis, title in zip(axes[0], ["true lesions", *rows], strict=True):
         axis.set_title(title, fontsize=8)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.05)
@@ -125,7 +106,7 @@ def draw(examples: Sequence[Example]) -> bytes:
 
 
 def _panel(axis: Axes, example: Example, mask: np.ndarray | None) -> None:
-    """One slice; the method's outline over the true one."""
+    """One slice with the outlines of the truth and, above it, of the method's mask."""
     axis.imshow(example.grey, cmap="gray", vmin=0, vmax=255, aspect=example.aspect)
     for marked, colour in ((example.truth, TRUTH), (mask, MARKED)):
         if marked is not None and marked.any():

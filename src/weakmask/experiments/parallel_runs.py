@@ -1,7 +1,7 @@
-"""Trainings side by side, a process each, as many at a time as there are cores; what builds on another waits for it.
+"""Trainings in parallel: a process each, one per core; a training that reuses stages of another waits for it.
 
-The networks of the quick presets are too small to fill two cores: two trainings on a thread each are sooner done than
-one after the other on two threads.
+The networks of the quick presets are too small to fill two cores: two trainings on one thread each end sooner than one
+after the other on two threads.
 """
 
 import multiprocessing
@@ -31,10 +31,10 @@ class Task:
     """One training.
 
     Attributes:
-        name: Told when it begins and ends; no two tasks have the same.
-        work: Does it; goes on where it was stopped. It is pickled.
-        log: Takes what it prints where it is one of several.
-        after: Names of tasks that must be done before; those that are not asked for count as done.
+        name: Printed when it begins and ends; no two tasks have the same.
+        work: Trains, and resumes an interrupted training. It is pickled.
+        log: The file that it prints to where it is one of several.
+        after: Names of tasks that must be done before; names of no task count as done.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Running:
-    """A task under way."""
+    """A task in progress."""
 
     task: Task
     process: BaseProcess
@@ -54,20 +54,20 @@ class Running:
 
 
 def jobs_for(device: str) -> int:
-    """How many trainings at a time, where nobody says: one on a GPU, else as many as there are cores, at most four."""
+    """The default number of trainings at a time: one on a GPU, else one per core, at most four."""
     return min(MOST_JOBS, cpu_count()) if device_of(device).type == "cpu" else 1
 
 
-def side_by_side(tasks: Sequence[Task], jobs: int) -> None:
-    """Do all tasks: with one job here and in turn, else each in a process of its own, the earlier first where ready.
+def run_in_parallel(tasks: Sequence[Task], jobs: int) -> None:
+    """Do all tasks: with one job in this process in turn, else each in its own process, earlier tasks first.
 
     Args:
-        tasks: With one job each stands behind those that it waits for.
-        jobs: How many at a time; the cores are shared out among them.
+        tasks: With one job, each comes after those that it waits for.
+        jobs: How many at a time; they share the cores.
 
     Raises:
         UserError: The first fault of a task, which stops the others; or a task was killed.
-        RuntimeError: A task failed through no fault of the user's; its log says how.
+        RuntimeError: A task failed by a fault of the program; its log has the traceback.
     """
     if jobs == 1:
         for task in tasks:
@@ -99,7 +99,7 @@ def side_by_side(tasks: Sequence[Task], jobs: int) -> None:
 def _started(task: Task, threads: int) -> Running:
     task.log.parent.mkdir(parents=True, exist_ok=True)
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    # a fork of a process that has computed with threads may hang
+    # a forked process may hang where its parent has computed with threads
     process = multiprocessing.get_context("spawn").Process(
         target=_in_a_process, args=(task.work, task.log, threads, sender), daemon=True
     )
@@ -109,13 +109,13 @@ def _started(task: Task, threads: int) -> Running:
 
 
 def _ended(under_way: Sequence[Running]) -> list[Running]:
-    """Wait until at least one has ended."""
+    """Wait for the next task to end; return all that have ended."""
     ended = set(wait([one.process.sentinel for one in under_way]))
     return [one for one in under_way if one.process.sentinel in ended]
 
 
 def _check(one: Running) -> None:
-    """Raise what went wrong."""
+    """Raise the fault of a task that has ended with one."""
     one.process.join()
     code = one.process.exitcode
     with one.outcome, suppress(EOFError):  # nothing was sent
@@ -123,7 +123,7 @@ def _check(one: Running) -> None:
     if code is not None and code < 0:
         raise UserError(f"{one.task.name} was killed (signal {-code}); if memory is short, go on with --jobs 1")
     if code:
-        raise RuntimeError(f"{one.task.name} failed; its last words are in {one.task.log}")
+        raise RuntimeError(f"{one.task.name} failed; its traceback is in {one.task.log}")
 
 
 def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection) -> None:
@@ -142,8 +142,8 @@ def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Co
 
 
 def _end_with_parent() -> None:
-    """Killed, the parent can stop nobody; left alone, a training would go on beside the one that is started next."""
+    """End this process when its parent is killed; else it would write into the same run as the next call."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # what is written is written atomically
+        os._exit(1)  # every file is written atomically

@@ -1,6 +1,7 @@
 """The paper's table on a handful of tiny phantoms and two steps: the rows, what they share, going on, the tables."""
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from weakmask.config import Settings
 from weakmask.errors import UserError
 from weakmask.evaluation.table import SUMMARY_COLUMNS
-from weakmask.experiments import table2, table2_floors, table2_presets
+from weakmask.experiments import dram_phantoms, floors, training
+from weakmask.experiments.dram_phantoms import EXPERIMENT, PAPER, QUICK, ROWS
+from weakmask.experiments.experiment import Experiment, Place, Preset, Setup, changed
 from weakmask.experiments.gather import SUBTYPES, TABLE_COLUMNS
-from weakmask.experiments.table2_presets import PAPER, QUICK, Preset
-from weakmask.experiments.table2_rows import ROWS, cohorts_of
-from weakmask.experiments.tables import Request, reproduce_table
-from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.experiments.parallel_runs import Task
+from weakmask.experiments.run import EXPERIMENTS, Request, reproduce, reproduce_table, tasks_of, training_of
+from weakmask.phantoms import chest_ct
+from weakmask.pipeline import Stage
 from weakmask.region_learning import run_report
 
 RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
@@ -25,37 +29,37 @@ TWICE = {"otsu", "cam"}
 TINY_LOOP = {"steps": 2, "batch": 2, "average_decay": 0.5, "keep": "last", "validate_every": 2, "checkpoint_every": 1}
 
 
-def with_values(sections: dict, **changes: dict) -> dict:
-    return {name: value.model_copy(update=changes.get(name, {})) for name, value in sections.items()}
-
-
 def tiny() -> Preset:
-    few = {"scales": (1.0,)}
-    return replace(
-        QUICK,
-        training_scans=6,
-        test_scans=3,
-        shape=(36, 42, 44),
-        spacing_mm=(8.0, 8.0, 8.0),
-        validation=0.2,
-        prepare=QUICK.prepare.model_copy(update={"crop_shape": (16, 16, 16)}),
-        dram=with_values(
-            QUICK.dram,
-            network={"width": 2},
-            vessels={"steps": 2},
-            regression=TINY_LOOP,
-            maps=few,
-            context={"width": 2, "window_voxels": 16, "steps": 2, "batch": 1},
-        ),
-        cam=with_values(QUICK.cam, network={"width": 2}, classification=TINY_LOOP, maps=few),
-        supervised=with_values(QUICK.supervised, network={"width": 2}, segmentation=TINY_LOOP),
-    )
+    common = {"data": {"validation": 0.2}, "prepare": {"crop_shape": (16, 16, 16)}}
+    few, narrow = {"scales": (1.0,)}, {"width": 2}
+    changes = {
+        "floor": {},
+        "dram": {
+            "network": narrow,
+            "vessels": {"steps": 2},
+            "regression": TINY_LOOP,
+            "maps": few,
+            "context": {"width": 2, "window_voxels": 16, "steps": 2, "batch": 1},
+        },
+        "cam": {"network": narrow, "classification": TINY_LOOP, "maps": few},
+        "supervised": {"network": narrow, "segmentation": TINY_LOOP},
+    }
+    settings = {name: changed(QUICK.settings[name], {**common, **parts}) for name, parts in changes.items()}
+    return Preset(settings, training_scans=6, test_scans=3, shape=(36, 42, 44), spacing_mm=(8.0, 8.0, 8.0))
+
+
+def with_preset(preset: Preset) -> Experiment:
+    return replace(EXPERIMENT, presets={"quick": preset, "paper": PAPER})
+
+
+def settings_of(preset: Preset, row: str) -> Settings:
+    return EXPERIMENT.settings_of(Setup(Path("out"), preset, "quick"), Place(row, 3))
 
 
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """One process, and of the runs' own reports, which other tests read, the name alone."""
-    patch.setattr(table2, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
-    for module in (run_report, table2_floors):
+    patch.setattr(chest_ct, "write_phantom_cohort", partial(chest_ct.write_phantom_cohort, workers=1))
+    for module in (run_report, floors):
         patch.setattr(module, "write_report", lambda path, page: path.write_text(page.title))
 
 
@@ -65,9 +69,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     out = tmp_path_factory.mktemp("table2")
     with pytest.MonkeyPatch.context() as patch:
         make_quick(patch)
-        patch.setitem(table2_presets.PRESETS, "quick", tiny())
-        table2.reproduce(out, "quick", sorted(TWICE), seeds=2, jobs=1)
-        return out, table2.reproduce(out, "quick", RUN, seeds=1, jobs=1)
+        reproduce(with_preset(tiny()), out, Request(rows=",".join(sorted(TWICE)), seeds=2, jobs=1))
+        return out, reproduce(with_preset(tiny()), out, Request(rows=",".join(RUN), seeds=1, jobs=1))
 
 
 def test_every_row_of_the_paper_is_there() -> None:
@@ -80,12 +83,11 @@ def test_every_row_of_the_paper_is_there() -> None:
 
 
 @pytest.mark.parametrize("preset", [QUICK, PAPER], ids=["quick", "paper"])
-def test_a_rung_differs_from_the_one_below_in_one_section(preset: Preset, tmp_path: Path) -> None:
-    data = cohorts_of(tmp_path, preset)
+def test_a_rung_differs_from_the_one_below_in_one_section(preset: Preset) -> None:
     added = {}
     for name, row in ROWS.items():
         if row.below is not None:
-            ours, below = (ROWS[one].settings(preset, data, 3).model_dump() for one in (name, row.below))
+            ours, below = (settings_of(preset, one).model_dump() for one in (name, row.below))
             added[name] = [section for section in ours if ours[section] != below[section]]
     assert added == {
         "cam-refine": ["maps"],
@@ -96,11 +98,15 @@ def test_a_rung_differs_from_the_one_below_in_one_section(preset: Preset, tmp_pa
         "anchor": ["losses", "refinement"],
         "context": ["context"],
     }
-    assert all(row.settings(preset, data, 3).model_dump()["seed"] == 3 for row in ROWS.values())
+    for name in ROWS:
+        found = settings_of(preset, name).model_dump()
+        assert found["seed"] == found["data"]["split_seed"] == 3
+        assert found["data"]["cohort"] == Path("out/phantoms/training")
+        assert found["data"]["test"] == Path("out/phantoms/test")
 
 
-def test_the_paper_preset_has_the_paper_s_numbers(tmp_path: Path) -> None:
-    complete = ROWS["context"].settings(PAPER, cohorts_of(tmp_path, PAPER), 0).model_dump()
+def test_the_paper_preset_has_the_paper_s_numbers() -> None:
+    complete = settings_of(PAPER, "context").model_dump()
     assert (PAPER.training_scans, PAPER.test_scans) == (322, 69)
     assert complete["prepare"]["crop_shape"] == (80, 80, 80)
     assert complete["network"]["width"] == 32
@@ -185,54 +191,62 @@ def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
 
 
 def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
     make_quick(monkeypatch)
-    real, trained = table2.run_stages, []
+    experiment, real, trained = with_preset(tiny()), training.run_stages, []
+    asked = Request(rows="nothing,raw", seeds=1, jobs=1)
 
-    def stopped(stages, run: Path, settings) -> None:
-        real(stages[:3], run, settings)
-        if len(stages) > 3 and run.parent.name == "raw":
+    def stopped(stages: Sequence[Stage], folder: Path, settings: Settings) -> None:
+        real(stages[:3], folder, settings)
+        if len(stages) > 3 and folder.parent.name == "raw":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(table2, "run_stages", stopped)
+    monkeypatch.setattr(training, "run_stages", stopped)
     with pytest.raises(KeyboardInterrupt):
-        table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1, jobs=1)
+        reproduce(experiment, tmp_path, asked)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")}
     assert len(before) == 1
 
-    def watched(stages, run: Path, settings) -> None:
-        trained.append(run.parent.name)
-        real(stages, run, settings)
+    def watched(stages: Sequence[Stage], folder: Path, settings: Settings) -> None:
+        trained.append(folder.parent.name)
+        real(stages, folder, settings)
 
-    monkeypatch.setattr(table2, "run_stages", watched)
-    shown = table2.reproduce(tmp_path, "quick", ["raw", "nothing"], seeds=1, jobs=1)
+    monkeypatch.setattr(training, "run_stages", watched)
+    shown = reproduce(experiment, tmp_path, replace(asked, rows="raw,nothing"))
     assert shown["row"].tolist() == ["nothing", "dRAM raw"]
+    assert set(trained) == {"raw"}  # the other row is complete
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.safetensors")} == before
     trained.clear()
-    table2.reproduce(tmp_path, "quick", ["nothing", "raw"], seeds=1, jobs=1)
-    assert trained == ["nothing", "raw"]  # opened, and found complete
+    reproduce(experiment, tmp_path, asked)
+    assert trained == []  # both are complete
 
 
-def test_side_by_side_rows_wait_for_those_that_they_take_over(tmp_path: Path) -> None:
-    tasks = table2.tasks_of(tmp_path, QUICK, list(ROWS), seed=2, jobs=2)
-    names = [task.name for task in tasks]
-    assert len(tasks) == len(ROWS)
+def test_rows_in_parallel_wait_for_those_whose_stages_they_reuse(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, QUICK, "quick")
+
+    def tasks(rows: Iterable[str], seed: int, jobs: int) -> list[Task]:
+        trainings = {Place(row, seed): training_of(EXPERIMENT, setup, Place(row, seed)) for row in rows}
+        return tasks_of(EXPERIMENT, setup, trainings, jobs)
+
+    together = tasks(ROWS, seed=2, jobs=2)
+    names = [task.name for task in together]
+    assert len(names) == len(ROWS)
     assert names[:2] == ["dRAM + anchor, seed 2", "dRAM + context (complete), seed 2"]  # half of the time on two cores
-    assert {task.name: task.after for task in tasks if task.after} == {
+    assert {task.name: task.after for task in together if task.after} == {
         "CAM + refine, seed 2": ("CAM raw, seed 2",),
         "dRAM + vessel suppression, seed 2": ("dRAM + anchor, seed 2",),
         "dRAM + context (complete), seed 2": ("dRAM + anchor, seed 2",),
     }
-    (alone,) = table2.tasks_of(tmp_path, QUICK, ["context"], seed=0, jobs=2)
+    assert together[0].log == tmp_path / "logs" / "anchor-seed-2.log"
+    (alone,) = tasks(["context"], seed=0, jobs=2)
     assert alone.after == ()  # nobody asked for the others
-    in_turn = table2.tasks_of(tmp_path, QUICK, list(ROWS), seed=2, jobs=1)
+    in_turn = tasks(ROWS, seed=2, jobs=1)
     assert [task.name for task in in_turn] == [f"{row.title}, seed 2" for row in ROWS.values()]
     assert not any(task.after for task in in_turn)
 
 
 def test_a_table_goes_on_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_quick(monkeypatch)
-    monkeypatch.setitem(table2_presets.PRESETS, "quick", tiny())
+    monkeypatch.setitem(EXPERIMENTS, "table2", with_preset(tiny()))
     monkeypatch.chdir(tmp_path)
     reproduce_table("table2", Path("here"), Request(None, rows="nothing", jobs=1))
     (tmp_path / "elsewhere").mkdir()
@@ -242,14 +256,14 @@ def test_a_table_goes_on_from_another_working_directory(tmp_path: Path, monkeypa
 
 
 def test_faults_are_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_quick(monkeypatch)
     with pytest.raises(UserError, match="unknown row 'rwa'; expected one of nothing, otsu"):
-        table2.reproduce(tmp_path, "quick", ["rwa"], seeds=1)
-    with pytest.raises(UserError, match="unknown preset 'large'"):
-        table2.reproduce(tmp_path, "large", None, seeds=1)
+        reproduce(EXPERIMENT, tmp_path, Request(rows="rwa"))
+    with pytest.raises(UserError, match="unknown preset 'large'; expected one of quick, paper"):
+        reproduce(EXPERIMENT, tmp_path, Request(preset="large"))
     with pytest.raises(UserError, match="unknown row 'rwa'"):
         reproduce_table("table2", tmp_path, Request(None, rows="nothing,rwa"))
     small = replace(tiny(), training_scans=2, test_scans=1)
-    table2.make_phantoms(tmp_path / "phantoms", small)
-    monkeypatch.setitem(table2_presets.PRESETS, "quick", replace(small, test_scans=2))
+    dram_phantoms.make_phantoms(Setup(tmp_path, small, "quick"), [Place("nothing", 0)])
     with pytest.raises(UserError, match="choose another output folder"):
-        table2.reproduce(tmp_path, "quick", ["nothing"], seeds=1, jobs=1)
+        reproduce(with_preset(replace(small, test_scans=2)), tmp_path, Request(rows="nothing", jobs=1))

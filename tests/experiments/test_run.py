@@ -1,5 +1,6 @@
 """What is asked of a table is done or refused, never passed over."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,27 +8,32 @@ import pandas as pd
 import pytest
 
 from weakmask.errors import UserError
-from weakmask.experiments import covid_semiseg, lobes, table2
-from weakmask.experiments.tables import Request, reproduce_table
+from weakmask.experiments import run
+from weakmask.experiments.experiment import Experiment
+from weakmask.experiments.run import EXPERIMENTS, Request, places_of, reproduce_table
 
 DATA = Path("data")
 
 
 @pytest.fixture(autouse=True)
 def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The tables' functions only tell what they are called with."""
+    """What the experiments are asked for, instead of doing it: name, folder, runs, jobs and preset."""
     calls: list[tuple[Any, ...]] = []
 
-    def telling(name: str) -> Any:
-        def told(*given: Any, **named: Any) -> pd.DataFrame:
-            calls.append((name, *given, *named.values()))
-            return pd.DataFrame()
+    def reproduce(experiment: Experiment, out: Path, request: Request) -> pd.DataFrame:
+        name = next(name for name, one in EXPERIMENTS.items() if one is experiment)
+        places = places_of(experiment, request)
+        rows = [row for row in dict.fromkeys(place.row for place in places) if row not in experiment.floors]
+        seeds = sorted({place.seed for place in places})
+        calls.append((name, out, rows, seeds, request.preset, request.jobs))
+        return pd.DataFrame()
 
-        return told
+    def final(data: Path, folder: Path, seed: int) -> pd.DataFrame:
+        calls.append(("final", data, folder, seed))
+        return pd.DataFrame()
 
-    for module in (covid_semiseg, lobes, table2):
-        monkeypatch.setattr(module, "reproduce", telling(module.__name__.rsplit(".", 1)[-1]))
-    monkeypatch.setattr(covid_semiseg, "final_model", telling("final"))
+    monkeypatch.setattr(run, "reproduce", reproduce)
+    monkeypatch.setitem(EXPERIMENTS, "covid-semiseg", replace(EXPERIMENTS["covid-semiseg"], final=final))
     return calls
 
 
@@ -65,11 +71,15 @@ def test_what_is_not_asked_has_its_default(tmp_path: Path, called: list[tuple[An
         ("covid-semiseg", Request(DATA, final=True, seed=4)),
     ):
         reproduce_table(table, tmp_path, request_)
+    every = {
+        name: [row for row in experiment.rows if row not in experiment.floors]
+        for name, experiment in EXPERIMENTS.items()
+    }
     assert called == [
-        ("lobes", tmp_path, "quick", None, 3, None),
-        ("table2", tmp_path, "quick", None, 1, None),
-        ("table2", tmp_path, "paper", ["raw", "otsu"], 2, 3),
-        ("covid_semiseg", DATA, tmp_path, None, 3, 2),
+        ("lobes", tmp_path, every["lobes"], [0, 1, 2], None, None),
+        ("table2", tmp_path, every["table2"], [0], None, None),
+        ("table2", tmp_path, ["otsu", "raw"], [0, 1], "paper", 3),
+        ("covid-semiseg", tmp_path, every["covid-semiseg"], [0, 1, 2], None, 2),
         ("final", DATA, tmp_path, 0),
         ("final", DATA, tmp_path, 4),
     ]
@@ -80,3 +90,16 @@ def test_unknown_tables_and_data_that_is_not_named(tmp_path: Path) -> None:
         reproduce_table("table3", tmp_path, Request())
     with pytest.raises(UserError, match="needs its data set: give --data FOLDER"):
         reproduce_table("covid-semiseg", tmp_path, Request())
+
+
+def test_a_row_that_is_named_twice_is_trained_once() -> None:
+    assert len(places_of(EXPERIMENTS["lobes"], Request(rows="pdv,pdv", seeds=1))) == 1
+
+
+def test_floors_are_made_of_every_fold_and_of_the_first_seed() -> None:
+    experiment = EXPERIMENTS["covid-semiseg"]
+    places = places_of(experiment, Request(rows="raw", seeds=2, folds=(0, 3)))
+    assert [(place.seed, place.fold) for place in places if place.row == "raw"] == [(0, 0), (0, 3), (1, 0), (1, 3)]
+    for floor in experiment.floors:
+        assert [(place.seed, place.fold) for place in places if place.row == floor] == [(0, 0), (0, 3)]
+    assert len(places_of(experiment, Request(rows="raw", seeds=1))) == 5 * (1 + len(experiment.floors))

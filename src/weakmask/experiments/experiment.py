@@ -1,0 +1,237 @@
+"""An experiment as data: rows of methods and settings which, over seeds and folds, make one table of a paper.
+
+Every experiment writes into its output folder
+
+    rows/ROW/seed-S/(fold-K/)   a run folder each
+    logs/                       what the trainings print, where several run at a time
+    *.csv  report.html          the tables of all complete runs, written anew at the end of every call
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from weakmask.config import Settings
+from weakmask.errors import UserError
+from weakmask.region_learning.settings import DataSettings
+from weakmask.report.page import ScanView
+from weakmask.volume.geometry import Float3, Index3
+
+Changes = Mapping[str, Mapping[str, Any]]  # section of settings -> field -> value
+ANYWHERE = DataSettings(cohort=Path(), validation=0.0)  # `data` of a preset; a run gets its cohorts from the experiment
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        title: The row in tables and reports.
+        method: Its name in `weakmask.methods.METHODS`, or `floor`.
+        changes: What it changes in the preset's settings.
+        template: Name of those settings in the preset; empty: the method's.
+        labels: The labels it learns from, where rows differ in them.
+        ablation: The end of the title that names the ablation; empty where there is none.
+        below: The row that it adds one thing to; None: it adds to none.
+        after: Rows whose finished stages it reuses: it waits for them where several rows are trained at a time.
+        published: The paper's value of the table's first measure, on the paper's images; nan: none.
+    """
+
+    title: str
+    method: str
+    changes: Changes = field(default_factory=dict)
+    template: str = ""
+    labels: str = ""
+    ablation: str = ""
+    below: str | None = None
+    after: tuple[str, ...] = ()
+    published: float = math.nan
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How large everything is.
+
+    Attributes:
+        settings: Method, or another name that rows refer to -> complete settings.
+        training_scans: Phantoms to train on; 0: the experiment makes none.
+        test_scans: Phantoms to test on, likewise.
+        shape: Voxels of a phantom.
+        spacing_mm: Edges of a voxel.
+    """
+
+    settings: Mapping[str, Settings]
+    training_scans: int = 0
+    test_scans: int = 0
+    shape: Index3 = (0, 0, 0)
+    spacing_mm: Float3 = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which run of an experiment: row, seed and, in a cross-validation, fold."""
+
+    row: str
+    seed: int
+    fold: int | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the folders below `rows`."""
+        return self.row, f"seed-{self.seed}", *(() if self.fold is None else (f"fold-{self.fold}",))
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One call of an experiment: the output folder, the preset and its name, and the data set's folder."""
+
+    out: Path
+    preset: Preset
+    preset_name: str
+    data: Path = Path()
+
+    def run(self, place: Place) -> Path:
+        """The run folder of a place."""
+        return self.out.joinpath("rows", *place.names)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A complete run: its place, its folder, the row's title, its results and the cohort it is tested on."""
+
+    place: Place
+    run: Path
+    title: str
+    results: pd.DataFrame
+    test: Path
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The results of an experiment.
+
+    Attributes:
+        files: File name -> table, in the output folder.
+        report: The table of the report; its column `row` holds names of rows.
+        console: The table that the command prints.
+        summary: The result in one sentence.
+        notes: Further findings, a sentence each.
+        views: Functions that load the test scans of the report.
+        picture: A figure as WebP, written to examples.webp; empty: none.
+    """
+
+    files: Mapping[str, pd.DataFrame]
+    report: pd.DataFrame
+    console: pd.DataFrame
+    summary: str
+    notes: tuple[str, ...] = ()
+    views: Sequence[Callable[[], ScanView]] = ()
+    picture: bytes = b""
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How an experiment judges its runs by itself, one after the other, so that their times can be compared.
+
+    Attributes:
+        last_stage: The stage of the method that a run ends with.
+        judge: Writes results.csv into a run folder.
+        is_complete: Whether a run has been judged.
+    """
+
+    last_stage: str
+    judge: Callable[[Path, Setup], None]
+    is_complete: Callable[[Path], bool]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A table of a paper.
+
+    Attributes:
+        title: Of the report.
+        paper: The paper.
+        rows: Name on the command line -> row, in the table's order.
+        presets: Name -> sizes and settings; the first is the default.
+        cohorts: Setup and place -> folders of the training and the test cohort, made or not.
+        tabulate: Complete runs -> tables.
+        caption: Line below the report's table.
+        picture_caption: Line below its figure.
+        seeds: How many, unless the user says otherwise.
+        folds: How many; 0: no cross-validation.
+        make_cohorts: Makes the cohorts of these places that do not exist yet.
+        floors: Rows without a network that every call adds, with the first seed alone.
+        first: Rows that are begun first where several are trained at a time: the longest.
+        needs_data: Whether the user must name the folder of a data set.
+        judging: For an experiment that judges its runs by itself.
+        final: Data set, run folder and seed -> summary of the model to use; None: there is no such model.
+    """
+
+    title: str
+    paper: str
+    rows: Mapping[str, Row]
+    presets: Mapping[str, Preset]
+    cohorts: Callable[[Setup, Place], tuple[Path, Path]]
+    tabulate: Callable[[Sequence[Judged]], Tables]
+    caption: str
+    picture_caption: str = ""
+    seeds: int = 3
+    folds: int = 0
+    make_cohorts: Callable[[Setup, Collection[Place]], None] | None = None
+    floors: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    needs_data: bool = False
+    judging: Judging | None = None
+    final: Callable[[Path, Path, int], pd.DataFrame] | None = None
+
+    def is_complete(self, run: Path) -> bool:
+        """Whether a run needs no more work."""
+        return self.judging.is_complete(run) if self.judging else (run / "report.html").exists()
+
+    def settings_of(self, setup: Setup, place: Place) -> Settings:
+        """The settings of a run."""
+        return settings_of(self.rows[place.row], setup.preset, *self.cohorts(setup, place), place.seed)
+
+    def complete_runs(self, out: Path) -> Iterator[tuple[Place, Path]]:
+        """All complete runs, asked for now or not, in the order of rows, seeds and folds."""
+        for row in self.rows:
+            runs = (out / "rows" / row).glob("seed-*/fold-*" if self.folds else "seed-*")
+            places = {run: _place(row, run) for run in runs if self.is_complete(run)}
+            for run in sorted(places, key=lambda run: (places[run].seed, places[run].fold or 0)):
+                yield places[run], run
+
+
+def settings_of(row: Row, preset: Preset, train: Path, test: Path, seed: int) -> Settings:
+    """The settings of a row with its seed and, where its method learns from a cohort, the cohorts' folders."""
+    settings = changed(preset.settings[row.template or row.method], row.changes)
+    data = getattr(settings, "data", None)
+    if isinstance(data, DataSettings):
+        places = {"cohort": train, "test": test, "split_seed": seed if data.validation else 0}
+        settings = settings.model_copy(update={"data": data.model_copy(update=places)})
+    return settings.model_copy(update={"seed": seed})
+
+
+def changed(settings: Settings, changes: Changes) -> Settings:
+    """A copy of settings with other values in some sections."""
+    parts = {section: getattr(settings, section).model_copy(update=values) for section, values in changes.items()}
+    return settings.model_copy(update=parts)
+
+
+def checked_name(choices: Mapping[str, object], name: str, kind: str) -> str:
+    """The name, which is one of the choices.
+
+    Raises:
+        UserError: It is not.
+    """
+    if name not in choices:
+        raise UserError(f"unknown {kind} {name!r}; expected one of {', '.join(choices)}")
+    return name
+
+
+def _place(row: str, run: Path) -> Place:
+    numbers = [int(part.split("-")[1]) for part in run.parts[-2:] if part.startswith(("seed-", "fold-"))]
+    return Place(row, *numbers)

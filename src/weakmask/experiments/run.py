@@ -1,0 +1,159 @@
+"""`weakmask reproduce`: train the runs of an experiment that are missing, then write its tables and its report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from weakmask.errors import UserError
+from weakmask.experiments import covid_semiseg, dram_phantoms, lobe_networks
+from weakmask.experiments.experiment import Experiment, Place, Setup, checked_name
+from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
+from weakmask.experiments.report import write_results
+from weakmask.experiments.training import Training
+from weakmask.pipeline import run_stages
+from weakmask.progress import console
+
+EXPERIMENTS = {
+    "covid-semiseg": covid_semiseg.EXPERIMENT,
+    "lobes": lobe_networks.EXPERIMENT,
+    "table2": dram_phantoms.EXPERIMENT,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks of an experiment; None: the user does not say.
+
+    Attributes:
+        data: The data set's folder, for an experiment that needs one.
+        rows: Names with commas; None or "all": every row.
+        seeds: How many, from 0; None: the experiment's own number.
+        preset: Name of a preset; None: the first.
+        final: Train the model to use instead of the rows.
+        seed: Of that model; None: 0.
+        jobs: Trainings at a time; None: as `jobs_for` says.
+        folds: The folds to train; None: all.
+    """
+
+    data: Path | None = None
+    rows: str | None = None
+    seeds: int | None = None
+    preset: str | None = None
+    final: bool = False
+    seed: int | None = None
+    jobs: int | None = None
+    folds: tuple[int, ...] | None = None
+
+
+def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
+    """Make a table, or go on with it; returns the table to print.
+
+    Args:
+        table: Name in `EXPERIMENTS`.
+        out: The output folder.
+        request: What the user asks for.
+
+    Raises:
+        UserError: An unknown table, row or preset, missing data, a request that the table does not take, or an output
+            folder that cannot be written or holds runs with other settings.
+    """
+    experiment = EXPERIMENTS[checked_name(EXPERIMENTS, table, "table")]
+    _refuse_ignored(table, experiment, request)
+    if experiment.needs_data and request.data is None:
+        raise UserError(f"{table} needs its data set: give --data FOLDER")
+    if request.final and experiment.final is not None and request.data is not None:
+        return experiment.final(request.data, out, request.seed or 0)
+    return reproduce(experiment, out.resolve(), request)  # runs remember the absolute paths of their cohorts
+
+
+def reproduce(experiment: Experiment, out: Path, request: Request) -> pd.DataFrame:
+    """Train and judge the runs that are missing, then write tables and report; arguments as in `reproduce_table`."""
+    name = checked_name(experiment.presets, request.preset or next(iter(experiment.presets)), "preset")
+    setup = Setup(out, experiment.presets[name], name, request.data or Path())
+    places = places_of(experiment, request)
+    if experiment.make_cohorts is not None:
+        experiment.make_cohorts(setup, places)
+    complete = dict(experiment.complete_runs(out))
+    for place, run in complete.items():
+        run_stages([], run, experiment.settings_of(setup, place))  # refuses a run with other settings
+        console.print(f"[green]have[/] {_title(experiment, place)}", highlight=False)
+    trainings = {place: training_of(experiment, setup, place) for place in places if place not in complete}
+    for place, training in trainings.items():
+        training.start()  # here, where no other process makes the same stage
+        if place.row in experiment.floors:
+            training.finish()  # which takes seconds
+    longer = {place: training for place, training in trainings.items() if place.row not in experiment.floors}
+    if longer:
+        device = getattr(next(iter(longer.values())).settings, "device", "auto")
+        jobs = jobs_for(device) if request.jobs is None else request.jobs
+        run_in_parallel(tasks_of(experiment, setup, longer, jobs), jobs)
+    if experiment.judging is not None:
+        for training in trainings.values():
+            experiment.judging.judge(training.run, setup)
+    return write_results(experiment, setup)
+
+
+def places_of(experiment: Experiment, request: Request) -> list[Place]:
+    """The runs that a user asks for, each once: by seed, in the order of the rows, by fold.
+
+    Raises:
+        UserError: An unknown row.
+    """
+    asked = list(experiment.rows) if request.rows in {None, "all"} else str(request.rows).split(",")
+    names = {checked_name(experiment.rows, name, "row") for name in asked}
+    return [
+        Place(row, seed, fold)
+        for seed in range(request.seeds or experiment.seeds)
+        for row in experiment.rows
+        if (seed == 0 if row in experiment.floors else row in names)
+        for fold in ((request.folds or range(experiment.folds)) if experiment.folds else (None,))
+    ]
+
+
+def training_of(experiment: Experiment, setup: Setup, place: Place) -> Training:
+    """The training of one run, which may reuse stages of all rows of the same fold."""
+    seeds = dict.fromkeys((place.seed, *range(experiment.seeds)))
+    return Training(
+        method=experiment.rows[place.row].method,
+        settings=experiment.settings_of(setup, place),
+        run=setup.run(place),
+        others=tuple(setup.run(Place(row, seed, place.fold)) for seed in seeds for row in experiment.rows),
+        last_stage=experiment.judging.last_stage if experiment.judging else None,
+    )
+
+
+def tasks_of(experiment: Experiment, setup: Setup, trainings: Mapping[Place, Training], jobs: int) -> list[Task]:
+    """A task per run; where several are done at a time, rows wait for those whose stages they reuse."""
+    rows, at_a_time = experiment.rows, jobs > 1
+    order = [*(experiment.first if at_a_time else ()), *rows]
+    tasks = []
+    for place in sorted(trainings, key=lambda place: (place.seed, order.index(place.row))):
+        before = [Place(row, place.seed, place.fold) for row in rows[place.row].after if at_a_time]
+        tasks.append(
+            Task(
+                name=_title(experiment, place),
+                work=trainings[place].finish,
+                log=setup.out / "logs" / f"{'-'.join(place.names)}.log",
+                after=tuple(_title(experiment, other) for other in before if other in trainings),
+            )
+        )
+    return tasks
+
+
+def _title(experiment: Experiment, place: Place) -> str:
+    return ", ".join([experiment.rows[place.row].title, *(name.replace("-", " ") for name in place.names[1:])])
+
+
+def _refuse_ignored(table: str, experiment: Experiment, request: Request) -> None:
+    """Refuse flags that would have no effect."""
+    made, taken = table, ["rows", "seeds", *(["preset"] if len(experiment.presets) > 1 else []), "jobs"]
+    if request.final and experiment.final is not None:
+        made, taken = f"{table} --final", ["final", "seed"]
+    taken = [*(["data"] if experiment.needs_data else []), *taken]
+    for field in fields(request):
+        value = getattr(request, field.name)
+        if value is not None and value is not False and field.name not in {*taken, "folds"}:
+            flags = ", ".join(f"--{name}" for name in taken)
+            raise UserError(f"{made} takes no --{field.name}; it takes {flags}; leave it out")
