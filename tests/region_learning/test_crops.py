@@ -5,7 +5,7 @@ import pytest
 from bright_ball import scene
 
 from weakmask.errors import UserError
-from weakmask.region_learning.crops import OUTSIDE, region_crops, windowed
+from weakmask.region_learning.crops import OUTSIDE, inside_of, region_crops, windowed
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.volume.geometry import Box, Geometry
 from weakmask.volume.volume import Volume
@@ -40,3 +40,11 @@ def test_no_region_gives_no_crop() -> None:
     geometry = Geometry((8, 8, 8))
     empty = Volume(np.zeros(geometry.shape, np.uint8), geometry, "label")
     assert region_crops(Volume(np.zeros(geometry.shape, np.int16), geometry), empty, [1], PREPARE) == {}
+
+
+def test_a_region_at_the_scans_edge_is_not_mixed_with_what_lies_beyond() -> None:
+    geometry = Geometry((20, 20, 20), (2.0, 2.0, 2.0))
+    lung = Volume(np.full(geometry.shape, -850, np.int16), geometry)
+    regions = Volume(np.ones(geometry.shape, np.uint8), geometry, "label")
+    crop = region_crops(lung, regions, [1], PREPARE.model_copy(update={"spacing_mm": 1.2}))[1]
+    assert (crop.voxels[inside_of(crop)] == -850).all()

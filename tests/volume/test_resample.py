@@ -168,11 +168,22 @@ def test_to_shape_is_what_scipy_calls_grid_mode():
 
 def test_to_spacing():
     volume = noise(Geometry((10, 20, 30), (2.5, 0.7, 0.7)))
-    moved = resample_to_spacing(volume, (1.2, 1.2, 1.2), fill=-1024)
+    moved = resample_to_spacing(volume, (1.2, 1.2, 1.2))
     assert moved.geometry == volume.geometry.with_spacing((1.2, 1.2, 1.2))
     assert moved.voxels.shape == (21, 12, 18)
-    # 18 x 1.2 mm is more than 30 x 0.7 mm, but the last centre is still inside
-    assert moved.voxels.min() > -1024
+    expected, unsure = plain(volume, moved.geometry, np.nan)
+    assert np.abs(moved.voxels - expected)[~unsure & ~np.isnan(expected)].max() < 0.25
+
+
+def test_to_spacing_repeats_the_edge_of_an_image_and_grows_no_label():
+    """20 x 2 mm end before the centre of the 34th voxel of 1.2 mm; 0 HU there would be tissue beside a lung."""
+    geometry = Geometry((20, 20, 20), (2, 2, 2))
+    lung = Volume(np.full(geometry.shape, -850, np.int16), geometry)
+    assert (resample_to_spacing(lung, (1.2, 1.2, 1.2)).voxels == -850).all()
+    label = resample_to_spacing(lung.with_voxels(np.ones(geometry.shape, np.uint8), "label"), (1.2, 1.2, 1.2)).voxels
+    assert label.shape == (34, 34, 34)
+    assert label[:33, :33, :33].all()
+    assert not label[33:].any()
 
 
 def test_a_picture_stays_one_slice():

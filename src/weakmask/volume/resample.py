@@ -51,15 +51,21 @@ def resample_onto(volume: Volume, geometry: Geometry, fill: float = 0.0) -> Volu
     return Volume(voxels, geometry, volume.kind)
 
 
-def resample_to_spacing(volume: Volume, spacing_mm: Float3, fill: float = 0.0) -> Volume:
+def resample_to_spacing(volume: Volume, spacing_mm: Float3, fill: float | None = None) -> Volume:
     """Resample to another spacing, from the same outer corner; the last voxels may reach past the old extent.
 
     Args:
         volume: As in `resample_onto`.
         spacing_mm: Along z, y, x.
-        fill: Value of new voxels whose centre lies outside the old extent.
+        fill: Value of last voxels whose centre lies outside the old extent. None: labels are 0 there, and an image has
+            the value of its edge, since any other would bleed into its neighbours when it is resampled again.
     """
-    return resample_onto(volume, volume.geometry.with_spacing(spacing_mm), fill)
+    geometry = volume.geometry.with_spacing(spacing_mm)
+    if fill is not None or volume.kind == "label":
+        return resample_onto(volume, geometry, fill or 0.0)
+    voxels = np.empty(geometry.shape, np.float32)
+    _resample_axes(volume, geometry.index_map(volume.geometry), voxels, outside=None)
+    return Volume(voxels, geometry, volume.kind)
 
 
 def resample_to_shape(volume: Volume, shape: Index3) -> Volume:
@@ -106,12 +112,12 @@ class _Line:
         return slice(int(self.low.min()), int(self.high.max()) + 1)
 
 
-def _line(scale: float, offset: float, new: int, old: int) -> _Line:
-    """Along one axis, new index i lies at old index scale * i + offset."""
+def _line(scale: float, offset: float, new: int, old: int, *, edge: bool = False) -> _Line:
+    """Along one axis, new index i lies at old index scale * i + offset; with `edge` all new indices have a value."""
     at = scale * np.arange(new) + offset
     half = np.rint(2 * at) / 2
     at = np.where(np.abs(at - half) < _SNAP, half, at)
-    valued = np.flatnonzero((at >= -0.5) & (at <= old - 0.5))
+    valued = np.flatnonzero((at >= -0.5) & (at <= old - 0.5) | edge)
     inside = slice(int(valued[0]), int(valued[-1]) + 1) if len(valued) else slice(0, 0)
     at = np.clip(at[inside], 0, old - 1)
     low = np.floor(at).astype(np.intp)
@@ -124,11 +130,15 @@ def _line(scale: float, offset: float, new: int, old: int) -> _Line:
     )
 
 
-def _resample_axes(volume: Volume, to_old: np.ndarray, into: np.ndarray, outside: np.generic) -> None:
-    """Axis by axis: z blends two planes, y blends rows of the result, x blends its columns."""
-    z, y, x = (_line(to_old[a, a], to_old[a, 3], into.shape[a], volume.voxels.shape[a]) for a in range(3))
+def _resample_axes(volume: Volume, to_old: np.ndarray, into: np.ndarray, outside: np.generic | None) -> None:
+    """Axis by axis: z blends two planes, y blends rows of the result, x blends its columns.
+
+    Voxels outside the old grid become `outside`; None: they have the value of its edge.
+    """
+    sides, edge = zip(into.shape, volume.voxels.shape, strict=True), outside is None
+    z, y, x = (_line(to_old[a, a], to_old[a, 3], new, old, edge=edge) for a, (new, old) in enumerate(sides))
     target = into[z.inside, y.inside, x.inside]
-    if target.size < into.size:
+    if outside is not None and target.size < into.size:
         into.fill(outside)
     if not target.size:
         return
