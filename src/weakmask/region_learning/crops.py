@@ -5,7 +5,7 @@ file of float32. After windowing they are zero, as the paper has it (section III
 same file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from weakmask.datasets.augment import apply_intensity, apply_moves, draw_intensity, draw_move
+from weakmask.datasets.augment import Move, apply_intensity, apply_moves, draw_intensity, draw_move
 from weakmask.errors import UserError
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.volume.files import read_volume
@@ -146,23 +146,27 @@ def load_crops(folder: Path, split: str, settings: PrepareSettings, vessel_masks
     return CropSet(as_batch(images), as_batch(regions), table, None if vessels is None else as_batch(vessels))
 
 
-def augmented(
-    image: Tensor, masks: tuple[Tensor, ...], contrast: float, generator: torch.Generator
-) -> tuple[Tensor, ...]:
-    """Flips, a little resizing and contrast stretching (section IV-A); outside the first mask, the region, stays zero.
+def draw_moves(generator: torch.Generator, image: Float[Tensor, "crops 1 *space"]) -> list[Move]:
+    """Flips and a little resizing for every crop (section IV-A).
 
     The score survives: a resized region is still the whole region unless it leaves the crop, so it only shrinks.
+    """
+    return [
+        draw_move(generator, image.ndim - 2, scale_range=(0.85, 1.0), angle_degrees=0.0, quarter_turns=False)
+        for _ in range(len(image))
+    ]
+
+
+def augmented(
+    image: Tensor, masks: tuple[Tensor, ...], moves: Sequence[Move], contrast: float, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Move crops and stretch their contrast (section IV-A); outside the first mask, the region, stays zero.
 
     Returns:
         The image and the masks, all moved alike.
     """
-    dimensions = image.ndim - 2
-    draws = [
-        draw_move(generator, dimensions, scale_range=(0.85, 1.0), angle_degrees=0.0, quarter_turns=False)
-        for _ in range(len(image))
-    ]
-    image = apply_moves(image, draws)
-    masks = tuple(apply_moves(mask, draws, "nearest") for mask in masks)
+    image = apply_moves(image, moves)
+    masks = tuple(apply_moves(mask, moves, "nearest") for mask in masks)
     around_one = (1.0 - contrast, 1.0 + contrast)
     change = draw_intensity(
         generator, len(image), around_one, around_one, largest_shift=contrast / 2, largest_noise=contrast / 5

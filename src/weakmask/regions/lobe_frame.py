@@ -88,11 +88,22 @@ def frame_scan(image: Volume, field: Volume | None, settings: FrameSettings) -> 
     return Framed(Volume(np.rint(voxels).astype(np.int16), grid), Volume(seen, grid, "label"))
 
 
-def network_input(image: np.ndarray, field: np.ndarray, settings: FrameSettings) -> np.ndarray:
-    """Grey values in [0, 1] (float32) of a framed scan; where the settings say so, `BLANK` outside the lungs."""
+def network_input(image: np.ndarray, field: np.ndarray | None, settings: FrameSettings) -> np.ndarray:
+    """Grey values in [0, 1] (float32) of a framed scan; where the settings say so, `BLANK` outside the lungs.
+
+    Args:
+        image: Grey values of the framed scan.
+        field: Its lungs; None only where the settings keep what lies outside.
+        settings: Of the frame.
+
+    Raises:
+        ValueError: The lungs are needed and not given.
+    """
     low, high = GREY_RANGE if settings.grey_values == "percentiles" else settings.window
     values = window(image, low, high)
     if settings.outside == "blank":
+        if field is None:
+            raise ValueError("these settings need the lungs")
         values[field == 0] = BLANK
     return values
 

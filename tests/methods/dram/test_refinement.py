@@ -87,6 +87,21 @@ def test_vessels_are_no_part_of_the_target() -> None:
     assert seen["activation"][(batch["vessels"] == 0) & (batch["region"] > 0)].all()
 
 
+def test_a_crop_that_is_made_smaller_has_larger_voxels_for_the_crf() -> None:
+    """The region's volume in mm stays; in voxels it shrinks to 0.85^3 = 0.61."""
+    small = crops()
+    image, region = (values.float().repeat_interleave(3, 2) for values in (small.image, small.region))
+    image, region = (values.repeat_interleave(3, 3).repeat_interleave(3, 4) for values in (image, region))
+    found = CropSet(image.half(), region > 0, small.table)
+    volume = float(found.region[0].sum()) * 2.0**3
+    ratios = []
+    for step in range(6):
+        batch = BatchMaker(found, settings())(step)
+        ratios += (batch["region"].flatten(1).sum(1) * batch["spacing"].prod(1) / volume).tolist()
+        assert (batch["spacing"] >= 2.0).all()
+    assert max(abs(ratio - 1) for ratio in ratios) < 0.09  # a voxel of 36 along each axis
+
+
 @pytest.mark.parametrize("attention", [True, False])
 def test_every_branch_learns_from_its_losses(attention: bool) -> None:
     torch.manual_seed(0)

@@ -1,11 +1,13 @@
 """The method from scans to a model, and from the model to lobe maps, as small as it goes."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
@@ -17,6 +19,7 @@ from weakmask.methods.lobes import STAGES, LobeSettings, conclude
 from weakmask.methods.lobes.config import DataSettings, FrameSettings, NetworkSettings, SegmentationSettings
 from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
 from weakmask.methods.lobes.scans import folder_scans, phantom_scan, phantoms
+from weakmask.methods.lobes.segmentation import BatchMaker, Grids, Validation
 from weakmask.pipeline import run_stages
 from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.training.devices import device_of
@@ -25,6 +28,17 @@ from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
 
 PHANTOM = ((48, 44, 52), (6.0, 6.0, 6.0))
+
+
+class Knowing(nn.Module):
+    """Answers with the lobes that it was made with."""
+
+    def __init__(self, lobes: Tensor) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(nn.functional.one_hot(lobes[:, 0].long(), 6).movedim(-1, 1).float())
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.logits
 
 
 def settings(cohort: Path | None = None, **parts: object) -> LobeSettings:
@@ -168,6 +182,40 @@ def test_dice_per_lobe_is_the_formula() -> None:
         a, b = found.voxels == label, truth.voxels == label
         assert dice[name] == pytest.approx(2 * (a & b).sum() / (a.sum() + b.sum()))
     assert dice["mean"] == pytest.approx(np.mean([dice[name] for name in LOBES]))
+
+
+def test_after_a_lobectomy_the_other_lobes_have_a_mean(tmp_path: Path) -> None:
+    """No lobe RML in truth and answer: the mean is that of the other four, and the scan stays in the table."""
+    image, truth = phantom_scan(1, *PHANTOM)
+    cut = np.where(truth.voxels == LOBES["RML"], LOBES["RUL"], truth.voxels)
+    dice = lobe_dice(truth.with_voxels(cut), truth.with_voxels(cut))
+    assert np.isnan(dice["RML"])
+    assert dice["mean"] == 1.0
+    assert np.isnan(lobe_dice(truth.with_voxels(0 * cut), truth.with_voxels(0 * cut))["mean"])
+    write_volume(image, tmp_path / "images" / "one.nii.gz")
+    write_volume(truth.with_voxels(cut), tmp_path / "regions" / "one.nii.gz")
+    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, validation=0.0))
+    run_stages(STAGES[:1], tmp_path / "run", config)
+    grids = Grids(tmp_path / "run" / "01-prepare", "training", config)
+    assert Validation(grids)(Knowing(grids.plain(0)[1]), 1)["lobe_dice"] == 1.0
+
+
+def test_scans_are_read_when_drawn_and_few_are_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(run / "config.yaml")[1]
+    prepared = run / "01-prepare"
+
+    def batches(grids: Grids) -> list[bytes]:
+        maker = BatchMaker(grids, config)
+        return [tensor.numpy().tobytes() for step in range(6) for tensor in maker(step).values()]
+
+    roomy = Grids(prepared, "training", config)
+    expected = batches(roomy)
+    assert roomy.scan.cache_info().currsize == len(roomy) == 2
+    monkeypatch.setattr(sys.modules["weakmask.methods.lobes.segmentation"], "CACHE_BYTES", 1)
+    narrow = Grids(prepared, "training", config)
+    assert narrow.scan.cache_info().currsize == 0
+    assert batches(narrow) == expected
+    assert narrow.scan.cache_info().currsize == 1
 
 
 def test_the_phantom_config_is_read(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from weakmask.methods.cam.config import CamSettings
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import dimensions_of, plan_of, rows_of_step, sampling_groups
-from weakmask.region_learning.crops import CropSet, augmented, load_crops
+from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
@@ -62,7 +62,9 @@ class BatchMaker:
         rows = rows_of_step(settings, self.groups, seed, step)
         image, region = self.crops.image[rows].float(), self.crops.region[rows].float()
         if settings.augment:
-            image, region = augmented(image, (region,), settings.contrast, generator_for(seed, step, "augment"))
+            generator = generator_for(seed, step, "augment")
+            moves = draw_moves(generator, image)
+            image, region = augmented(image, (region,), moves, settings.contrast, generator)
         return {"image": image, "positive": self.positive[rows]}
 
 

@@ -26,7 +26,7 @@ from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import plan_of, rows_of_step, sampling_groups
-from weakmask.region_learning.crops import CropSet, augmented, load_crops
+from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.usable_cases import read_usable
 from weakmask.training.fit import fit
@@ -90,12 +90,18 @@ class BatchMaker:
         image, masks = self.crops.image[rows].float(), (self.crops.region[rows].float(),)
         if self.crops.vessels is not None:
             masks = (*masks, self.crops.vessels[rows].float())
+        moves: list[Move] = []
         if settings.augment:
-            image, *masks = augmented(image, masks, settings.contrast, generator_for(seed, step, "augment"))
+            generator = generator_for(seed, step, "augment")
+            moves = draw_moves(generator, image)
+            image, *masks = augmented(image, masks, moves, settings.contrast, generator)
         low, high = (bound[rows] for bound in self.intervals)
         batch = {"image": image, "region": masks[0], "low": low, "high": high, "weight": self.weights[rows]}
         if self.config.refinement.weight:
-            batch |= {"healthy": self.healthy[rows], "spacing": self.spacing[rows]}
+            spacing = self.spacing[rows]
+            if moves:  # a crop that shrinks has larger voxels
+                spacing = spacing / torch.tensor([move.scales for move in moves])
+            batch |= {"healthy": self.healthy[rows], "spacing": spacing}
             batch |= {"vessels": masks[1]} if len(masks) > 1 else {}
         return batch
 

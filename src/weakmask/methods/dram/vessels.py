@@ -20,7 +20,7 @@ from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement.vessels import vessel_mask
-from weakmask.region_learning.crops import CropSet, as_batch, augmented, inside_of, load_crops, windowed
+from weakmask.region_learning.crops import CropSet, as_batch, augmented, draw_moves, inside_of, load_crops, windowed
 from weakmask.training.devices import device_of
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
@@ -128,7 +128,8 @@ class VesselBatches:
         vessel = torch.stack([self.reference(row) for row in rows]).float()
         if settings.augment:
             generator = generator_for(seed, step, "vessels")
-            image, region, vessel = augmented(image, (region, vessel), settings.contrast, generator)
+            moves = draw_moves(generator, image)
+            image, region, vessel = augmented(image, (region, vessel), moves, settings.contrast, generator)
         return {"image": image, "region": region, "vessel": vessel}
 
 

@@ -1,4 +1,4 @@
-"""Stage 4: the model's lobes of the scans that are judged, and their Dice per lobe."""
+"""The evaluation stage: the model's lobes of the scans that are judged, and their Dice per lobe."""
 
 from collections.abc import Mapping
 
@@ -52,7 +52,7 @@ def judged_scans(config: LobeSettings) -> list[LobeScan]:
 
 
 def lobe_dice(found: Volume, truth: Volume) -> Mapping[str, float]:
-    """Dice of each lobe by name and their mean; nan for a lobe that neither has."""
+    """Dice of each lobe by name, nan for a lobe that neither has, and the mean of the other lobes."""
     size = 1 + max(LOBES.values())
     pairs = np.bincount(found.voxels.ravel().astype(np.int64) * size + truth.voxels.ravel(), minlength=size**2)
     table = pairs.reshape(size, size)
@@ -60,4 +60,5 @@ def lobe_dice(found: Volume, truth: Volume) -> Mapping[str, float]:
     for name, label in LOBES.items():
         both = int(table[label, label])
         dice[name] = Overlap(tp=both, fp=int(table[label].sum()) - both, fn=int(table[:, label].sum()) - both).dice
-    return {**dice, "mean": float(np.mean(list(dice.values())))}
+    known = [value for value in dice.values() if not np.isnan(value)]
+    return {**dice, "mean": float(np.mean(known)) if known else float("nan")}

@@ -1,4 +1,4 @@
-"""Stage 1: scans with lobes -> the network's grid, split into training and validation."""
+"""The prepare stage: scans with lobes -> the network's grid, split into training and validation."""
 
 from typing import Any
 
@@ -23,14 +23,17 @@ PARTS = ("images", "lobes", "fields")
 
 
 def prepare(work: Work) -> None:
-    """Write images/, lobes/ and fields/ on the network's grid and index.csv; a faulty scan is left out and noted.
+    """Write images/ and lobes/ on the network's grid and index.csv; a faulty scan is left out and noted.
+
+    Where the settings ask for the lungs, they are written to fields/.
 
     Raises:
         UserError: No scan can be used.
     """
     config: LobeSettings = work.config
     scans = learning_scans(config)
-    for part in PARTS:
+    parts = PARTS if config.prepare.needs_field else PARTS[:2]
+    for part in parts:
         (work.out / part).mkdir()
     rows: list[dict[str, str]] = []
     split = split_scans(scans, config)
@@ -47,7 +50,8 @@ def prepare(work: Work) -> None:
         for fault in faults:
             work.note(f"{scan.name}: its lobes look wrong: {fault}")
         for part, volume in zip(PARTS, (image.image, lobes, image.field), strict=True):
-            write_volume(volume, work.out / part / f"{scan.name}.nii")
+            if part in parts:
+                write_volume(volume, work.out / part / f"{scan.name}.nii")
         rows.append({"scan": scan.name, "split": "validation" if scan.name in watched else "training"})
     if not any(row["split"] == "training" for row in rows):
         raise UserError("no scan could be prepared; the notes above say why")

@@ -1,6 +1,8 @@
-"""Stage 2: scans and lobes on the network's grid -> the network, by soft Dice on every output it has."""
+"""The segmentation stage: scans and lobes on the network's grid -> the network, by soft Dice on every output it has."""
 
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,9 @@ from weakmask.training.plan import Plan
 from weakmask.training.sampling import uniform_batch
 from weakmask.training.seeding import generator_for, seed_all
 from weakmask.volume.files import read_volume
+
+CACHE_BYTES = 1 << 30  # of prepared scans that are kept in memory
+VOXEL_BYTES = 4  # int16 grey values, lobes and lungs
 
 
 def segmentation(work: Work) -> None:
@@ -51,7 +56,7 @@ def segmentation(work: Work) -> None:
 
 
 def write_model(work: Work) -> None:
-    """Stage 3: write model.safetensors."""
+    """Write model.safetensors."""
     config: LobeSettings = work.config
     state, header = load_weights(work.stage("segmentation") / f"{config.segmentation.keep}.safetensors")
     network = lobe_network(config.network)
@@ -70,38 +75,50 @@ def write_model(work: Work) -> None:
 
 
 class Grids:
-    """The scans of one split, in memory: int16 grey values, lobes and lungs."""
+    """The scans of one split: grey values, lobes and lungs on the network's grid.
+
+    A scan is read when it is drawn, and as many as `CACHE_BYTES` hold are kept: a cohort at the paper's size (354 scans
+    of 64 x 512 x 512 voxels) would take 24 GB.
+    """
 
     def __init__(self, folder: Path, split: str, config: LobeSettings) -> None:
-        """Read what `prepare` wrote."""
+        """Open the folder that the prepare stage left."""
         index = pd.read_csv(folder / "index.csv", dtype=str)
         self.names: list[str] = index.loc[index["split"] == split, "scan"].tolist()
-        self.config = config
-        self._images = [read_volume(folder / "images" / f"{name}.nii").voxels for name in self.names]
-        self._lobes = [read_volume(folder / "lobes" / f"{name}.nii", "label").voxels for name in self.names]
-        self._fields = [read_volume(folder / "fields" / f"{name}.nii", "label").voxels for name in self.names]
+        self.config, self.folder = config, folder
+        kept = CACHE_BYTES // (VOXEL_BYTES * math.prod(config.prepare.shape))
+        self.scan = lru_cache(maxsize=max(1, kept))(self._read)
 
     def __len__(self) -> int:
-        """How many scans."""
+        """Number of scans."""
         return len(self.names)
 
+    def _read(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Grey values, lobes, and the lungs where they are needed."""
+        name = f"{self.names[row]}.nii"
+        image = read_volume(self.folder / "images" / name).voxels
+        lobes = read_volume(self.folder / "lobes" / name, "label").voxels
+        blanked = self.config.prepare.outside == "blank"
+        return image, lobes, read_volume(self.folder / "fields" / name, "label").voxels if blanked else None
+
     def plain(self, row: int) -> tuple[Float[Tensor, "1 1 z y x"], Float[Tensor, "1 1 z y x"]]:
-        """What the network sees of a scan, and its lobes."""
-        values = network_input(self._images[row], self._fields[row], self.config.prepare)
-        return _batch_of(values), _batch_of(self._lobes[row])
+        """The network's input of a scan, and its lobes."""
+        image, lobes, field = self.scan(row)
+        return _batch_of(network_input(image, field, self.config.prepare)), _batch_of(lobes)
 
     def changed(
         self, row: int, generator: torch.Generator
     ) -> tuple[Float[Tensor, "1 1 z y x"], Float[Tensor, "1 1 z y x"]]:
-        """The same of a scan that was turned, bent and recoloured."""
+        """As `plain`, of the scan after it was turned, bent and recoloured."""
         settings = self.config.augmentation
         kept = self.config.prepare.model_copy(update={"outside": "keep"})
-        image = _batch_of(network_input(self._images[row], self._fields[row], kept))
-        labels = torch.cat([_batch_of(self._lobes[row]), _batch_of(self._fields[row])], dim=1)
+        voxels, lobes, field = self.scan(row)
+        image = _batch_of(network_input(voxels, None, kept))
+        labels = torch.cat([_batch_of(each) for each in (lobes, field) if each is not None], dim=1)
         grid = draw_grid(generator, tuple(image.shape[2:]), settings)
         labels = moved(labels, grid, labels=True)
         image = recoloured(moved(image, grid), generator, settings)
-        if self.config.prepare.outside == "blank":
+        if field is not None:
             image[labels[:, 1:] == 0] = BLANK
         return image, labels[:, :1]
 
@@ -157,7 +174,7 @@ class Validation:
         self.grids = grids
 
     def __call__(self, network: nn.Module, step: int) -> dict[str, float]:  # noqa: ARG002 (the loop gives it)
-        """The score is the mean over the lobes; before any cleaning."""
+        """The score is the mean over the lobes that any scan or answer has; before any cleaning."""
         device = next(network.parameters()).device
         both, either = np.zeros(CLASSES), np.zeros(CLASSES)
         for row in range(len(self.grids)):
@@ -166,7 +183,8 @@ class Validation:
             truth = lobes.long().flatten()
             both += np.bincount(truth[found == truth].numpy(), minlength=CLASSES)
             either += np.bincount(found.numpy(), minlength=CLASSES) + np.bincount(truth.numpy(), minlength=CLASSES)
-        score = float((2 * both[1:] / np.maximum(either[1:], 1)).mean())
+        seen = either[1:] > 0
+        score = float((2 * both[1:][seen] / either[1:][seen]).mean()) if seen.any() else 0.0
         return {"score": score, "lobe_dice": score}
 
 

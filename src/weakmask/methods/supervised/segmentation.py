@@ -14,7 +14,7 @@ from weakmask.methods.supervised.prepare import load_truth
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import dimensions_of, plan_of, rows_of_step, sampling_groups
-from weakmask.region_learning.crops import CropSet, augmented, load_crops
+from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
@@ -57,7 +57,8 @@ class BatchMaker:
         image, region, truth = (v[rows].float() for v in (self.crops.image, self.crops.region, self.truth))
         if settings.augment:
             generator = generator_for(seed, step, "augment")
-            image, region, truth = augmented(image, (region, truth), settings.contrast, generator)
+            moves = draw_moves(generator, image)
+            image, region, truth = augmented(image, (region, truth), moves, settings.contrast, generator)
         return {"image": image, "region": region, "truth": truth * region}
 
 
