@@ -1,4 +1,4 @@
-"""Files and folders that are complete or absent: written under a temporary name, fsynced, renamed."""
+"""Atomic writing of files and folders: written under a temporary name, fsynced, renamed."""
 
 import os
 import shutil
@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def finish_folder(temporary: Path, path: Path) -> None:
-    """Make a finished temporary folder durable and give it its name; an older folder of that name goes."""
+    """Fsync a finished temporary folder and rename it, replacing an older folder of that name."""
     for file in temporary.rglob("*"):
         fsync(file)
     fsync(temporary)
@@ -67,7 +67,7 @@ def finish_folder(temporary: Path, path: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Ask the operating system to put a file or a folder on the disk."""
+    """Flush a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -76,6 +76,6 @@ def fsync(path: Path) -> None:
 
 
 def unwritable(folder: Path, error: OSError) -> str:
-    """The line that a user reads when a folder cannot be written."""
+    """Error message for a folder that cannot be written."""
     reason = error.strerror or str(error)
     return f"cannot write to {folder}: {reason}; choose a folder that you may write to and that has space"

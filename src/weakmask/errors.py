@@ -1,9 +1,9 @@
-"""The one exception that a user is meant to see."""
+"""The exception for mistakes of the user."""
 
 
 class UserError(Exception):
-    """A fault in what the user brought: input, configuration, or a place that cannot be written.
+    """A fault in the user's input or configuration, or a folder that cannot be written.
 
-    The message is one clean line that says what came, what was expected and what to do. The command line prints
-    it without a traceback and ends with exit code 2; a program catches it and goes on with the good cases.
+    The message is one line with the value, the expected value and the action to take. The command line prints it
+    without a traceback and ends with exit code 2; a program can catch it and continue with the other cases.
     """

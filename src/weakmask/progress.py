@@ -1,4 +1,4 @@
-"""Progress for a person: a bar with the time left on everything longer than two seconds, silent where nobody looks."""
+"""Progress bars with the remaining time; silent if the output is not a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Item = TypeVar("Item")  # 3.11 has no `def track[Item]`
 
 @contextmanager
 def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show a bar; yields `advance(steps=1, note="")`, the note standing behind the bar (a loss, a scan's name)."""
+    """Show a bar; yield `advance(steps=1, note="")`, whose note (a loss, a scan's name) is shown after the bar."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -27,14 +27,14 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
         task = progress.add_task(label, total=total, completed=done, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
-            """Move the bar on, with what is to stand behind it."""
+            """Advance the bar and set the note after it."""
             progress.update(task, advance=steps, note=note)
 
         yield advance
 
 
 def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
-    """Go through items with a bar."""
+    """Iterate over items with a bar."""
     with bar(label, total) as advance:
         for item in items:
             yield item

@@ -84,11 +84,11 @@ COMMANDS: dict[str, tuple[Make, str]] = {
             "-o",
             str(t / "o"),
         ],
-        "device gpu is not available here",
+        "device gpu is not available on this machine",
     ),
     "lobes on a device that is unknown": (
         lambda t: ["lobes", str(image_file(t / "s.nii")), "--device", "gpu", "-o", str(t / "o")],
-        "device gpu is not available here",
+        "device gpu is not available on this machine",
     ),
     "a run that is not finished": (
         lambda t: [

@@ -9,7 +9,6 @@ import pytest
 from weakmask.anatomy.lung_field import lung_field
 from weakmask.datasets.cohort import read_cohort
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.lobes import regions
 from weakmask.methods.lobes.scans import phantom_scan
 from weakmask.pipeline import Work
 from weakmask.region_learning.settings import DataSettings
@@ -32,9 +31,11 @@ def network(monkeypatch: pytest.MonkeyPatch, scan: tuple[Volume, Volume]) -> Cal
     """A lobe network that finds the true lobes, with these faults."""
 
     def says(*faults: str) -> None:
-        monkeypatch.setattr(regions, "SHIPPED", Path(__file__))
-        monkeypatch.setattr(regions, "_kept", lambda model, device: model)
-        monkeypatch.setattr(regions, "find_lobes", lambda model, image, field: FoundLobes(scan[1], scan[1], faults))
+        monkeypatch.setattr("weakmask.regions.make_regions.SHIPPED", Path(__file__))
+        monkeypatch.setattr("weakmask.regions.make_regions._kept", lambda model, device: model)
+        monkeypatch.setattr(
+            "weakmask.regions.make_regions.find_lobes", lambda model, image, field: FoundLobes(scan[1], scan[1], faults)
+        )
 
     return says
 

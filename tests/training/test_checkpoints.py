@@ -79,7 +79,7 @@ def test_other_files_are_told_apart(tmp_path: Path):
     network, optimiser = trained()
     save_file({"a": torch.zeros(2)}, tmp_path / "foreign.safetensors")
     save_checkpoint(tmp_path / "checkpoint.safetensors", network, optimiser, Checkpoint(3, None, {}, {}))
-    for name, word in (("foreign", "another program"), ("checkpoint", "checkpoint 1"), ("absent", "is not there")):
+    for name, word in (("foreign", "another program"), ("checkpoint", "checkpoint 1"), ("absent", "does not exist")):
         with pytest.raises(UserError, match=word):
             load_weights(tmp_path / f"{name}.safetensors")
 

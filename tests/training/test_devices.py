@@ -21,15 +21,15 @@ def test_auto_takes_the_best_device():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_an_absent_device_is_one_line():
-    with pytest.raises(UserError, match="device cuda is not available here; use one of cpu"):
+    with pytest.raises(UserError, match="device cuda is not available on this machine; use one of cpu"):
         fabric_for("cuda")
-    with pytest.raises(UserError, match="device cuda is not available here; use one of cpu"):
+    with pytest.raises(UserError, match="device cuda is not available on this machine; use one of cpu"):
         device_of("cuda")
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "cpu:0", "cuda:99", "cuda:-1"])
 def test_a_device_of_no_known_name_is_one_line(name: str):
-    with pytest.raises(UserError, match=f"device {name} is not available here; use one of cpu"):
+    with pytest.raises(UserError, match=f"device {name} is not available on this machine; use one of cpu"):
         device_of(name)
 
 

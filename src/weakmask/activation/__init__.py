@@ -1,1 +1,1 @@
-"""From a trained network to an activation map."""
+"""Activation: maps and masks computed by a trained network."""

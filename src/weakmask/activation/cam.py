@@ -1,7 +1,7 @@
 """Class activation maps (Zhou et al. 2016, "Learning Deep Features for Discriminative Localization").
 
-A classifier that ends in global average pooling and one linear layer has a map per class at hand: the linear layer,
-applied to the features of each place before they are averaged.
+For a classifier that ends in global average pooling and one linear layer, the map of a class is the linear layer
+applied to the features of each voxel before they are averaged.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ def class_activation_map(
     weights: Float[Tensor, "class feature"],
     bias: Float[Tensor, " class"] | None = None,
 ) -> Float[Tensor, "batch class *space"]:
-    """Equation (2): M_c(x) = sum_k w_k^c f_k(x), in logits, at the features' own resolution.
+    """Equation (2): M_c(x) = sum_k w_k^c f_k(x), in logits, at the resolution of the features.
 
     With the bias, the mean of the map over space is the classifier's logit of the class, exactly.
 
     Args:
-        features: f, of the last layer before the global average pooling; 2-D or 3-D.
-        weights: w, of the linear layer behind it.
-        bias: Of the linear layer; the paper leaves it out, since a constant does not change where a map is high.
+        features: f, the last features before the global average pooling; 2-D or 3-D.
+        weights: w, the weights of the linear layer.
+        bias: Bias of the linear layer; the paper leaves it out, since a constant does not change the ranking of voxels.
     """
     pointwise = weights.reshape(*weights.shape, *[1] * (features.ndim - 2))
     return (F.conv2d if features.ndim == 4 else F.conv3d)(features, pointwise, bias)
@@ -33,12 +33,12 @@ def class_activation_map(
 def enlarged(
     coarse: Float[Tensor, "batch class *space"], shape: tuple[int, ...], stride: int
 ) -> Float[Tensor, "batch class *image"]:
-    """A map of coarse features at the image's resolution, linear between the features' centres.
+    """Interpolate a coarse map to the image's resolution, linearly between voxel centres.
 
     Args:
         coarse: The map; each of its voxels stands for `stride` voxels of the image along every axis.
-        shape: The image's, in voxels; a side that is no multiple of `stride` was filled up at its far end, and what
-            stands for the filling is cut off.
+        shape: The image's, in voxels. A side that is not a multiple of `stride` was padded at its far end; the padding
+            is removed.
         stride: Voxels of the image per voxel of the map.
 
     Raises:
@@ -52,14 +52,14 @@ def enlarged(
 
 
 def unit_range(values: Float[np.ndarray, "*space"], inside: Bool[np.ndarray, "*space"]) -> Float[np.ndarray, "*space"]:
-    """A map rescaled to [0, 1] by its least and its greatest value inside (Xie et al. 2021, section IV-C-2).
+    """Rescale a map to [0, 1] by its minimum and maximum inside a mask (Xie et al. 2021, section IV-C-2).
 
     Args:
         values: A map, for example of a whole scan.
-        inside: Where it means something.
+        inside: Mask of the voxels to rescale.
 
     Returns:
-        Float32: 0 at the least value inside, 1 at the greatest, 0 outside; 0 everywhere for a map without contrast.
+        Float32: 0 at the minimum inside, 1 at the maximum, 0 outside; 0 everywhere for a constant map.
     """
     rescaled = np.zeros(values.shape, dtype=np.float32)
     if inside.any():

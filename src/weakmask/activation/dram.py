@@ -10,10 +10,11 @@ def dense_regression_map(
 ) -> Float[Tensor, "batch 1 *space"]:
     """The activation map of a regression network: the sigmoid of its logits inside the region, zero outside.
 
-    Its mean inside the region is the predicted lesion fraction. Gradients flow; the network's mode is the caller's.
+    Its mean inside the region is the predicted lesion fraction. It is differentiable; the caller sets the network's
+    mode.
 
     Args:
-        network: Maps images to logits of the same size; of several channels the last one is the map's (`RefinedUNet`).
+        network: Maps images to logits of the same size; of several channels the last one is used (`RefinedUNet`).
         image: Windowed crops, zero outside the region.
         region: 1 inside, 0 outside.
     """

@@ -1,4 +1,4 @@
-"""How much memory a network's pass takes, found without running it."""
+"""Peak memory of a network's forward pass, computed without running it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors that operations make, as long as they live.
+    """Counts the bytes of all live tensors that operations create.
 
     Attributes:
-        peak: The most bytes that lived at one time since the mode was entered.
+        peak: The largest number of live bytes since the mode was entered.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class LiveBytes(TorchDispatchMode):
         self._seen: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation and count what it made; views share a storage, which is counted once."""
+        """Run an operation and count its results; a storage shared by views is counted once."""
         result = func(*args, **(kwargs or {}))
         for made in tree_leaves(result):
             if isinstance(made, Tensor):
@@ -41,15 +41,15 @@ class LiveBytes(TorchDispatchMode):
 
 
 def peak_bytes(network: nn.Module, input_shape: Sequence[int], dtype: torch.dtype) -> int:
-    """The most that all feature maps of one pass take at one time, the input counted, the weights not.
+    """Peak bytes of all feature maps of one pass, including the input and without the weights.
 
-    The pass runs on torch's "meta" device, where tensors have shapes and no contents: it takes milliseconds. What a
-    library's kernels use for themselves is not in the number.
+    The pass runs on torch's "meta" device, where tensors have shapes but no contents, and takes milliseconds. Scratch
+    memory of library kernels is not counted.
 
     Args:
         network: A copy on the "meta" device.
         input_shape: (batch, channel, *space).
-        dtype: Of the input.
+        dtype: Type of the input.
     """
     with torch.inference_mode(), LiveBytes() as live:
         network(torch.empty(tuple(input_shape), dtype=dtype, device="meta"))

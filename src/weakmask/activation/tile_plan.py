@@ -14,7 +14,7 @@ from weakmask.volume.geometry import Index3
 from weakmask.volume.tiles import Tile, even_side, rounded_up, same_tiles, valid_tiles
 
 GIB = 2**30
-# What convolution kernels take besides the maps: a share and a little, measured on the CPU for widths 4 to 32.
+# Memory of convolution kernels besides the maps: a share and a constant, measured on the CPU for widths 4 to 32.
 KERNEL_SHARE, KERNEL_GB = 0.1, 0.2
 
 
@@ -57,7 +57,7 @@ def plan_tiles(runner: nn.Module, reach: Reach, shape: Index3, memory_gb: float)
 
 @dataclass(frozen=True)
 class Cut:
-    """An axis cut into `count` tiles that answer for `side` voxels and read `read`."""
+    """An axis cut into `count` tiles that write `side` voxels and read `read`."""
 
     count: int
     side: int
@@ -65,7 +65,7 @@ class Cut:
 
 
 def _ways_to_cut(n: int, grid: int, least: int, margin: int, *, clipped: bool) -> list[Cut]:
-    """From one tile to the smallest ones; each reads less than the one before it."""
+    """Ways to cut an axis, from one tile to the smallest ones; each reads less than the one before it."""
     ways: list[Cut] = []
     for count in range(1, n // grid + 2):
         side = even_side((n, n, n), (count, 1, 1), (grid, 1, 1), (least, 0, 0))[0]
@@ -78,7 +78,7 @@ def _ways_to_cut(n: int, grid: int, least: int, margin: int, *, clipped: bool) -
 def _fewest_cuts(
     ways: Sequence[Sequence[Cut]], need_gb: Callable[[Sequence[Cut]], float], memory_gb: float
 ) -> list[Cut]:
-    """Cut on, along the axis where a tile gets smaller for the least that is read twice, until a tile fits."""
+    """Cut repeatedly along the axis with the best `_worth` until a tile fits into memory."""
     chosen = [0, 0, 0]
     while True:
         cuts = [way[k] for way, k in zip(ways, chosen, strict=True)]
@@ -89,14 +89,14 @@ def _fewest_cuts(
         if max(worth) < 0:
             sides = " x ".join(str(cut.side) for cut in cuts)
             raise UserError(
-                f"{memory_gb:.3g} GB of memory are too few for this network: its smallest tile, {sides} voxels, takes "
-                f"{need:.2g} GB; give it more, or try float16 or bfloat16"
+                f"{memory_gb:.3g} GB of memory are too few for this network: its smallest tile, {sides} voxels, needs "
+                f"{need:.2g} GB; set more memory, or use float16 or bfloat16"
             )
         chosen[worth.index(max(worth))] += 1
 
 
 def _worth(way: Sequence[Cut], k: int) -> float:
-    """How much smaller a tile gets by the next cut, over how much more is read in all; below 0 without a next one."""
+    """Reduction of a tile by the next cut, relative to the additional reading; below 0 if there is no next cut."""
     if k + 1 == len(way):
         return -1.0
     now, then = way[k], way[k + 1]

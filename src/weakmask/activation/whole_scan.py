@@ -1,9 +1,9 @@
-"""A segmentation network over whole scans, in tiles as large as memory allows.
+"""Inference of a segmentation network on whole scans, in tiles as large as the memory allows.
 
 Xie et al. 2021 (arXiv 2105.11748), section III-A-5: a U-Net with valid convolutions slides over the scan without
-overlap, 132^3 voxels in, 44^3 out. Most of what it computes there is margin. Here a tile is as large as fits, and the
-answer is that of one pass over the whole scan, for tiles start on the grid of the network's poolings. With the paper's
-steps of 44 they would not (44 is no multiple of 8) and the answer would have seams; with steps of 40 it is this one.
+overlap, 132^3 voxels in, 44^3 out. Most of that computation is margin. This module uses the largest tiles that fit, and
+its result is that of one pass over the whole scan, because tiles start on the grid of the network's poolings. The
+paper's steps of 44 do not (44 is not a multiple of 8), which causes seams; steps of 40 give the result of this module.
 """
 
 import copy
@@ -26,18 +26,18 @@ from weakmask.progress import track
 from weakmask.volume.geometry import Box, Index3
 from weakmask.volume.tiles import Border, Tile, cut, put_back
 
-SLAB_SHARE = 0.1  # of the memory for what is worked on, the rest for what must be kept
+SLAB_SHARE = 0.1  # share of the memory for the current slab; the rest holds the maps that are kept
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a network runs and how much memory it may take there.
+    """Device, precision and memory of the inference.
 
     Attributes:
-        memory_gb: For the feature maps of one tile, in GiB. The scan, the answer and the weights come on top.
-        device: As torch names it.
-        dtype: Of the feature maps. With bfloat16 or float16 tiles hold twice as much, and machines that compute in it
-            are faster; logits are then good to some percent.
+        memory_gb: Memory for the feature maps of one tile, in GiB, in addition to the scan, the result and the weights.
+        device: Device name of torch.
+        dtype: Type of the feature maps. bfloat16 and float16 halve the memory and are faster on machines that support
+            them; logits are then accurate to some percent.
     """
 
     memory_gb: float = 4.0
@@ -53,29 +53,30 @@ def class_probabilities(
     out: Float[np.ndarray, "class out_z out_y out_x"] | None = None,
     part: Box | None = None,
 ) -> Float[np.ndarray, "class out_z out_y out_x"]:
-    """The network's probabilities for every voxel of a scan.
+    """Class probabilities of a network for every voxel of a scan.
 
     Args:
         network: With valid convolutions or zero padding, 3-D or 2-D (then slice by slice). Batch norm uses its learned
-            statistics, whatever the network's mode, and the network is left as it is.
+            statistics in any mode of the network, which is not changed.
         scan: Windowed voxels, of any size.
         workspace: Device, precision and memory.
-        border: Outside the scan a valid network sees 0, the window's lower end (air), or the scan mirrored. One with
-            zero padding sees its zeros.
-        out: Where to write, of any floating type: float16 or a memory-mapped file for large scans. Default: float32.
-        part: The voxels wanted, of a network with valid convolutions; what lies around them is read all the same. None:
-            the whole scan.
+        border: Values outside the scan for a valid network: 0, the window's lower end (air), or the mirrored scan. A
+            network with zero padding pads with zeros.
+        out: Array for the result, of any floating type: float16 or a memory-mapped file for large scans. Default: a new
+            float32 array.
+        part: The voxels to compute, for a network with valid convolutions; their surroundings are read too. None: the
+            whole scan.
 
     Returns:
         `out`: the softmax of the logits, or the sigmoid of a single channel; of the size of the part.
 
     Raises:
         UserError: The memory does not hold the network's smallest tile.
-        ValueError: A part is wanted of a network with zero padding.
+        ValueError: `part` is given for a network with zero padding.
     """
-    wanted = Box((0, 0, 0), _shape(scan)) if part is None else part
-    whole = np.empty((network.out_channels, *wanted.shape), dtype=np.float32) if out is None else out
-    for tile, logits in _answers(network, scan, workspace, border, wanted):
+    target = Box((0, 0, 0), _shape(scan)) if part is None else part
+    whole = np.empty((network.out_channels, *target.shape), dtype=np.float32) if out is None else out
+    for tile, logits in _answers(network, scan, workspace, border, target):
         found = torch.sigmoid(logits) if logits.shape[0] == 1 else torch.softmax(logits, dim=0)
         put_back(whole, tile, found.cpu().numpy())
     return whole
@@ -89,7 +90,7 @@ def class_labels(
 ) -> UInt8[np.ndarray, "z y x"]:
     """The most probable class of every voxel; for a single channel whether its probability is above 0.5.
 
-    Takes one byte per voxel, whatever the number of classes. Arguments and errors as `class_probabilities`.
+    The result takes one byte per voxel for any number of classes. Arguments and errors as in `class_probabilities`.
     """
     out = np.empty(scan.shape, dtype=np.uint8)
     for tile, logits in _answers(network, scan, workspace, border, Box((0, 0, 0), _shape(scan))):
@@ -99,16 +100,16 @@ def class_labels(
 
 
 def _answers(
-    network: SegmentationNetwork, scan: np.ndarray, workspace: Workspace, border: Border, wanted: Box
+    network: SegmentationNetwork, scan: np.ndarray, workspace: Workspace, border: Border, target: Box
 ) -> Iterator[tuple[Tile, Tensor]]:
-    """Each tile, in voxels of what is wanted, with its logits (class, z, y, x), float32."""
+    """Each tile, in voxels of the target box, with its logits (class, z, y, x), float32."""
     reach = network.reach()
-    if not reach.valid_loss and wanted.shape != scan.shape:
-        raise ValueError("a network with zero padding answers for the whole scan: its zeros belong at the scan's faces")
+    if not reach.valid_loss and target.shape != scan.shape:
+        raise ValueError("a network with zero padding segments whole scans only: its zeros belong at the scan's faces")
     runner, precision = _inference_form(network, workspace)
-    tiles = plan_tiles(runner, reach, wanted.shape, workspace.memory_gb)
+    tiles = plan_tiles(runner, reach, target.shape, workspace.memory_gb)
     for tile in track(tiles, "segment", len(tiles)):
-        read = Box(_sum(tile.read.start, wanted.start), _sum(tile.read.stop, wanted.start))
+        read = Box(_sum(tile.read.start, target.start), _sum(tile.read.stop, target.start))
         voxels = torch.from_numpy(cut(scan, read, border)).to(workspace.device, torch.float32)
         batch = voxels[:, None] if network.dimensions == 2 else voxels[None, None]
         with torch.inference_mode(), precision:
@@ -135,7 +136,7 @@ def _inference_form(
         return LeanUNet(network, workspace.dtype, slab).to(workspace.device), nullcontext()
     same = copy.deepcopy(network).eval().to(workspace.device)
     for weight in same.parameters():
-        if weight.ndim > 2:  # channels last: faster, and kernels need no copies in an order of their own
+        if weight.ndim > 2:  # channels last is faster and needs no reordered copies
             weight.data = weight.data.contiguous(memory_format=CHANNELS_LAST[network.dimensions])
     lower = workspace.dtype != torch.float32
     return same, torch.autocast(workspace.device.split(":")[0], workspace.dtype) if lower else nullcontext()

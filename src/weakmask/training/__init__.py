@@ -1,1 +1,1 @@
-"""One training loop, used by every method."""
+"""Training: one loop that every method uses, with batches, checkpoints, seeds and curves."""

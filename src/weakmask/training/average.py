@@ -1,4 +1,4 @@
-"""A running average of a network's weights: steadier than the weights of any one step."""
+"""Exponential moving average of a network's weights, less noisy than the weights of one step."""
 
 import copy
 
@@ -7,10 +7,10 @@ from torch import nn
 
 
 class WeightAverage:
-    """Exponential moving average of weights and buffers (batch norm's statistics among them).
+    """Exponential moving average of weights and buffers, including the statistics of batch norm.
 
-    The decay grows with the steps as min(decay, (1 + step) / (10 + step)), so that the random first weights are soon
-    forgotten.
+    The decay grows with the steps as min(decay, (1 + step) / (10 + step)), so that the initial random weights lose
+    their influence quickly.
 
     Attributes:
         network: A copy of the network that holds the average.
@@ -31,9 +31,9 @@ class WeightAverage:
     def update(self, network: nn.Module, step: int) -> None:
         """Move the average towards the network after a step (from 0)."""
         decay = min(self._decay, (1 + step) / (10 + step))
-        mine, theirs = self.network.state_dict(), network.state_dict()
-        for name, value in mine.items():
+        averaged, current = self.network.state_dict(), network.state_dict()
+        for name, value in averaged.items():
             if value.is_floating_point():
-                value.lerp_(theirs[name], 1.0 - decay)
-            else:  # batch norm counts its batches
-                value.copy_(theirs[name])
+                value.lerp_(current[name], 1.0 - decay)
+            else:  # batch norm's counter of batches
+                value.copy_(current[name])

@@ -1,4 +1,4 @@
-"""How batches reach the network: built one step ahead, moved to the device, cut into parts where memory is short."""
+"""Batches for the training loop: built one step ahead, moved to the device, and cut into parts to save memory."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +11,20 @@ BatchAt = Callable[[int], Batch]
 
 
 def batches_ahead(batch_at: BatchAt, steps: range, fabric: Fabric, *, prefetch: bool) -> Generator[Batch]:
-    """The batches of some steps, on the device; the next is built in a thread while the caller uses this one.
+    """Batches of the given steps on the device; a thread builds the next batch while the caller uses the current one.
 
     Args:
         batch_at: Step -> batch.
         steps: The steps.
-        fabric: Knows the device.
-        prefetch: Build ahead; else only when asked.
+        fabric: Defines the device.
+        prefetch: Build batches ahead; otherwise on demand.
     """
 
     def built(step: int) -> Batch:
         batch = batch_at(step)
         if fabric.device.type != "cuda":
             return batch
-        # From pinned memory the copy to the GPU runs beside its computation.
+        # From pinned memory the copy to the GPU runs in parallel with its computation.
         return {name: tensor if tensor.is_cuda else tensor.pin_memory() for name, tensor in batch.items()}
 
     if not prefetch:
@@ -41,7 +41,7 @@ def batches_ahead(batch_at: BatchAt, steps: range, fabric: Fabric, *, prefetch: 
 
 
 def parts(batch: Batch, count: int) -> Iterator[tuple[float, Batch]]:
-    """Cut a batch into nearly equal parts along the sample axis, each with its share of the samples.
+    """Split a batch into nearly equal parts along the sample axis; yield each with its share of the samples.
 
     Raises:
         ValueError: There are fewer samples than parts.

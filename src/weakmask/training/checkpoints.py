@@ -1,4 +1,4 @@
-"""Weights and checkpoints on disk: safetensors with a JSON header, complete or absent, never a pickle."""
+"""Weights and checkpoints: safetensors files with a JSON header, complete or absent, without pickles."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ CHECKPOINT = "weakmask checkpoint 1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds beside the network's and the optimiser's state, which `load_checkpoint` puts in place.
+    """Content of a checkpoint besides the states of network and optimiser, which `load_checkpoint` restores.
 
     Attributes:
         step: Steps done.
         best: Best validation score so far; None before the first.
         tensors: Further tensors by name.
-        notes: Further plain data (whatever JSON holds).
+        notes: Further plain data that JSON can hold.
     """
 
     step: int
@@ -40,22 +40,21 @@ def save_weights(path: Path, network: nn.Module, header: Mapping[str, Any]) -> N
     """Write a network's weights and buffers with a header of plain data.
 
     Args:
-        path: File, by custom `.safetensors`.
-        network: Its `state_dict` is written.
-        header: What a reader needs to use the weights: network name and arguments, preprocessing, score map,
-            provenance.
+        path: File, by convention `.safetensors`.
+        network: The network, whose `state_dict` is written.
+        header: Data needed to use the weights: network name and arguments, preprocessing, score map, provenance.
 
     Raises:
-        UserError: The place cannot be written.
+        UserError: The file cannot be written.
     """
     write(path, WEIGHTS, dict(network.state_dict()), header)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_weights` wrote: the state dict, on the CPU, and the header.
+    """Read a file of `save_weights`: the state dict, on the CPU, and the header.
 
     Raises:
-        UserError: The file is missing, cut short, or not weights of this package.
+        UserError: The file is missing, truncated, or does not hold weights of this package.
     """
     return read(path, WEIGHTS)
 
@@ -73,10 +72,10 @@ def training_notes(folder: Path) -> dict[str, Any]:
 
 
 def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, checkpoint: Checkpoint) -> None:
-    """Write all that a training needs to go on.
+    """Write everything that a training needs to continue.
 
     Raises:
-        UserError: The place cannot be written.
+        UserError: The file cannot be written.
     """
     state = optimiser.state_dict()
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -99,10 +98,10 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, checkp
 
 
 def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Checkpoint:
-    """Read what `save_checkpoint` wrote; network and optimiser are set to it, on the devices where they are.
+    """Read a file of `save_checkpoint` and restore the states of network and optimiser on their devices.
 
     Raises:
-        UserError: The file is missing, cut short, not a checkpoint, or of another network or optimiser.
+        UserError: The file is missing, truncated, not a checkpoint, or of another network or optimiser.
     """
     tensors, header = read(path, CHECKPOINT)
     strides = header["optimiser"]["strides"]
@@ -125,26 +124,26 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Che
 
 
 def laid_out(tensor: Tensor, strides: Sequence[int] | None) -> Tensor:
-    """A tensor with given strides; None: as it is.
+    """A tensor with given strides; None leaves it unchanged.
 
-    A file has one layout only, but computing goes on in the layout it stopped in: another would take other code paths,
-    slower and different in the last bit.
+    A file has only one layout, but a training must continue in the layout it stopped in: another layout would use
+    slower code with results that differ in the last bit.
     """
     return tensor if strides is None else torch.empty_strided(tensor.shape, strides, dtype=tensor.dtype).copy_(tensor)
 
 
 def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names start with a prefix, without it."""
+    """The tensors whose names start with a prefix, with the prefix removed."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header as one safetensors file, atomically."""
-    # Copies: safetensors refuses views and tensors that share memory.
+    # Copies, because safetensors refuses views and tensors that share memory.
     copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    # One entry: safetensors writes several in random order, and the same weights shall be the same bytes.
+    # One entry, because safetensors writes several in random order and equal weights must give equal bytes.
     metadata = {"weakmask": json.dumps({"kind": kind, "header": header})}
-    # As bytes: `save_file` writes a temporary file of its own, which a kill would leave behind.
+    # As bytes, because `save_file` uses another temporary file, which a kill would leave behind.
     content = save(copies, metadata=metadata)
     with atomic_file(path) as temporary:
         try:
@@ -156,7 +155,7 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read tensors and header of a safetensors file that this package wrote as `kind`."""
     if not path.is_file():
-        raise UserError(f"{path} is not there; expected a file with {kind}")
+        raise UserError(f"{path} does not exist; expected a file with {kind}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -165,7 +164,7 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(
             f"{path} cannot be read as safetensors ({error}); it is damaged or cut short: copy or train it again"
         ) from error
-    ours = json.loads(metadata.get("weakmask", '{"kind": "tensors of another program"}'))
-    if ours["kind"] != kind:
-        raise UserError(f"{path} holds {ours['kind']}, expected {kind}; name a file that this package wrote as such")
-    return tensors, ours["header"]
+    content = json.loads(metadata.get("weakmask", '{"kind": "tensors of another program"}'))
+    if content["kind"] != kind:
+        raise UserError(f"{path} holds {content['kind']}; expected {kind}; give a file of this kind")
+    return tensors, content["header"]

@@ -1,4 +1,4 @@
-"""What a training reports while it runs: mean losses and validation numbers, one row each time it validates."""
+"""Training curves: mean losses and validation scores, one row per validation."""
 
 import math
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from weakmask.errors import UserError
 
 
 class Curves:
-    """Gathers the losses of each step into rows.
+    """Collects the losses of each step into rows.
 
-    A step's losses are read one step late, while the next step already computes: reading them at once would make a GPU
-    wait for the CPU.
+    The losses of a step are read one step late, during the computation of the next step: reading them at once would
+    make a GPU wait for the CPU.
 
     Attributes:
-        rows: Finished rows: `step` (steps done), mean losses since the row before, then what validation said.
+        rows: Finished rows: `step` (steps done), mean losses since the previous row, validation scores.
         loss: The last total loss that was read.
     """
 
@@ -32,7 +32,7 @@ class Curves:
         self._pending: tuple[int, tuple[str, ...], Tensor] | None = None
 
     def add(self, step: int, losses: Mapping[str, Tensor]) -> None:
-        """Take the losses (scalars) of a step; reads those of the step before.
+        """Add the losses (scalars) of a step and read those of the step before.
 
         Raises:
             UserError: The step before had a loss that is not finite.
@@ -73,17 +73,17 @@ class Curves:
         return row
 
     def state(self) -> dict[str, Any]:
-        """Everything, as plain data for a checkpoint."""
+        """The state as plain data for a checkpoint."""
         self.settle()
         return {"rows": self.rows, "sums": self._sums, "steps": self._steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Restore a result of `state`."""
         self.rows = [dict(row) for row in state["rows"]]
         self._sums, self._steps = dict(state["sums"]), state["steps"]
 
     def table(self) -> pd.DataFrame:
-        """The rows as a table; `step` is whole numbers."""
+        """The rows as a table with integer `step`."""
         return pd.DataFrame(self.rows).astype({"step": int}) if self.rows else pd.DataFrame({"step": []}, dtype=int)
 
     def write(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where a training runs and with which numbers: Lightning Fabric behind two plain words."""
+"""Device and precision of a training, by Lightning Fabric."""
 
 import logging
 from typing import Any, Literal
@@ -15,24 +15,24 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
 def fabric_for(device: Device = "auto", precision: Precision = "auto") -> Fabric:
-    """One device with a precision.
+    """A Lightning Fabric for one device and precision.
 
     Args:
         device: "auto" takes CUDA, else Apple's MPS, else the CPU.
-        precision: "auto" takes "bf16-mixed" where the device computes with bfloat16 itself (about twice as fast on such
-            CPUs, measured), else "32-true". Weights are float32 in both.
+        precision: "auto" takes "bf16-mixed" if the device has bfloat16 instructions (about twice as fast on such CPUs,
+            measured), else "32-true". Weights are float32 in both.
 
     Raises:
-        UserError: The device is not there.
+        UserError: The device is not available.
     """
     device = _available(device)
     resolved = resolved_precision(device, precision)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces every precision
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs every precision
     return Fabric(accelerator=device, devices=1, precision=resolved)
 
 
 def resolved_precision(device: str, precision: Precision) -> Literal["32-true", "bf16-mixed"]:
-    """The precision that a training uses: "auto" is "bf16-mixed" where the device has such instructions."""
+    """The precision of a training; "auto" is "bf16-mixed" if the device has bfloat16 instructions."""
     if precision != "auto":
         return precision
     return "bf16-mixed" if computes_bfloat16(device) else "32-true"
@@ -42,27 +42,28 @@ def device_of(name: str) -> torch.device:
     """The device for inference: auto is CUDA, then Apple's, then the CPU.
 
     Args:
-        name: auto, cpu, cuda (cuda:1 where there are several) or mps.
+        name: auto, cpu, cuda (or cuda:1 if there are several) or mps.
 
     Raises:
-        UserError: The device is not there.
+        UserError: The device is not available.
     """
     cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return torch.device(name if name in cards else _available(name))
 
 
 def _available(device: str) -> Any:
-    """The device of that name; auto is the best that is there."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    """The device of that name; auto is the best available one."""
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device == "auto":
-        return "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there.get(device, False):
-        raise UserError(f"device {device} is not available here; use one of {', '.join(d for d in there if there[d])}")
+        return "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
+    if not available.get(device, False):
+        usable = ", ".join(name for name, here in available.items() if here)
+        raise UserError(f"device {device} is not available on this machine; use one of {usable}")
     return device
 
 
 def lay_out(network: nn.Module, device: torch.device) -> None:
-    """Lay convolution weights out with channels last on the CPU: 10-25 % faster there in 3-D, measured; same values."""
+    """Store convolution weights with channels last on the CPU: 10-25 % faster in 3-D (measured), same values."""
     if device.type == "cpu":
         for parameter in network.parameters():
             if parameter.ndim - 2 in CHANNELS_LAST:

@@ -19,7 +19,7 @@ def build_optimiser(
     """The optimiser of a training.
 
     Args:
-        parameters: What is trained.
+        parameters: The weights to train.
         name: "adam" (the dRAM authors' released code; trains far faster) or "sgd" with momentum 0.9 (the dRAM paper).
         learning_rate: Base rate of the schedule; None: 1e-4 for Adam (the code), 1e-5 for SGD (the paper).
         weight_decay: L2 penalty on all weights.
@@ -36,14 +36,14 @@ def build_optimiser(
 
 
 def rate_factor(step: int, steps: int, schedule: Schedule = "constant", warm_up: int = 0) -> float:
-    """What the base learning rate is multiplied with at a step.
+    """Factor of the base learning rate at a step.
 
     Args:
         step: From 0.
         steps: Length of the training.
-        schedule: "constant" 1; "cosine" (1 + cos(pi t)) / 2; "poly" (1 - t)^0.9, with t the part of the steps after the
-            warm-up that is done.
-        warm_up: Steps over which the factor rises linearly to the schedule's, from 1 / warm_up at step 0.
+        schedule: "constant" 1; "cosine" (1 + cos(pi t)) / 2; "poly" (1 - t)^0.9, with t the completed share of the
+            steps after the warm-up.
+        warm_up: Number of steps of a linear rise of the factor, from 1 / warm_up at step 0.
 
     Returns:
         A factor in (0, 1] for steps before `steps`.

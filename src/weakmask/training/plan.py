@@ -1,4 +1,4 @@
-"""How long and how to train: the settings of the loop."""
+"""Settings of the training loop."""
 
 import hashlib
 import json
@@ -12,27 +12,27 @@ from weakmask.training.optimisers import Schedule
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how to train.
+    """Settings of a training: its length, schedule, checkpoints, seed and device.
 
     Attributes:
         steps: Optimiser steps.
         validate_every: Steps between validations, each a row of the curves; the last step always validates.
         checkpoint_every: Steps between checkpoints.
-        checkpoint_every_seconds: Also when this much time has gone since the last; 0: by steps only.
-        accumulate: Parts that each batch is cut into, so that less memory is needed; gradients are those of the whole
-            batch where the losses are means over samples and no layer mixes samples (batch norm does).
-        seed: All randomness comes from (seed, step).
-        schedule: How the optimiser's learning rate goes, see `rate_factor`.
+        checkpoint_every_seconds: Largest time between checkpoints, in addition to steps; 0: by steps only.
+        accumulate: Number of parts that each batch is split into to save memory. Gradients equal those of the whole
+            batch if the losses are means over samples and no layer mixes samples (batch norm does).
+        seed: All random numbers depend on (seed, step).
+        schedule: Schedule of the learning rate, see `rate_factor`.
         warm_up: Steps of linear warm-up.
-        clip_gradient: Largest norm of the gradient; 0: any.
-        average_decay: Decay of averaged weights, which are then validated and saved; 0: the weights themselves.
+        clip_gradient: Largest norm of the gradient; 0: no limit.
+        average_decay: Decay of averaged weights, which are then validated and saved; 0: no averaging.
         prefetch: Build the next batch in a thread while a step computes.
         device: "auto", "cpu", "cuda" or "mps".
         precision: "auto", "32-true" or "bf16-mixed", see `fabric_for`.
-        header: Plain data that the weights' files carry: network name, arguments, preprocessing.
+        header: Plain data for the weights files: network name, arguments, preprocessing.
 
     Raises:
-        ValueError: A count below 1, or a negative amount.
+        ValueError: A count is below 1, or an amount is negative.
     """
 
     steps: int
@@ -51,14 +51,14 @@ class Plan:
     header: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Refuse numbers out of range."""
         counts = (self.steps, self.validate_every, self.checkpoint_every, self.accumulate)
         amounts = (self.checkpoint_every_seconds, self.warm_up, self.clip_gradient)
         if min(counts) < 1 or min(amounts) < 0 or not 0 <= self.average_decay < 1:
             raise ValueError(f"counts must be at least 1, amounts at least 0 and the decay in [0, 1): {self}")
 
     def numbers(self) -> dict[str, Any]:
-        """The fields that change the result; a checkpoint goes on only under the same."""
+        """The fields that change the result; a checkpoint continues only with equal ones."""
         free = {"checkpoint_every", "checkpoint_every_seconds", "prefetch", "device", "precision", "header"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 

@@ -1,4 +1,4 @@
-"""Which items a step trains on: pure functions of (seed, step), so that a stopped run goes on with the same batches."""
+"""Sampling of training items by pure functions of (seed, step), so that a resumed run has the same batches."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,11 +9,11 @@ from weakmask.training.seeding import generator_for
 
 
 def balanced_batch(scores: Sequence[int], batch: int, seed: int, step: int) -> list[int]:
-    """Items for one step, drawn uniformly over the scores that occur (the dRAM authors' released code does so too).
+    """Draw items for one step, uniformly over the scores that occur (as in the dRAM authors' released code).
 
-    The slots of all steps form one line. Each stretch of it as long as there are scores holds every score once, in
-    shuffled order, so that counts stay within one of each other; a score's items take their turns in shuffled order,
-    shuffled anew when all have been used, so that every item is seen.
+    The slots of all steps form one sequence. It is divided into stretches as long as the number of scores, and each
+    stretch holds every score once in shuffled order, so that the counts of scores differ by at most one. The items of a
+    score are used in shuffled order, and shuffled again when all have been used, so every item is used.
 
     Args:
         scores: The score of each item.
@@ -22,10 +22,10 @@ def balanced_batch(scores: Sequence[int], batch: int, seed: int, step: int) -> l
         step: The step, from 0.
 
     Returns:
-        `batch` indices into `scores`; an item can come twice where its score has few items.
+        `batch` indices into `scores`; an item can occur twice if its score has few items.
 
     Raises:
-        ValueError: No items, or a batch below 1.
+        ValueError: There are no items, or the batch is below 1.
     """
     demand_items(len(scores), batch)
     items = items_by_score(tuple(scores))
@@ -39,10 +39,10 @@ def balanced_batch(scores: Sequence[int], batch: int, seed: int, step: int) -> l
 
 
 def uniform_batch(count: int, batch: int, seed: int, step: int) -> list[int]:
-    """Items for one step, all equally often: `count` items take their turns in shuffled order, epoch after epoch.
+    """Draw items for one step so that all `count` items are used equally often, in shuffled order in each epoch.
 
     Raises:
-        ValueError: No items, or a batch below 1.
+        ValueError: There are no items, or the batch is below 1.
     """
     demand_items(count, batch)
     everything = range(count)
@@ -50,24 +50,24 @@ def uniform_batch(count: int, batch: int, seed: int, step: int) -> list[int]:
 
 
 def in_turn(items: Sequence[int], turn: int, seed: int, stream: str) -> int:
-    """The item whose turn it is when items are gone round in shuffled order, shuffled anew each time round."""
+    """The item at a turn, when items are used in shuffled order and shuffled again in each round."""
     epoch, place = divmod(turn, len(items))
     return items[shuffled(len(items), seed, epoch, stream)[place]]
 
 
 @lru_cache(maxsize=64)
 def shuffled(count: int, seed: int, number: int, stream: str) -> tuple[int, ...]:
-    """A permutation of 0 .. count - 1; kept for a while, because a step asks for the same one many times."""
+    """A permutation of 0 .. count - 1, cached because a step needs the same one many times."""
     return tuple(torch.randperm(count, generator=generator_for(seed, number, stream)).tolist())
 
 
 @lru_cache(maxsize=8)
 def items_by_score(scores: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
-    """Score -> its items, scores in rising order."""
+    """Items of each score, in ascending order of scores."""
     return {score: tuple(i for i, each in enumerate(scores) if each == score) for score in sorted(set(scores))}
 
 
 def demand_items(count: int, batch: int) -> None:
-    """Raise ValueError where there is nothing to draw or nothing to draw for."""
+    """Raise ValueError if there are no items or no slots."""
     if count < 1 or batch < 1:
         raise ValueError(f"a batch of {batch} from {count} items: both must be at least 1")

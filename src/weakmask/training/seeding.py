@@ -1,4 +1,4 @@
-"""One seed for everything: each draw comes from (seed, step, stream), never from what was drawn before it."""
+"""Random numbers from one seed: each draw depends on (seed, step, stream) only, not on earlier draws."""
 
 import hashlib
 import random
@@ -16,21 +16,20 @@ def mixed(seed: int, step: int = 0, stream: str = "") -> int:
 
 
 def generator_for(seed: int, step: int, stream: str = "") -> torch.Generator:
-    """A fresh CPU generator for one step's draws.
+    """A new CPU generator for the draws of one step.
 
-    Because it depends on nothing but its arguments, a run that was stopped and goes on draws what the unbroken run
-    draws.
+    It depends on its arguments only, so a resumed run draws the same numbers as an uninterrupted one.
 
     Args:
         seed: The run's seed.
-        step: The training step, or the number of whatever is drawn.
-        stream: A name that keeps different draws of one step apart ("moves", "intensity").
+        step: The training step, or another running number.
+        stream: A name that distinguishes the draws of one step ("moves", "intensity").
     """
     return torch.Generator().manual_seed(mixed(seed, step, stream))
 
 
 def seed_all(seed: int, step: int = 0) -> None:
-    """Seed the global random states of Python, NumPy and torch (all devices), for libraries that use no other."""
+    """Seed the global random states of Python, NumPy and torch (all devices), for libraries that use them."""
     number = mixed(seed, step, "global")
     random.seed(number)
     np.random.seed(number % 2**32)  # noqa: NPY002 - the legacy state is the one that libraries draw from
@@ -41,8 +40,8 @@ def seed_all(seed: int, step: int = 0) -> None:
 def deterministic() -> Iterator[None]:
     """Ask torch for kernels that give the same bits on every run on the same machine and number of threads.
 
-    On the CPU results are then equal bit by bit, and `fit` always trains so there. On CUDA some backward kernels
-    (linear up-sampling in 3-D, grid sampling) have no such version: torch warns and the bits may differ.
+    On the CPU results are then equal bit by bit, and `fit` always uses them. On CUDA some backward kernels
+    (linear up-sampling in 3-D, grid sampling) have no deterministic version: torch warns and the bits may differ.
     """
     before = torch.are_deterministic_algorithms_enabled()
     warned_only = torch.is_deterministic_algorithms_warn_only_enabled()
