@@ -33,6 +33,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return re.sub(r"^::: (weakmask[\w.]*)$", lambda found: modules_of(found.group(1)), markdown, flags=re.MULTILINE)
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Take the indentation out of a page, a tenth of its size, but for code and scripts."""
+    parts = re.split(r"(<pre.*?</pre>|<script.*?</script>)", output, flags=re.DOTALL)
+    return "".join(part if number % 2 else re.sub(r"\s*\n\s*", "\n", part) for number, part in enumerate(parts))
+
+
 def modules_of(name: str) -> str:
     """The mkdocstrings blocks of a module, or of a package and each module in it."""
     path = SOURCE / Path(*name.split("."))
