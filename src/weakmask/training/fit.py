@@ -97,7 +97,7 @@ def fit(
         network.load_state_dict(weights)
         return curves
     training = start(network, optimiser, folder, plan)
-    done = go_on(training)
+    done = resume(training)
     batches = batches_ahead(batch_at, range(done, plan.steps), training.fabric, prefetch=plan.prefetch)
     saved_at = monotonic()
     on_cpu = training.fabric.device.type == "cpu"
@@ -110,11 +110,11 @@ def fit(
         for step, batch in enumerate(batches, start=done):
             training.curves.add(step, one_step(training, losses_of, batch, step))
             if (step + 1) % plan.validate_every == 0 or step + 1 == plan.steps:
-                for name, value in judge(training, validate, step + 1).items():
+                for name, value in validate_and_record(training, validate, step + 1).items():
                     writer.add_scalar(name, value, step + 1)
             by_time = 0 < plan.checkpoint_every_seconds <= monotonic() - saved_at
             if (step + 1) % plan.checkpoint_every == 0 or by_time:
-                stop_here(training, step + 1)
+                write_checkpoint(training, step + 1)
                 saved_at = monotonic()
             advance(note=f"loss {training.curves.loss:.4f}")
     return finish(training)
@@ -133,7 +133,7 @@ def finished_training(folder: Path, plan: Plan) -> tuple[dict[str, Tensor], pd.D
 
 
 def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) -> Training:
-    """Put everything on its device, and sweep away half-written files of a killed run."""
+    """Put network and optimiser on the device, and delete half-written files of a killed run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -149,8 +149,8 @@ def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) ->
     return Training(fabric, plan, folder, network, module, optimiser, stepper, rates, average, Curves())
 
 
-def go_on(training: Training) -> int:
-    """Take up the folder's checkpoint if there is one; returns the steps done."""
+def resume(training: Training) -> int:
+    """Load the checkpoint of the folder if there is one, and return the number of steps done."""
     path = training.folder / "checkpoint.safetensors"
     if not path.exists():
         return 0
@@ -192,8 +192,8 @@ def one_step(training: Training, losses_of: LossesOf, batch: Batch, step: int) -
     return whole
 
 
-def judge(training: Training, validate: Validate | None, done: int) -> dict[str, float]:
-    """Validate, write the curves' row and, if the score is the highest so far, the best weights."""
+def validate_and_record(training: Training, validate: Validate | None, done: int) -> dict[str, float]:
+    """Validate, write a row of the curves and, if the score is the highest so far, the best weights."""
     training.curves.settle()  # before the score of broken weights is believed
     scores = None
     if validate is not None:
@@ -214,7 +214,7 @@ def judge(training: Training, validate: Validate | None, done: int) -> dict[str,
 
 
 def save(training: Training, name: str, done: int) -> None:
-    """Write weights under a name, their header telling when they were taken."""
+    """Write the weights under a name; their header has the step and the plan."""
     plan, device = training.plan, training.fabric.device
     computed = {"device": str(device), "precision": resolved_precision(device.type, plan.precision)}
     note = {"step": done, "best_score": training.best, **plan.numbers(), "plan": plan.key(), **computed}
@@ -222,8 +222,8 @@ def save(training: Training, name: str, done: int) -> None:
     save_weights(training.folder / f"{name}.safetensors", training.weights, header)
 
 
-def stop_here(training: Training, done: int) -> None:
-    """Write the checkpoint from which a stopped run goes on."""
+def write_checkpoint(training: Training, done: int) -> None:
+    """Write the checkpoint from which a stopped run continues."""
     notes = {"plan": training.plan.numbers(), "curves": training.curves.state()}
     averaged = {} if training.average is None else training.average.network.state_dict()
     tensors = {f"average.{name}": tensor for name, tensor in averaged.items()}

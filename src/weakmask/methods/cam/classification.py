@@ -1,4 +1,4 @@
-"""Stage 2: crops -> a network that tells regions with lesions (score above 0) from regions without."""
+"""The classification stage: crops -> a network that tells regions with lesions from regions without."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,7 @@
-"""Stage 5: what the regression found in the training scans, as voxel labels for the context network (III-A-5).
+"""Pseudo-labels: the regression's maps of the training scans, cut into voxel labels for the context network (III-A-5).
 
-The regions' maps are put back into their scan, sharpened there by the dense CRF and cut. The paper cuts at 0.5; ours
-also holds each region to the score that the reader gave it, which the network that learns from the labels never sees.
+The map of a scan is sharpened by the dense CRF and cut. The paper cuts at 0.5. Here the cut also keeps each region's
+lesion fraction within the interval of its score, which the context network never sees.
 """
 
 from collections.abc import Mapping
@@ -68,14 +68,14 @@ def pseudo_labels(work: Work) -> None:
 
 @dataclass(frozen=True)
 class FoundScan:
-    """A training scan and what is known of it; all volumes on the scan's grid.
+    """A training scan with the volumes that its labels are made of; all lie on the scan's grid.
 
     Attributes:
         image: In Hounsfield units.
         regions: Region labels.
         activation: The regression's map, zero outside the regions.
-        vessels: Where vessels are: neither lesion nor background. None: not looked for.
-        scores: Per region.
+        vessels: 1 in vessels, which are neither lesion nor background. None: the run has no vessels.
+        scores: Region -> score; a region without one is not learnt.
     """
 
     image: Volume
@@ -86,13 +86,13 @@ class FoundScan:
 
 
 def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map: ScoreMap) -> tuple[Volume, Volume]:
-    """A scan and its labels on the context network's grid.
+    """Resample a scan to the context network's grid and label its voxels.
 
     Args:
-        scan: What was found.
+        scan: The scan.
         config: Settings of the run.
         threshold: Of the map.
-        score_map: What fractions the scores mean.
+        score_map: The lesion fractions that the scores mean.
 
     Returns:
         The scan with enough around the regions for windows to read, and labels of the same shape. A region
@@ -127,7 +127,7 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
 
 
 def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config: DramSettings) -> np.ndarray:
-    """The map after the dense CRF, which is told 0.5 where the map is cut."""
+    """The output of the dense CRF; the map was rescaled so that its threshold lies at 0.5."""
     grey = window(image.voxels, *config.prepare.window)
     spacing = image.geometry.spacing_mm
     flat = grey.shape[0] == 1
@@ -139,7 +139,7 @@ def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config
 
 
 def vessels_of(folder: Path, files: list[str], image: Volume) -> Volume:
-    """The vessels that a run found in some of its crops, on the scan's grid.
+    """The vessel masks of a scan's crops, put together on the scan's grid.
 
     Args:
         folder: Of the vessel stage.

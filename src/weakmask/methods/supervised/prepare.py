@@ -1,4 +1,4 @@
-"""Stage 1: cohort -> dRAM's crops, and on the grid of each crop the true lesions."""
+"""The prepare stage: cohort -> dRAM's crops, and on the grid of each crop the true lesions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stage 2: crops and true masks -> the U-Net, by cross-entropy and soft Dice inside the region."""
+"""The segmentation stage: crops and true masks -> the U-Net, by cross-entropy and soft Dice inside the region."""
 
 from collections.abc import Mapping
 
