@@ -43,12 +43,12 @@ def vessels(work: Work) -> None:
         work.note("no scan without lesions to learn vessels from: the Frangi filter and Otsu mark them in every crop")
     for file in track(index["file"], "vessels", len(index)):
         crop = read_volume(prepared / file)
-        found = frangi_reference(crop, config) if network is None else confident(network, crop, config)
+        found = frangi_reference(crop, config) if network is None else vessels_by_network(network, crop, config)
         write_volume(crop.with_voxels(found.astype(np.uint8), "label"), work.out / "masks" / Path(file).name)
 
 
 def asks_for_vessels(config: DramSettings) -> bool:
-    """Whether anything later reads the vessels."""
+    """Whether a later stage reads the vessels."""
     return config.vessels.suppress and config.refinement.weight > 0
 
 
@@ -65,8 +65,8 @@ def frangi_reference(crop: Volume, config: DramSettings) -> np.ndarray:
 
 
 @torch.inference_mode()
-def confident(network: nn.Module, crop: Volume, config: DramSettings) -> np.ndarray:
-    """Where the network is surer than `vessels.confidence`, inside the region."""
+def vessels_by_network(network: nn.Module, crop: Volume, config: DramSettings) -> np.ndarray:
+    """The voxels of the region whose vessel probability exceeds `vessels.confidence`."""
     device = next(network.parameters()).device
     image, inside = windowed(crop, config.prepare)
     logits = network(as_batch(torch.from_numpy(image).float()[None]).to(device))
