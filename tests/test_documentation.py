@@ -105,6 +105,20 @@ def test_help_pages_name_flags_and_arguments_plainly():
             assert parameter.help, f"{name}: {parameter.name} has no help"
             assert parameter.help[0].isupper() or parameter.help[0].isdigit()
             assert parameter.help.endswith((".", "...")), f"{name} {parameter.name}: {parameter.help!r}"
+            assert not DIALECT.search(f"{parameter.help} {command.help}")
+
+
+DIALECT = re.compile(
+    r"\b(told|telling|judged|judging|ours|mine|theirs|whichever|whoever|learnt|rungs?|lottery|hence)\b", re.IGNORECASE
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(PROJECT).as_posix())
+def test_the_pages_are_in_plain_words(page: Path):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"`[^`]*`|\"[^\"]*\"|\(ours[^)]*\)|<!--.*?-->", "", text)
+    found = [line.strip() for line in prose.splitlines() if DIALECT.search(line)]
+    assert not found, "CONTRIBUTING.md, Plain words"
 
 
 @cache
