@@ -172,10 +172,10 @@ def of_crfs(place: Place) -> dict[str, list[float]]:
         cohort = read_cohort(settings.data.cohort)
         each: dict[str, list[float]] = {name: [] for name in CRFS}
         for case in cohort.cases[: place.scans]:
-            if case.lesions is None or case.regions is None:
+            if case.truth is None or case.regions is None:
                 continue
             image, regions = read_volume(case.image), read_volume(case.regions, "label")
-            lesions = read_volume(case.lesions, "label")
+            lesions = read_volume(case.truth, "label")
             if not lesions.voxels.any():
                 continue
             activation = image.with_voxels(map_of_scan(model, image, regions), "image")

@@ -86,12 +86,12 @@ def main() -> None:
 
 def prepared(case: Any, model: DramModel) -> Scan | None:
     """A case with its map; None without lesions to be judged on."""
-    if case.lesions is None or case.regions is None:
+    if case.truth is None or case.regions is None:
         return None
     image, regions = read_volume(case.image), read_volume(case.regions, "label")
     found = predict_scan(model, image, regions)
     vessels = vessel_mask(image, regions.voxels > 0).voxels > 0
-    truth = read_volume(case.lesions, "label").voxels > 0
+    truth = read_volume(case.truth, "label").voxels > 0
     return Scan(case.name, image, regions.voxels, found.activation.voxels, vessels, truth, model.threshold)
 
 

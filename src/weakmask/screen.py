@@ -77,9 +77,13 @@ def print_checked(scans: Iterable[str], faults: Iterable[Any]) -> None:
 
 
 def print_good(cases: Sequence[Any]) -> None:
-    """Print how many scans and scored regions of a cohort can be used."""
+    """Print how many scans of a cohort can be used, with how many scored regions and labels."""
     regions = sum(len(case.scores) for case in cases)
-    out.print(f"{counted(len(cases), 'scan')} with {counted(regions, 'scored region')}: good", highlight=False)
+    labels = sum(len(classes) for case in cases for classes in case.presence.values())
+    parts = [counted(regions, "scored region")] if regions else []
+    parts += [counted(labels, "label")] if labels else []
+    with_labels = f" with {' and '.join(parts)}" if parts else ""
+    out.print(f"{counted(len(cases), 'scan')}{with_labels}: good", highlight=False)
 
 
 def print_exported(written: Any, dataset_id: int) -> None:

@@ -3,13 +3,17 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from weakmask.commands.evaluate import evaluate_masks
 from weakmask.errors import UserError
 from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.volume import Volume
 
-TRUE = "phantom_0000.nii.gz"
+TRUE = "phantom_0_0000.nii.gz"
 
 
 @pytest.fixture
@@ -20,16 +24,16 @@ def cohort(tmp_path: Path) -> Path:
 
 def only_one(cohort: Path) -> None:
     for folder in ("images", "regions", "lesions"):
-        (cohort / folder / "phantom_0001.nii.gz").unlink()
+        (cohort / folder / "phantom_0_0001.nii.gz").unlink()
     table = cohort / "scores.csv"
     table.write_text("".join(line for line in table.read_text().splitlines(keepends=True) if "_0001" not in line))
 
 
 def test_true_masks_are_right_in_both_forms(cohort: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks"
-    (masks / "phantom_0001").mkdir(parents=True)
+    (masks / "phantom_0_0001").mkdir(parents=True)
     shutil.copy(cohort / "lesions" / TRUE, masks / TRUE)
-    shutil.copy(cohort / "lesions" / "phantom_0001.nii.gz", masks / "phantom_0001" / "mask.nii.gz")
+    shutil.copy(cohort / "lesions" / "phantom_0_0001.nii.gz", masks / "phantom_0_0001" / "mask.nii.gz")
     summary = evaluate_masks(masks, cohort, tmp_path / "judged", "theirs").iloc[0]
     assert (summary["method"], summary["scans"], summary["iou_pooled"]) == ("theirs", 2, 1.0)
 
@@ -50,5 +54,47 @@ def test_masks_are_judged_without_any_scores(cohort: Path, tmp_path: Path) -> No
     summary = evaluate_masks(cohort / "lesions", cohort, tmp_path / "judged", "ours").iloc[0]
     assert (summary["scans"], summary["iou_pooled"]) == (2, 1.0)
     shutil.rmtree(cohort / "lesions")
-    with pytest.raises(UserError, match=r"neither scores.csv nor a mask in lesions/"):
+    with pytest.raises(UserError, match=r"neither scores.csv nor a mask in truth/"):
         evaluate_masks(tmp_path, cohort, tmp_path / "again", "ours")
+
+
+def test_marks_outside_the_regions_do_not_count_but_are_noted(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_one(cohort)
+    mask = read_volume(cohort / "lesions" / TRUE, "label")
+    outside = read_volume(cohort / "regions" / TRUE, "label").voxels == 0
+    everywhere = mask.with_voxels(((mask.voxels > 0) | outside).astype(np.uint8))
+    write_volume(everywhere, tmp_path / "masks" / TRUE)
+    summary = evaluate_masks(tmp_path / "masks", cohort, tmp_path / "judged", "theirs").iloc[0]
+    assert summary["iou_pooled"] == 1.0
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"phantom_0_0000: {outside.sum()} voxels of the mask (" in told
+    assert "lie outside the regions and do not count" in told
+
+
+def test_a_truth_that_the_check_refuses_is_not_used(
+    cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_one(cohort)
+    truth = read_volume(cohort / "lesions" / TRUE, "label")
+    write_volume(truth.with_voxels(np.where(truth.voxels > 0, 4, 0).astype(np.uint8)), cohort / "lesions" / TRUE)
+    write_volume(truth, tmp_path / "masks" / TRUE)
+    summary = evaluate_masks(tmp_path / "masks", cohort, tmp_path / "judged", "theirs").iloc[0]
+    assert np.isnan(summary["iou_mean"])
+    assert "has the labels 4; expected 0 to 3 or just 0 and 1; the truth is not used" in capsys.readouterr().err
+
+
+def test_instances_and_classes_count_as_foreground(tmp_path: Path) -> None:
+    truth = np.array([[[0, 7, 255, 255], [0, 9, 9, 0]]], np.uint16)
+    marked = (truth > 0).astype(np.uint8)
+    marked[0, 0, 2] = 0
+    grid = Geometry(truth.shape)
+    for kind, expected in (("instances", 4 / 5), ("classes", 1.0)):  # of classes, 255 is ignored
+        folder = tmp_path / kind
+        for place, voxels in (("images", np.arange(8, dtype=np.int16).reshape(1, 2, 4)), ("truth", truth)):
+            write_volume(Volume(voxels, grid), folder / place / "a.nii.gz")
+        (folder / "truth.yaml").write_text(f"kind: {kind}\n")
+        write_volume(Volume(marked, grid), folder / "masks" / "a.nii.gz")
+        summary = evaluate_masks(folder / "masks", folder, folder / "judged", "theirs").iloc[0]
+        assert summary["iou_mean"] == pytest.approx(expected)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weakmask.datasets.cohort import Cohort, Fault, check_cohort
+from weakmask.datasets.case import Cohort, Fault
+from weakmask.datasets.cohort import check_cohort
 from weakmask.volume.files import write_volume
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Kind, Volume

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from weakmask.datasets.cohort import Case, Cohort, Fault, NoUsableScanError, read_cohort
+from weakmask.datasets.case import Case, Cohort, Fault, NoUsableScanError
+from weakmask.datasets.cohort import read_cohort
 from weakmask.errors import UserError
 from weakmask.scoring.severity import CT_SEVERITY
 
@@ -143,7 +144,7 @@ def test_a_missing_region_mask_costs_its_scan_where_others_have_one(tmp_path: Pa
 
 def test_truth_may_be_missing(tmp_path: Path) -> None:
     cohort = read_cohort(make(tmp_path / "cohort", files=("images/a.nii", "images/b.nii", "lesions/a.nii")))
-    assert [case.lesions is None for case in cohort.cases] == [False, True]
+    assert [case.truth is None for case in cohort.cases] == [False, True]
     assert cohort.faults == ()
 
 
@@ -156,7 +157,7 @@ def test_two_files_for_one_scan(tmp_path: Path, kind: str, left: list[str]) -> N
     assert fault.message == f"{kind}/a.mha: a has two files here, a.mha and a.nii.gz; keep one"
     assert fault.fatal == (kind != "lesions")
     if kind == "lesions":
-        assert cohort.cases[0].lesions is None
+        assert cohort.cases[0].truth is None
 
 
 @pytest.mark.parametrize("score", ["7", "two", "2.5", "-1", "nan", "1e999"])
@@ -241,8 +242,9 @@ def test_an_image_without_a_row_is_only_noted(tmp_path: Path) -> None:
     ("table", "message"),
     [
         ("scan,LUL,LLL,age\na,1,2,70\n", "unknown column 'age'; the regions are LUL, LLL, RUL, RML, RLL"),
+        ("scan,LUL,RLM,patent,age\na,1,2,p,70\n", "columns 'RLM', 'patent', 'age'; did you mean 'R.*' or 'patient'"),
         ("scan,LUL,RLM\na,1,2\n", "unknown column 'RLM'; did you mean 'R"),
-        ("scan,upper,lower\na,1,2\n", "unknown column 'upper'; .*name others in regions.yaml"),
+        ("scan,upper,lower\na,1,2\n", "unknown columns 'upper', 'lower'; .*name others in regions.yaml"),
     ],
 )
 def test_an_unknown_column_is_one_clean_line(tmp_path: Path, table: str, message: str) -> None:
@@ -252,12 +254,14 @@ def test_an_unknown_column_is_one_clean_line(tmp_path: Path, table: str, message
 
 
 def test_what_is_no_cohort_is_one_clean_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such folder; expected a cohort with scores\.csv and images/"):
+    with pytest.raises(
+        UserError, match=r"no such folder; expected a cohort with scores\.csv or labels\.csv, and images"
+    ):
         read_cohort(tmp_path / "nowhere")
     with pytest.raises(UserError, match="no folder images/ in it"):
         read_cohort(tmp_path)
     (tmp_path / "images").mkdir()
-    with pytest.raises(UserError, match=r"scores\.csv: no such file; expected a table `scan,region,score`"):
+    with pytest.raises(NoUsableScanError, match=r"no scan can be used \(1 fault\)"):
         read_cohort(tmp_path)
 
 

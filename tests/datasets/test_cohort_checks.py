@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from weakmask.datasets.cohort import NoUsableScanError, check_cohort
-from weakmask.datasets.cohort_checks import label_sizes
+from weakmask.datasets.case import NoUsableScanError
+from weakmask.datasets.cohort import check_cohort
+from weakmask.datasets.mask_checks import label_sizes
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.scoring.severity import severity_table
 from weakmask.volume.files import read_volume, write_volume
@@ -22,7 +23,7 @@ def test_a_good_cohort_has_no_faults(folder: Any) -> None:
     assert cohort.faults == ()
     assert [case.name for case in cohort.cases] == ["good", "odd"]
     assert cohort.cases[1].scores == {1: 0, 2: 1, 3: 2, 4: 0, 5: 0}
-    assert cohort.cases[1].lesions == folder.path / "lesions" / "odd.nii.gz"
+    assert cohort.cases[1].truth == folder.path / "lesions" / "odd.nii.gz"
 
 
 def test_a_cohort_without_masks_is_checked_too(folder: Any) -> None:
@@ -49,7 +50,7 @@ def test_a_truth_that_cannot_be_read_costs_the_truth(folder: Any) -> None:
     (folder.path / "lesions" / "odd.nii.gz").write_bytes(b"this is no image")
     fault, cohort = folder.odd_fault()
     assert not fault.fatal
-    assert cohort.cases[1].lesions is None
+    assert cohort.cases[1].truth is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -114,7 +115,7 @@ def test_lesions_on_another_grid_cost_the_truth(folder: Any) -> None:
     fault, cohort = folder.odd_fault()
     assert not fault.fatal
     assert "resample the mask onto the image" in fault.message
-    assert cohort.cases[1].lesions is None
+    assert cohort.cases[1].truth is None
     assert cohort.cases[1].regions is not None
 
 
@@ -125,7 +126,7 @@ def test_lesion_labels_nobody_knows_cost_the_truth(folder: Any) -> None:
         "lesions/odd.nii.gz: has the labels 2, 6; expected 0 to 3 or just 0 and 1; the truth is not used"
     )
     assert not fault.fatal
-    assert cohort.cases[1].lesions is None
+    assert cohort.cases[1].truth is None
 
 
 def test_a_truth_drawn_in_white_is_a_truth(folder: Any) -> None:
@@ -137,7 +138,7 @@ def test_no_lesion_at_all_is_a_truth(folder: Any) -> None:
     folder.lesions(np.zeros(folder.grid.shape, np.uint8))
     cohort = check_cohort(folder.path)
     assert cohort.faults == ()
-    assert cohort.cases[1].lesions is not None
+    assert cohort.cases[1].truth is not None
 
 
 def test_pictures_are_legal_and_said_to_be_no_hounsfield_units(tmp_path: Path) -> None:
@@ -154,9 +155,11 @@ def test_pictures_are_legal_and_said_to_be_no_hounsfield_units(tmp_path: Path) -
     (path / "scores.csv").write_text("scan,region,score\na,1,0\na,2,1\nb,1,3\nb,2,2\n")
     cohort = check_cohort(path)
     assert [case.name for case in cohort.cases] == ["a", "b"]
-    assert [fault.message for fault in cohort.faults] == [
-        "images/a.jpg and 1 more are pictures, not in Hounsfield units; choose a window for grey values in the config"
-    ]
+    assert len(cohort.faults) == 1
+    assert cohort.faults[0].message == (
+        "images/a.jpg and 1 more are pictures, not in Hounsfield units; set `prepare.window` in the config to their "
+        "grey values, [0, 255] for example, or `prepare.grey_values: picture` for slices of CT"
+    )
     assert not cohort.faults[0].fatal
 
 
@@ -164,6 +167,7 @@ def test_a_single_slice_without_hounsfield_units_is_only_noted(tmp_path: Path) -
     path = tmp_path / "cohort"
     voxels = np.random.default_rng(0).integers(0, 255, (1, 30, 40)).astype(np.uint8)
     write_volume(Volume(voxels, Geometry(voxels.shape)), path / "images" / "a.nii.gz")
+    write_volume(Volume(np.ones_like(voxels), Geometry(voxels.shape), "label"), path / "regions" / "a.nii.gz")
     (path / "scores.csv").write_text("scan,image\na,1\n")
     cohort = check_cohort(path)
     assert len(cohort.cases) == 1
@@ -207,8 +211,8 @@ def test_phantoms_make_a_good_cohort_and_their_truth_gives_their_scores(tmp_path
     assert cohort.faults == ()
     for case in cohort.cases:
         assert case.regions is not None
-        assert case.lesions is not None
-        truth, regions = read_volume(case.lesions, "label"), read_volume(case.regions, "label")
+        assert case.truth is not None
+        truth, regions = read_volume(case.truth, "label"), read_volume(case.regions, "label")
         table = severity_table(truth, regions, cohort.region_names, cohort.score_map)
         assert dict(zip(table["label"], table["score"], strict=True)) == case.scores
 
@@ -224,5 +228,5 @@ def test_real_slices_with_their_scores(real_data: Callable[[str], Path], tmp_pat
     (path / "scores.csv").write_text((source / "scores_expert.csv").read_text())
     cohort = check_cohort(path)
     assert len(cohort.cases) == 50
-    assert all(case.lesions is not None and len(case.scores) == 2 for case in cohort.cases)
+    assert all(case.truth is not None and len(case.scores) == 2 for case in cohort.cases)
     assert [fault.fatal for fault in cohort.faults] == [False]

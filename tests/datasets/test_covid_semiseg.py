@@ -43,7 +43,7 @@ def test_slices_scores_and_volumes_are_read(layout: Path) -> None:
     assert [case.name for case in found.expert] == ["0", "1"]
     assert dict(found.expert[0].scores) == {1: 0, 2: 5}
     assert {case.group for case in found.weak} == {"Data-1_vol_001"}
-    assert all(case.lesions is None for case in found.weak)
+    assert all(case.truth is None for case in found.weak)
 
 
 def test_a_cohort_to_train_on_has_no_masks(layout: Path, tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_a_cohort_to_train_on_has_no_masks(layout: Path, tmp_path: Path) -> None
     train, test = check_cohort(tmp_path / "train"), check_cohort(tmp_path / "test")
     assert len(train.cases) == 4
     assert train.region_names == {1: "upper lung", 2: "lower lung"}
-    assert all(case.lesions is None for case in train.cases)
-    assert all(case.lesions is not None for case in test.cases)
+    assert all(case.truth is None for case in train.cases)
+    assert all(case.truth is not None for case in test.cases)
     assert {case.patient for case in train.cases} == {"0", "1", "Data-1_vol_001"}
 
 

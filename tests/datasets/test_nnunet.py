@@ -100,7 +100,7 @@ def test_scans_that_cannot_be_used_are_left_out_and_told(broken: Path, tmp_path:
     found = export_nnunet(broken, tmp_path / "raw", NnunetDataset(501, folds=2), test_folder=broken)
     assert sorted(found.training) == rest
     assert sorted(found.test) == [first, *rest]  # a test image needs no truth
-    assert any(note.startswith(f"left out {first}: no usable lesions/") for note in found.notes)
+    assert any(note.startswith(f"left out {first}: no usable truth") for note in found.notes)
     assert any(f"left out {second}" in note and "every voxel is 0" in note for note in found.notes)
     assert json.loads((found.folder / "dataset.json").read_text())["numTraining"] == len(rest)
 
@@ -113,7 +113,7 @@ def test_faults_leave_nothing_behind(cohort: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(cohort, bare)
     shutil.rmtree(bare / "lesions")
-    with pytest.raises(UserError, match="nnU-Net learns from true masks"):
+    with pytest.raises(UserError, match=r"no image has true masks; give truth/NAME"):
         export_nnunet(bare, raw, NnunetDataset(501))
     assert not list(raw.iterdir())
     (raw / "Dataset501_Other").mkdir()

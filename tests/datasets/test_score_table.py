@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
-from weakmask.datasets.score_table import ScoreRow, nearest, read_score_table
+from weakmask.datasets.score_table import ScoreRow, read_score_table
+from weakmask.datasets.table_cells import nearest
 from weakmask.errors import UserError
 
 
@@ -71,6 +73,48 @@ def test_a_bad_line_does_not_stop_the_good_ones(table: Path) -> None:
     assert [fault.fatal for fault in found.faults] == [True, False, True]
 
 
+def test_free_text_is_ignored_and_a_patient_may_be_called_otherwise(table: Path) -> None:
+    table.write_text("Scan;Patient ID;Region;Score;Comment;Date\na;p1;LUL;2,0;unclear;2. May\nb;p1;LUL;3;;\n")
+    found = read_score_table(table)
+    assert [(row.scan, row.score) for row in found.rows] == [("a", "2.0"), ("b", "3")]
+    assert found.patients == {"a": "p1", "b": "p1"}
+    assert [(fault.message, fault.fatal) for fault in found.faults] == [
+        ("scores.csv: the column 'Patient ID' is read as `patient`", False),
+        ("scores.csv: the columns 'Comment', 'Date' with free text: ignored", False),
+    ]
+
+
+@pytest.mark.parametrize("name", ["Patient ID", "patient_id", "PatientID", "PATIENT", "patient-id"])
+def test_names_of_the_patients_column(table: Path, name: str) -> None:
+    table.write_text(f"scan,region,score,{name}\na,LUL,1,p1\n")
+    assert read_score_table(table).patients == {"a": "p1"}
+
+
+def test_a_comma_in_a_table_with_commas_is_no_decimal(table: Path) -> None:
+    table.write_text('scan,region,score\na,LUL,"2,0"\n')
+    assert read_score_table(table).rows[0].score == "2,0"
+
+
+def test_a_sheet_is_as_good_as_csv(tmp_path: Path) -> None:
+    rows = [["Scan", "Region", "Score", "Patient"], ["007", " LUL", 2, "p1"], [None] * 5, [8, "LLL", 1.0, "p2"]]
+    book = Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.create_sheet("another").append(["not", "read"])
+    book.save(tmp_path / "scores.xlsx")
+    found = read_score_table(tmp_path / "scores.xlsx")
+    assert found.rows == (ScoreRow("007", "LUL", "2", 2), ScoreRow("8", "LLL", "1", 4))
+    assert found.patients == {"007": "p1", "8": "p2"}
+
+
+@pytest.mark.parametrize("content", [b"", b"scan,region,score\n", b"PK\x03\x04 no zip"])
+def test_what_is_no_sheet_is_one_clean_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "scores.xlsx").write_bytes(content)
+    with pytest.raises(UserError, match=r"scores\.xlsx: cannot be read as an Excel file") as caught:
+        read_score_table(tmp_path / "scores.xlsx")
+    assert "\n" not in str(caught.value)
+
+
 def test_two_patients_for_one_scan_cost_the_scan(table: Path) -> None:
     table.write_text("scan,region,score,patient\na,LUL,1,p1\na,LLL,1,p2\n")
     found = read_score_table(table)
@@ -95,6 +139,7 @@ def test_two_patients_for_one_scan_cost_the_scan(table: Path) -> None:
         (b"scan,patient\na,1\n", "no column with scores among scan, patient"),
         (b"scan,region,score,patent\na,LUL,1,p\n", "unknown column 'patent'; did you mean 'patient'?"),
         (b"scan,region,score,age\na,LUL,1,70\n", "unknown column 'age'; the columns may be scan, region, score"),
+        (b"scan,region,score,patent,age\na,LUL,1,p,70\n", "columns 'patent', 'age'; did you mean 'patient'\\? the col"),
         (b"scan,LUL,LUL\na,1,2\n", "the column 'LUL' stands there twice"),
         (b"scan,region,score\na," + b"L" * 200_000 + b",1\n", "line 2: field larger than field limit"),
     ],

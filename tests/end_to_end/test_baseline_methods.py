@@ -30,14 +30,16 @@ every_baseline = pytest.mark.parametrize("method", TRAINING)
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("baselines") / "cohort"
     write_phantom_cohort(folder, 8, 3, (48, 54, 58), (6.5, 6.5, 6.5), workers=1)
+    write_phantom_cohort(folder.with_name("unseen"), 4, 4, (48, 54, 58), (6.5, 6.5, 6.5), workers=1)
     return folder
 
 
-def settings(method: str, cohort: Path, steps: int = 120) -> Settings:
+def settings(method: str, cohort: Path, steps: int = 120, **data: object) -> Settings:
+    """A short training; it is evaluated on the cohort `unseen` beside the one it is trained on."""
     values = {
         "method": method,
         "device": "cpu",
-        "data": {"cohort": str(cohort), "test": str(cohort), "validation": 0.25},
+        "data": {"cohort": str(cohort), "test": str(cohort.with_name("unseen")), "validation": 0.25, **data},
         "prepare": {"spacing_mm": None, "crop_shape": [16, 16, 16]},
         "network": {"width": 4},
         "maps": {"scales": [1.0]},
@@ -78,7 +80,11 @@ def test_a_run_leaves_tables_masks_and_a_report(trained, method: str) -> None:
     run, summary = trained(method)
     rows = [ROW[method], *(["CAM raw"] if method == "cam" else []), "Otsu in the region", "fixed threshold", "nothing"]
     assert summary["method"].tolist() == rows
-    assert (summary["scans"] == 8).all()
+    assert (summary["scans"] == 4).all()
+    judged = set(pd.read_csv(run / "results.csv")["scan"])
+    trained_on = set(pd.read_csv(run / "01-prepare" / "index.csv")["scan"])
+    assert judged == {f"phantom_4_{number:04d}" for number in range(4)}
+    assert trained_on == {f"phantom_3_{number:04d}" for number in range(8)}
     compared = pd.read_csv(run / "significance.csv")
     assert compared["method"].unique().tolist() == rows[:1]
     assert compared["alternative"].tolist() == rows[1:]
@@ -112,8 +118,9 @@ def test_the_classifier_learns_and_refinement_keeps_to_the_raw_mask(trained) -> 
 @every_baseline
 def test_a_run_predicts_on_the_scans_own_grid(trained, cohort: Path, tmp_path: Path, method: str) -> None:
     run, _ = trained(method)
-    scan = min((cohort / "images").iterdir())
-    assert predict(run, [scan], tmp_path / "out", RegionSource(cohort / "regions"), device="cpu") == []
+    unseen = cohort.with_name("unseen")
+    scan = min((unseen / "images").iterdir())
+    assert predict(run, [scan], tmp_path / "out", RegionSource(unseen / "regions"), device="cpu") == []
     mask = read_volume(tmp_path / "out" / "mask.nii.gz", "label")
     assert mask.geometry == read_volume(scan).geometry
     judged = read_volume(run / "04-maps" / "masks" / scan.name, "label")
@@ -173,7 +180,7 @@ def sliced(cohort: Path, folder: Path, volume: str) -> Path:
 def test_slices_train_the_two_dimensional_networks(cohort: Path, tmp_path: Path, method: str) -> None:
     volume, *slices = sorted(scan_name(file) for file in (cohort / "images").iterdir())
     folder = sliced(cohort, tmp_path / "slices", volume)
-    config, run = settings(method, folder, steps=2), tmp_path / "run"
+    config, run = settings(method, folder, steps=2, test=str(folder), seen=True), tmp_path / "run"
     flat = config.model_copy(update={"prepare": config.prepare.model_copy(update={"crop_shape": (1, 24, 24)})})  # pyright: ignore[reportAttributeAccessIssue]
     assert set(train(method, run, flat)["scans"]) == {len(slices)}
     assert load_file(run / "03-model" / "model.safetensors")["encoder.0.0.weight"].ndim == 4
@@ -197,6 +204,6 @@ def test_scores_of_one_kind_and_missing_truth_are_told(cohort: Path, tmp_path: P
             (folder / room).symlink_to(cohort / room)
         table.assign(score=scores).to_csv(folder / "scores.csv", index=False)
     with pytest.raises(UserError, match="a classifier needs some with lesions and some whose score means 0 %"):
-        train("cam", tmp_path / "cam", settings("cam", tmp_path / "ill"))
-    with pytest.raises(UserError, match=r"no scan has lesions/NAME\.nii\.gz; the supervised method learns from them"):
-        train("supervised", tmp_path / "supervised", settings("supervised", tmp_path / "bare"))
+        train("cam", tmp_path / "cam", settings("cam", tmp_path / "ill", test=None))
+    with pytest.raises(UserError, match="no scan has a usable truth; the supervised method learns from true masks"):
+        train("supervised", tmp_path / "supervised", settings("supervised", tmp_path / "bare", test=None))

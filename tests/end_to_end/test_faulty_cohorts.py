@@ -54,7 +54,6 @@ def without(name: str) -> Callable[[Path], Path]:
 
 # what is wrong -> a cohort to check, and a word that a line must hold
 COHORTS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "no table": (without("scores.csv"), "scores.csv"),
     "no images": (without("images"), "images"),
     "a missing image": (without("images/s0.nii.gz"), "s0"),
     "score 7": (table(lambda rows: [*rows[:-1], "s1,RLL,7"]), "7"),
@@ -96,6 +95,12 @@ def test_faults_are_json_also_where_no_scan_is_good(tmp_path: Path, capfd: pytes
     found = json.loads(capfd.readouterr().out)
     assert found["scans"] == []
     assert {fault["scan"] for fault in found["faults"]} == {"s0", "s1"}
+
+
+def test_a_cohort_without_any_table_is_said_to_have_no_weak_labels(tmp_path: Path, weakmask: Run) -> None:
+    code, lines = weakmask("check", str(without("scores.csv")(tmp_path / "cohort")))
+    assert code == 0
+    assert any("scores.csv: no such file, and no labels.csv" in line for line in lines), lines
 
 
 def test_a_good_cohort_passes(tmp_path: Path, weakmask: Run) -> None:

@@ -30,7 +30,7 @@ class Killed(Exception):  # noqa: N818 - nothing went wrong
 def settings(method: str, cohort: Path) -> Settings:
     shared = {
         "device": "cpu",
-        "data": DataSettings(cohort=cohort, test=cohort, validation=0.0),
+        "data": DataSettings(cohort=cohort, test=cohort, seen=True, validation=0.0),
         "prepare": PrepareSettings(spacing_mm=None, crop_shape=(16, 16, 16)),
     }
     training = TrainingSettings(steps=4, batch=2, checkpoint_every=2, average_decay=0.9)

@@ -41,7 +41,7 @@ def write_part(folder: Path, part: str, names: list[str], table: str) -> None:
     """Grey body, two dark lungs, a patch of ground glass of some size in the lower one."""
     rows = ["scan,region,score"]
     for number, name in enumerate(names):
-        rng = np.random.default_rng(number)
+        rng = np.random.default_rng([number, len(part)])
         regions = np.zeros((HEIGHT, WIDTH), np.uint8)
         regions[4:30, 6:50], regions[34:60, 6:50] = 1, 2
         lesion = np.zeros(regions.shape, bool)
@@ -75,7 +75,7 @@ def test_tables_report_and_going_on(data: Path, tmp_path: Path) -> None:
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "of the lungs" in page  # the worst slices are explained
     assert "data:image/" in page
-    assert not (out / "cohorts" / "fold-0" / "both" / "lesions").exists()
+    assert not (out / "cohorts" / "fold-0" / "both" / "truth").exists()
     crops = [out / "rows" / row / "seed-0" / "fold-1" / "01-prepare" / "index.csv" for row in table["row"]]
     assert len({file.stat().st_ino for file in crops}) == 1  # made once for all rows that learn from the same scores
     assert (out / "logs" / "raw-seed-0-fold-1.log").exists()

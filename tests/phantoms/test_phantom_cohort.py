@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 
 def test_layout(folder):
-    names = [f"phantom_{k:04d}" for k in range(3)]
+    names = [f"phantom_5_{k:04d}" for k in range(3)]
     for place in ("images", "regions", "lesions", "truth/vessels", "truth/airways"):
         assert sorted(path.name for path in (folder / place).iterdir()) == [f"{name}.nii.gz" for name in names]
     table = pd.read_csv(folder / "scores.csv")
@@ -55,14 +55,14 @@ def test_scores_agree_with_the_masks_before_the_reader_errs(folder):
 def test_the_cohort_reader_takes_it_without_a_fault(folder):
     cohort = read_cohort(folder)
     assert not cohort.faults
-    assert [case.name for case in cohort.cases] == ["phantom_0000", "phantom_0001", "phantom_0002"]
+    assert [case.name for case in cohort.cases] == ["phantom_5_0000", "phantom_5_0001", "phantom_5_0002"]
     assert set(cohort.cases[0].scores) == set(LOBES.values())
 
 
 def test_a_scan_is_the_phantom_of_its_seed(folder):
     recipe = json.loads((folder / "phantom.json").read_text())
-    phantom = make_phantom(recipe["scans"]["phantom_0001"], SHAPE, SPACING)
-    written = read_volume(folder / "images" / "phantom_0001.nii.gz")
+    phantom = make_phantom(recipe["scans"]["phantom_5_0001"], SHAPE, SPACING)
+    written = read_volume(folder / "images" / "phantom_5_0001.nii.gz")
     assert np.array_equal(written.voxels, phantom.image.voxels)
     assert written.geometry.same_grid(phantom.image.geometry)
 
@@ -70,7 +70,7 @@ def test_a_scan_is_the_phantom_of_its_seed(folder):
 def test_neither_workers_nor_the_number_of_scans_change_a_scan(folder, tmp_path):
     write_phantom_cohort(tmp_path / "two", 2, 5, SHAPE, SPACING, workers=2)
     for place in ("images", "lesions", "truth/vessels"):
-        for name in ("phantom_0000", "phantom_0001"):
+        for name in ("phantom_5_0000", "phantom_5_0001"):
             first = read_volume(folder / place / f"{name}.nii.gz").voxels
             assert np.array_equal(read_volume(tmp_path / "two" / place / f"{name}.nii.gz").voxels, first)
     assert not (tmp_path / "two" / "scores_true.csv").exists()

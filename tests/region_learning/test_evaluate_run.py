@@ -42,8 +42,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (run / stage).mkdir(parents=True)
     prepare(Work(run, run / "01-prepare", config))
     for case in read_cohort(folder / "test").cases:
-        if case.lesions is not None:
-            truth = read_volume(case.lesions, "label")
+        if case.truth is not None:
+            truth = read_volume(case.truth, "label")
             write_volume(truth.with_voxels((truth.voxels > 0).astype("uint8")), run / "maps" / f"{case.name}.nii.gz")
     judge_masks(Work(run, run / "judging", config), {"the truth": run / "maps"})
     return run / "judging"
@@ -97,14 +97,18 @@ def slices_of_patients(folder: Path, *, named: bool) -> Path:
 
 
 def judged_slices(folder: Path, *, named: bool) -> Path:
-    cohort = slices_of_patients(folder, named=named)
+    return judge_slices(slices_of_patients(folder, named=named), folder / "run", folder / "masks", validation=0.9)
+
+
+def judge_slices(cohort: Path, run: Path, masks: Path, validation: float) -> Path:
+    """Prepare a run on slices and judge masks of its validation scans; returns the folder with the tables."""
     prepare_settings = PrepareSettings(spacing_mm=None, margin_mm=0, crop_shape=(1, 10, 10))
-    config = DramSettings(device="cpu", data=DataSettings(cohort=cohort, validation=0.9), prepare=prepare_settings)
-    run = folder / "run"
+    data = DataSettings(cohort=cohort, validation=validation)
+    config = DramSettings(device="cpu", data=data, prepare=prepare_settings)
     for stage in ("01-prepare", "judging"):
         (run / stage).mkdir(parents=True)
     prepare(Work(run, run / "01-prepare", config))
-    judge_masks(Work(run, run / "judging", config), {"masks": folder / "masks"})
+    judge_masks(Work(run, run / "judging", config), {"masks": masks})
     return run / "judging"
 
 
@@ -122,6 +126,26 @@ def test_the_patient_reaches_the_tables_the_interval_and_the_test(tmp_path: Path
     assert widths[0] > 1.5 * widths[1]
     pairs = [pd.read_csv(judged / "significance.csv")["pairs"].max() for judged in (known, unknown)]
     assert pairs == [18, 90]
+
+
+def test_a_threshold_marks_regions_without_a_score_as_the_own_mask_does(tmp_path: Path) -> None:
+    cohort, geometry = tmp_path / "cohort", Geometry((1, 10, 10))
+    regions = np.ones(geometry.shape, np.uint8)
+    regions[:, :, 5:] = 2
+    lines = ["scan,region,score"]
+    for number in range(4):
+        lesion = np.zeros(geometry.shape, np.uint8)
+        lesion[:, : number + 2] = 1  # in both regions, of which one is scored
+        image = np.where(lesion > 0, -300, -850 - number).astype(np.int16)
+        for folder, voxels in (("images", image), ("regions", regions), ("truth", lesion)):
+            write_volume(Volume(voxels, geometry), cohort / folder / f"s{number}.nii")
+        write_volume(Volume(lesion, geometry), tmp_path / "masks" / f"s{number}.nii.gz")
+        lines.append(f"s{number},1,{CT_SEVERITY.score_of(lesion[regions == 1].mean())}")
+    (cohort / "scores.csv").write_text("\n".join(lines), encoding="utf-8")
+    judged = judge_slices(cohort, tmp_path / "run", tmp_path / "masks", validation=0.5)
+    results = pd.read_csv(judged / "results.csv").set_index("method")
+    for method in ("masks", "Otsu in the region", "fixed threshold"):
+        assert (results.loc[[method], "sensitivity"] == 1.0).all(), method
 
 
 MASK = np.array([1, 1, 1, 0], np.uint8)

@@ -23,7 +23,7 @@ SCORES = {"one": {"LUL": 2, "LLL": 0}}
 
 def prepared(tmp_path: Path, cohort: Path, **settings: object) -> tuple[Path, CropSet]:
     config = DramSettings(
-        data=DataSettings(cohort=cohort, test=cohort, validation=0.0),
+        data=DataSettings(cohort=cohort, test=cohort, seen=True, validation=0.0),
         prepare=PrepareSettings(spacing_mm=None, **settings),  # pyright: ignore[reportArgumentType]
     )
     work = run_stage(prepare, tmp_path / "run", "01-prepare", config)

@@ -6,6 +6,7 @@ from PIL import Image
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.pictures import read_rgb
 from weakmask.volume.volume import Volume
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
@@ -56,6 +57,42 @@ def test_refuses_colour_labels_and_grey_with_transparency(tmp_path):
         read_volume(tmp_path / "a.png", "label")
     with pytest.raises(UserError, match=r"b.png: .*save it without the alpha channel"):
         read_volume(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colour_stays_colour_where_it_is_asked_for(tmp_path, channels, dtype):
+    pixels = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (20, 30, channels)).astype(dtype)
+    sitk.WriteImage(sitk.GetImageFromArray(pixels, isVector=True), tmp_path / "a.png")
+    colour, grid = read_rgb(tmp_path / "a.png")
+    assert colour.dtype == dtype
+    assert np.array_equal(colour, np.moveaxis(pixels[:, :, :3], 2, 0))
+    assert grid == read_volume(tmp_path / "a.png").geometry == Geometry((1, 20, 30))
+
+
+def test_a_grey_picture_has_three_equal_channels(tmp_path):
+    for name in ("a.png", "a.jpg"):
+        sitk.WriteImage(sitk.GetImageFromArray(PIXELS), tmp_path / name)
+        colour, _ = read_rgb(tmp_path / name)
+        assert colour.shape == (3, 20, 30)
+        assert np.array_equal(colour, np.repeat(read_volume(tmp_path / name).voxels, 3, axis=0))
+    with pytest.raises(UserError, match=r"a\.nii\.gz: not a picture; expected one of \.png"):
+        read_rgb(tmp_path / "a.nii.gz")
+
+
+def test_a_photograph_lies_as_a_viewer_shows_it(tmp_path):
+    smooth = np.stack([np.add.outer(np.arange(40) * 4, np.arange(60)).astype(np.uint8)] * 3, -1)
+    smooth[:, :, 1] //= 2
+    picture = Image.fromarray(smooth)
+    picture.save(tmp_path / "plain.jpg", quality=95)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    picture.save(tmp_path / "turned.jpg", quality=95, exif=exif)
+    plain, turned = (read_rgb(tmp_path / f"{name}.jpg")[0] for name in ("plain", "turned"))
+    assert turned.shape == (3, 60, 40)
+    assert np.array_equal(turned, np.rot90(plain, -1, axes=(1, 2)))
+    grey = read_volume(tmp_path / "turned.jpg")
+    assert grey.geometry.shape == (1, 60, 40)  # a mask drawn on it fits both
 
 
 @pytest.mark.parametrize("thumbnail", [b"", b"\xff\xe1\x00\x06\xff\xd8\xff\xd9"])

@@ -1,27 +1,33 @@
-"""Masks of any tool against a cohort's truth: what `weakmask evaluate` does."""
+"""Evaluation of masks that any tool made against a cohort: the command `weakmask evaluate`."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from weakmask.datasets.case import Case
-from weakmask.datasets.cohort import read_cohort_of_masks
+from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
 from weakmask.progress import console, track
-from weakmask.region_learning.evaluate_run import overlaps_of, without_empty_subtypes
+from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.scan_regions import read_regions
-from weakmask.scoring.severity import ScoreMap, region_fractions
+from weakmask.scoring.severity import region_fractions
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume
+from weakmask.volume.volume import Volume
 
 
 def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> pd.DataFrame:
-    """Judge masks and write results.csv, severity.csv, summary.csv and summary_detail.csv.
+    """Evaluate masks and write results.csv, severity.csv, summary.csv and summary_detail.csv.
+
+    Where the cohort has region masks, overlap is counted inside them only: a mark outside the lungs, for example, is
+    not counted as false. A note says how many voxels of a mask lie outside.
 
     Args:
         masks: A folder with NAME.nii.gz (or another image format), or NAME/mask.nii.gz as `weakmask predict` leaves;
             for a cohort of one scan also its mask.nii.gz, in the folder or itself.
-        cohort_folder: The cohort whose lesions/ and scores are the truth; without scores.csv, its lesions/ alone.
+        cohort_folder: The cohort whose truth and scores the masks are compared with; either may be missing.
         out: Where the tables go.
         method: The name in the tables.
 
@@ -29,18 +35,21 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
         The summary.
 
     Raises:
-        UserError: No mask belongs to a scan of the cohort, or the folder cannot be written.
+        UserError: The cohort has neither truth nor scores, no mask belongs to one of its scans, or the folder cannot
+            be written.
     """
-    cohort = read_cohort_of_masks(cohort_folder)
-    results: list[dict[str, object]] = []
-    scores: list[dict[str, object]] = []
-    for case in track(cohort.cases, "judging", len(cohort.cases)):
+    cohort = read_cohort(cohort_folder)
+    if not any(case.truth or case.scores for case in cohort.cases):
+        raise UserError(f"{cohort_folder}: neither scores.csv nor a mask in truth/ with the name of an image; give one")
+    results: Rows = []
+    scores: Rows = []
+    for case in track(cohort.cases, "evaluate", len(cohort.cases)):
         path = find_mask(masks, case.name, alone=len(cohort.cases) == 1)
         if path is None:
-            console.print(f"[yellow]note[/] {case.name}: no mask in {masks}", highlight=False, soft_wrap=True)
+            _note(f"{case.name}: no mask in {masks}")
             continue
         try:
-            new_results, new_scores = _judge_case(path, case, dict(cohort.region_names), method, cohort.score_map)
+            new_results, new_scores = _evaluate_case(path, case, cohort, method)
         except UserError as error:
             console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
             continue
@@ -55,25 +64,46 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
 
 
 def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
-    """The mask of a scan in a folder of masks, by its name; of a scan that is alone, the one that has no name."""
+    """The mask of a scan in a folder of masks, by its name; of the only scan of a cohort, also one without a name."""
     candidates = [masks / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES] + [masks / name / "mask.nii.gz"]
     if alone:
         candidates += [masks] if masks.is_file() else [masks / "mask.nii.gz"]
     return next((path for path in candidates if path.exists()), None)
 
 
-def _judge_case(path: Path, case: Case, names: dict[int, str], method: str, score_map: ScoreMap) -> tuple[list, list]:
+def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple[Rows, Rows]:
+    """The rows of one scan in results.csv and severity.csv."""
     image = read_volume(case.image)
     mask = read_regions(path, image).voxels > 0
     regions = None if case.regions is None else read_regions(case.regions, image).voxels
-    results, scores = [], []
-    if case.lesions is not None:
+    truth = _truth_or_note(case, image)
+    results: Rows = []
+    scores: Rows = []
+    if truth is not None:
         inside = None if regions is None else regions > 0
-        overlaps = overlaps_of(mask, read_regions(case.lesions, image).voxels, inside)
+        overlaps = overlaps_of(mask, truth.voxels, inside, case.truth_kind)
         results = result_rows(method, case.name, overlaps, case.group)
+        outside = 0 if inside is None else int(np.count_nonzero(mask & ~inside))
+        if outside:
+            share = 100 * outside / np.count_nonzero(mask)
+            _note(f"{case.name}: {outside} voxels of the mask ({share:.1f} %) lie outside the regions and do not count")
     if regions is not None:
         labels = [label for label in case.scores if (regions == label).any()]
         fractions = region_fractions(mask, regions, labels)
         given = {label: case.scores[label] for label in labels}
+        names, score_map = cohort.region_names, cohort.score_map
         scores = score_rows(method, case.name, given, fractions, names, score_map, case.group)
     return results, scores
+
+
+def _truth_or_note(case: Case, image: Volume) -> Volume | None:
+    """The truth of a case; None, and a note if there is one that cannot be used."""
+    try:
+        return usable_truth(case, image.geometry)
+    except UserError as error:
+        _note(str(error))
+        return None
+
+
+def _note(text: str) -> None:
+    console.print(f"[yellow]note[/] {text}", highlight=False, soft_wrap=True)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.datasets.cohort import read_cohort_of_masks
+from weakmask.datasets.cohort import cases_with, read_cohort
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.progress import console, track
-from weakmask.regions.scan_regions import read_regions
 from weakmask.scoring.subtype_reference import reference_components, write_reference
 from weakmask.scoring.subtypes import SUBTYPES
 from weakmask.volume.files import read_volume
@@ -19,7 +19,7 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
     The paper took six scans whose lesions analysts had labelled (section III-A-6).
 
     Args:
-        cohort_folder: With lesions/ that tell ground-glass (1), consolidation (2) and mixed (3) apart.
+        cohort_folder: With a truth that tells ground-glass (1), consolidation (2) and mixed (3) apart.
         out: The CSV file.
 
     Returns:
@@ -28,19 +28,20 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
     Raises:
         UserError: The cohort cannot be read, no lesion in it is told apart, or the file cannot be written.
     """
-    cohort = read_cohort_of_masks(cohort_folder)
-    labelled = [(case, case.lesions) for case in cohort.cases if case.lesions is not None]
+    labelled = cases_with(read_cohort(cohort_folder), "truth")
     tables = []
-    for case, lesions in track(labelled, "lesions", len(labelled)):
+    for case in track(labelled, "lesions", len(labelled)):
         try:
             image = read_volume(case.image)
-            tables.append(reference_components([(case.name, image, read_regions(lesions, image))]))
+            lesions = usable_truth(case, image.geometry)
+            if lesions is not None:
+                tables.append(reference_components([(case.name, image, lesions)]))
         except UserError as error:
             console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["subtype"])
     if set(table["subtype"]) <= {"ground-glass"}:  # a plain 0/1 truth reads as nothing but ground-glass
         expected = ", ".join(f"{label} {name}" for name, label in SUBTYPES.items())
-        raise UserError(f"{cohort_folder}: no lesions in it are told apart; expected labels in lesions/: {expected}")
+        raise UserError(f"{cohort_folder}: no lesions in it are told apart; expected labels in truth/: {expected}")
     write_reference(table, out)
     return (
         table.groupby("subtype")

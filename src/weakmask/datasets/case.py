@@ -1,16 +1,21 @@
-"""What a cohort holds: cases, and the faults that were found on the way to them."""
+"""The cases of a cohort, and the faults of those that cannot be used."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from weakmask.errors import UserError
 from weakmask.scoring.severity import ScoreMap
 
+TruthKind = Literal["binary", "subtypes", "classes", "instances"]  # see `usable_truth`
+Presence = Mapping[int | None, Mapping[str, bool]]
+"""Region label, or None for the whole image -> class -> whether it is there. An unknown class has no entry."""
+
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in a cohort that is not as it should be.
+    """A fault or a note about one file of a cohort.
 
     Attributes:
         scan: The scan it concerns; empty if it concerns none in particular.
@@ -27,40 +32,47 @@ class Fault:
 
 @dataclass(frozen=True)
 class Case:
-    """One scan with its weak labels.
+    """One image with its weak labels.
 
     Attributes:
-        name: The scan's name, as in scores.csv.
+        name: The image's name, as in the label tables.
         image: An image file, or a folder of DICOM files.
         regions: Integer region labels on the image's grid; None if the cohort has none.
-        lesions: The truth, read by evaluation and by supervised methods alone; None if there is none.
-        scores: Region label (as in `regions`) -> score, the usable ones.
-        patient: Whose scan it is; empty means that the scan stands for its own patient.
+        truth: The true labels, read by evaluation and by supervised methods alone; None if there are none. See
+            `usable_truth`.
+        scores: Region label (as in `regions`) -> severity score, from scores.csv. A region without an entry has no
+            score and is not learnt.
+        patient: The patient of the image; empty means that the image has its own patient.
+        presence: The classes that are present or absent, from labels.csv.
+        truth_kind: The kind of labels in `truth`.
     """
 
     name: str
     image: Path
     regions: Path | None
-    lesions: Path | None
+    truth: Path | None
     scores: Mapping[int, int]
     patient: str = ""
+    presence: Presence = field(default_factory=dict)
+    truth_kind: TruthKind = "subtypes"
 
     @property
     def group(self) -> str:
-        """What must never be torn apart by a split: the patient, else the scan."""
+        """The patient, else the image: splits, intervals and tests keep a group together."""
         return self.patient or self.name
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The good cases of a cohort folder and everything that was wrong with it.
+    """The good cases of a cohort folder, and its faults.
 
     Attributes:
         folder: The cohort folder.
         score_map: What its scores mean.
         region_names: Region label -> name, of the whole numbering that the region files follow.
-        cases: In the order of scores.csv.
+        cases: In the order of the label tables (scores.csv first), else of the images' names.
         faults: In the order in which they were found.
+        classes: The classes of labels.csv, in the order of the table.
     """
 
     folder: Path
@@ -68,14 +80,16 @@ class Cohort:
     region_names: Mapping[int, str]
     cases: tuple[Case, ...]
     faults: tuple[Fault, ...]
+    classes: tuple[str, ...] = ()
 
 
 class NoUsableScanError(UserError):
-    """Nothing good is left of a cohort; `faults` says why, scan by scan."""
+    """No image of a cohort can be used; `faults` says why, image by image."""
 
     def __init__(self, folder: Path, faults: Sequence[Fault]) -> None:
         """Make the one line out of the first fault that cost a scan."""
         first = next((fault for fault in faults if fault.fatal), None)
         reason = f"; the first fault: {first.message}" if first else ""
-        super().__init__(f"{folder}: no scan can be used ({len(faults)} faults){reason}")
+        count = f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"
+        super().__init__(f"{folder}: no scan can be used ({count}){reason}")
         self.faults = tuple(faults)

@@ -1,6 +1,6 @@
-"""What only the voxels can tell: is this CT, do the masks lie on it, and are the regions where their names say."""
+"""Checks of one case that read its voxels: Hounsfield units, grids, labels, and lobes in their places."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -9,14 +9,15 @@ import numpy as np
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.datasets.case import Case, Cohort, Fault
+from weakmask.datasets.mask_checks import by, grid_fault, label_sizes, some
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.pictures import is_picture
 from weakmask.volume.volume import Kind, Volume
 
-PICTURES = (".png", ".jpg", ".jpeg")
 LOBES = tuple(NUMBERINGS["weakmask"])
-LESION_LABELS = {1, 2, 3}
 
 AIR_AND_LUNG_HU = (-1100, -500)
 LEAST_AIR_AND_LUNG = 0.005  # share of a chest CT; even a lung box around a consolidated lung has ten times as much
@@ -43,9 +44,13 @@ class _Findings:
             volume = read_volume(path, kind)
             refuse_nonfinite(volume, path)
         except UserError as error:
-            self.add(path, str(error).removeprefix(f"{path}: ").replace(f"{self.folder}/", ""), fatal=fatal)
+            self.add(path, self.without_folder(error, path), fatal=fatal)
             return None
         return volume
+
+    def without_folder(self, error: UserError, path: Path | None) -> str:
+        """The message of an error about a file, which `add` puts the file's short name before."""
+        return str(error).removeprefix(f"{path}: ").replace(f"{self.folder}/", "")
 
 
 def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | None, list[Fault]]:
@@ -67,46 +72,41 @@ def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | 
     _check_image(image, case.image, findings, hounsfield=hounsfield)
     if case.regions is not None:
         regions = findings.read(case.regions, "label", fatal=True)
-        scores: Mapping[int, int] = {}
-        if regions is not None and _same_grid(regions, image.geometry, case.regions, findings, fatal=True):
-            scores = _check_regions(regions, case, cohort.region_names, findings)
-        case = replace(case, scores=scores)
-    if case.lesions is not None:
-        lesions = findings.read(case.lesions, "label", fatal=False)
-        if lesions is None or not _check_lesions(lesions, image.geometry, case.lesions, findings):
-            case = replace(case, lesions=None)
+        if regions is not None and _same_grid(regions, image.geometry, case.regions, findings):
+            case = _with_regions(case, _check_regions(regions, case, cohort.region_names, findings))
+    try:
+        usable_truth(case, image.geometry)
+    except UserError as error:
+        findings.add(case.truth or case.image, findings.without_folder(error, case.truth), fatal=False)
+        case = replace(case, truth=None)
     bad = any(fault.fatal for fault in findings.faults)
     return (None if bad else case), findings.faults
 
 
-def picture_faults(cases: Iterable[Case], folder: Path) -> list[Fault]:
-    """One note for all images that are 8-bit pictures: legal, but their grey values are not Hounsfield units."""
-    pictures = [case for case in cases if case.image.suffix.lower() in PICTURES]
-    if not pictures:
-        return []
-    first = pictures[0].image.relative_to(folder).as_posix()
-    which = f"{first} and {len(pictures) - 1} more are pictures" if len(pictures) > 1 else f"{first} is a picture"
-    text = f"{which}, not in Hounsfield units; choose a window for grey values in the config"
-    return [Fault("", first, text, fatal=False)]
+def refuse_unmakeable_regions(cohort: Cohort) -> None:
+    """Refuse scored regions that have no masks and cannot be made: only lobes, and the two lungs of a CT, can.
 
-
-def label_sizes(labels: np.ndarray) -> dict[int, int]:
-    """Voxels of every label but 0.
-
-    Args:
-        labels: Integers of any shape.
+    Raises:
+        UserError: Such a region; the line says what to do.
     """
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0 or highest > 65535:  # no table of counts for these
-        values, counts = np.unique(labels, return_counts=True)
-        sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    else:
-        total = np.zeros(highest + 1, dtype=np.int64)
-        for plane in labels:
-            total += np.bincount(plane.ravel(), minlength=highest + 1)
-        sizes = {label: int(count) for label, count in enumerate(total) if count}
-    sizes.pop(0, None)
-    return sizes
+    bare = [case for case in cohort.cases if case.scores and case.regions is None]
+    if not bare:
+        return
+    scored = [cohort.region_names.get(label, str(label)) for label in sorted({k for c in bare for k in c.scores})]
+    makeable = {*LOBES, *map(str.upper, NUMBERINGS["lungs"])}
+    other = [name for name in scored if name.upper() not in makeable]
+    pictures = [case for case in bare if is_picture(case.image)]
+    if other:
+        raise UserError(
+            f"{cohort.folder}: region `{other[0]}` cannot be made automatically: only lobes, or the left and right "
+            "lung, can; put masks into regions/"
+        )
+    if pictures:
+        file = pictures[0].image.relative_to(cohort.folder).as_posix()
+        raise UserError(
+            f"{cohort.folder}: the regions of the picture {file} cannot be made automatically, because its grey values "
+            "are not Hounsfield units; put masks into regions/"
+        )
 
 
 def _check_image(image: Volume, path: Path, findings: _Findings, *, hounsfield: bool) -> None:
@@ -117,7 +117,7 @@ def _check_image(image: Volume, path: Path, findings: _Findings, *, hounsfield: 
         return
     low, high = AIR_AND_LUNG_HU
     air = np.count_nonzero((voxels >= low) & (voxels <= high)) / voxels.size
-    if hounsfield and path.suffix.lower() not in PICTURES and air < LEAST_AIR_AND_LUNG:
+    if hounsfield and not is_picture(path) and air < LEAST_AIR_AND_LUNG:
         text = (
             f"not in Hounsfield units (HU): values {lowest:g} to {highest:g}, {100 * air:.1f} % of them air or lung "
             f"({low} to {high}); export the CT with its rescale slope and intercept applied"
@@ -126,24 +126,32 @@ def _check_image(image: Volume, path: Path, findings: _Findings, *, hounsfield: 
     spacing = image.geometry.spacing_mm
     ratio = max(spacing) / min(spacing)
     if not flat and ratio > MOST_ANISOTROPY:
-        text = f"voxels of {_by(spacing)} mm (z, y, x) are {ratio:.1f} times as long as wide; expect coarse masks"
+        text = f"voxels of {by(spacing)} mm (z, y, x) are {ratio:.1f} times as long as wide; expect coarse masks"
         findings.add(path, text, fatal=False)
 
 
-def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findings: _Findings) -> Mapping[int, int]:
-    """The scores whose region is really there."""
+def _with_regions(case: Case, usable: Collection[int]) -> Case:
+    """The case with the labels of its usable regions, and of the whole image."""
+    scores = {label: score for label, score in case.scores.items() if label in usable}
+    presence = {label: classes for label, classes in case.presence.items() if label is None or label in usable}
+    return replace(case, scores=scores, presence=presence)
+
+
+def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findings: _Findings) -> Collection[int]:
+    """The labelled regions that have voxels."""
     path = case.regions or Path()
     sizes = label_sizes(regions.voxels)
     if not sizes:
         findings.add(path, "no region at all, every voxel is 0; make the mask again", fatal=True)
-        return {}
-    usable = {label: score for label, score in case.scores.items() if sizes.get(label, 0) >= LEAST_REGION_VOXELS}
-    if not usable:
-        hint = _whose(sizes, names, case.scores)
-        text = f"has the labels {_some(sizes)}, none of the scored {_some(case.scores)}; {hint}"
+        return ()
+    labelled = sorted({*case.scores, *(label for label in case.presence if label is not None)})
+    usable = [label for label in labelled if sizes.get(label, 0) >= LEAST_REGION_VOXELS]
+    if labelled and not usable:
+        hint = _whose(sizes, names, labelled)
+        text = f"has the labels {some(sizes)}, none of the scored {some(labelled)}; {hint}"
         findings.add(path, text, fatal=True)
-        return {}
-    for label in case.scores:
+        return ()
+    for label in labelled:
         if label not in usable:
             has = f"only {sizes[label]} voxels" if label in sizes else "no voxel"
             text = f"region {names.get(label, label)} (label {label}) has {has}; its score is not used"
@@ -157,30 +165,11 @@ def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findin
     return usable
 
 
-def _check_lesions(lesions: Volume, grid: Geometry, path: Path, findings: _Findings) -> bool:
-    """Whether the truth can be used; a picture may write 255 for 1."""
-    if not _same_grid(lesions, grid, path, findings, fatal=False):
-        return False
-    labels = set(label_sizes(lesions.voxels))
-    if labels <= LESION_LABELS or labels == {255}:
-        return True
-    text = f"has the labels {_some(labels)}; expected 0 to 3 or just 0 and 1; the truth is not used"
-    findings.add(path, text, fatal=False)
-    return False
-
-
-def _same_grid(mask: Volume, grid: Geometry, path: Path, findings: _Findings, *, fatal: bool) -> bool:
-    mine = mask.geometry
-    if mine.same_grid(grid):
-        return True
-    if mine.shape != grid.shape or not np.allclose(mine.spacing_mm, grid.spacing_mm, rtol=1e-2):
-        came = f"grid {_by(mine.shape)} at {_by(mine.spacing_mm)} mm, the image's"
-        expected = f"{_by(grid.shape)} at {_by(grid.spacing_mm)} mm"
-    else:
-        came = f"grid begins at {_by(mine.origin_mm)} mm (z, y, x) or is turned, the image's begins at"
-        expected = f"{_by(grid.origin_mm)} mm"
-    findings.add(path, f"{came} {expected}; resample the mask onto the image", fatal=fatal)
-    return False
+def _same_grid(mask: Volume, grid: Geometry, path: Path, findings: _Findings) -> bool:
+    wrong = grid_fault(mask.geometry, grid)
+    if wrong:
+        findings.add(path, wrong, fatal=True)
+    return not wrong
 
 
 def _renumbered(regions: Volume, house: Mapping[int, int]) -> Volume:
@@ -200,12 +189,3 @@ def _whose(sizes: Mapping[int, int], names: Mapping[int, str], scored: Iterable[
         if lobes and lobes <= present and not lobes <= set(names):
             return f"they are those of {name}: write `numbering: {name}` in regions.yaml"
     return "say in regions.yaml what the labels mean"
-
-
-def _some(labels: Iterable[int]) -> str:
-    ordered = sorted(labels)
-    return ", ".join(map(str, ordered[:8])) + (", ..." if len(ordered) > 8 else "")
-
-
-def _by(numbers: Iterable[float | int]) -> str:
-    return " x ".join(f"{number:.4g}" for number in numbers)

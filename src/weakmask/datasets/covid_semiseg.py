@@ -32,7 +32,7 @@ class CovidSemiSeg:
     """The slices of the benchmark.
 
     Attributes:
-        expert: With masks (`Case.lesions`) and the scores made from them.
+        expert: With masks (`Case.truth`) and the scores made from them.
         weak: Without masks, with simulated scores; `Case.patient` is the volume.
     """
 
@@ -58,7 +58,7 @@ def write_cohort(cases: Sequence[Case], folder: Path, *, truth: bool) -> None:
     Args:
         cases: The slices, of one or both parts.
         folder: To be made; one that is there already is left as it is.
-        truth: Whether lesions/ goes along. A cohort to train on from scores gets none, so that no training can see it.
+        truth: Whether truth/ goes along. A cohort to train on from scores gets none, so that no training can see it.
 
     Raises:
         UserError: The folder cannot be written.
@@ -66,11 +66,11 @@ def write_cohort(cases: Sequence[Case], folder: Path, *, truth: bool) -> None:
     if folder.exists():
         return
     with atomic_folder(folder) as temporary:
-        for kind in ("images", "regions", *(["lesions"] if truth else [])):
+        for kind in ("images", "regions", *(["truth"] if truth else [])):
             (temporary / kind).mkdir()
         for case in cases:
             shutil.copyfile(case.image, temporary / "images" / case.image.name)
-            for kind, path in (("regions", case.regions), ("lesions", case.lesions if truth else None)):
+            for kind, path in (("regions", case.regions), ("truth", case.truth if truth else None)):
                 if path is not None:
                     shutil.copyfile(path, temporary / kind / path.name)
         _write_tables(cases, temporary)

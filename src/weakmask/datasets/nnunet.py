@@ -14,9 +14,10 @@ import numpy as np
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.datasets.case import Case, Cohort
-from weakmask.datasets.cohort import read_cohort, read_cohort_of_masks
+from weakmask.datasets.cohort import cases_with, read_cohort
 from weakmask.datasets.cohort_checks import check_case
 from weakmask.datasets.splits import Split, k_fold
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.evaluation.overlap import LESION_SUBTYPES
 from weakmask.progress import track
@@ -88,7 +89,7 @@ class Exported:
 
 
 def export_nnunet(cohort_folder: Path, raw: Path, dataset: NnunetDataset, test_folder: Path | None = None) -> Exported:
-    """Write a cohort with lesions/ as an nnU-Net dataset; complete or not at all.
+    """Write a cohort with truth/ as an nnU-Net dataset; complete or not at all.
 
     imagesTr/ and labelsTr/ hold the scans with a usable truth, imagesTs/ those of the test cohort, splits_final.json
     the folds (to be copied into nnUNet_preprocessed). Voxels and grids are those of the cohort: nnU-Net resamples.
@@ -97,7 +98,7 @@ def export_nnunet(cohort_folder: Path, raw: Path, dataset: NnunetDataset, test_f
         cohort_folder: Cohort to train on.
         raw: The folder that nnU-Net knows as nnUNet_raw.
         dataset: Number, name and labels.
-        test_folder: Cohort whose images are to be predicted; its lesions/ are not needed and not written.
+        test_folder: Cohort whose images are to be predicted; its truth is not needed and not written.
 
     Raises:
         UserError: The number is taken, no scan has a truth, too few patients for the folds, or a folder that cannot be
@@ -107,20 +108,21 @@ def export_nnunet(cohort_folder: Path, raw: Path, dataset: NnunetDataset, test_f
     if taken:
         raise UserError(f"{raw} holds {taken[0]} already; choose another --dataset-id, or delete that folder")
     notes: list[str] = []
-    cohort = read_cohort_of_masks(cohort_folder)
+    cohort = read_cohort(cohort_folder)
+    cases_with(cohort, "truth")
     tested = None if test_folder is None else read_cohort(test_folder)
     hounsfield = dataset.channel == CT
     with atomic_folder(raw / dataset.folder) as out:
         learned = []
         for case in track(cohort.cases, "training cases", len(cohort.cases)):
             usable = _usable(case, cohort, notes, hounsfield=hounsfield)
-            if usable is not None and usable.lesions is None:
-                notes.append(f"left out {case.name}: no usable lesions/ to learn from")
+            if usable is not None and usable.truth is None:
+                notes.append(f"left out {case.name}: no usable truth to learn from")
             elif usable is not None:
                 _write_training_case(usable, out, dataset)
                 learned.append(usable)
         if not learned:
-            raise UserError(f"{cohort_folder}: no scan with lesions/NAME.nii.gz; nnU-Net learns from true masks")
+            raise UserError(f"{cohort_folder}: no scan with a usable truth; nnU-Net learns from true masks")
         shown = [] if tested is None else _write_test_cases(tested, out, notes, hounsfield=hounsfield)
         splits = k_fold(learned, dataset.folds, dataset.seed)
         _write_json(out / "splits_final.json", [_fold(split) for split in splits])
@@ -136,10 +138,11 @@ def _usable(case: Case, cohort: Cohort, notes: list[str], *, hounsfield: bool) -
 
 
 def _write_training_case(case: Case, out: Path, dataset: NnunetDataset) -> None:
-    if case.lesions is None:
-        raise ValueError(f"{case.name} has no lesions")
     image = read_volume(case.image)
-    labels = read_volume(case.lesions, "label").voxels
+    found = usable_truth(case, image.geometry)
+    if found is None:
+        raise ValueError(f"{case.name} has no truth")
+    labels = found.voxels
     if not dataset.subtypes or labels.max(initial=0) > max(LESION_SUBTYPES.values()):  # a picture writes 255 for 1
         labels = labels > 0
     write_volume(image, out / "imagesTr" / f"{case.name}_0000{ENDING}")

@@ -1,7 +1,8 @@
-"""Who trains, who is watched, who is judged: splits that never tear a patient apart, written to disk.
+"""Training, validation and test splits by patient, written to disk.
 
-Patients are sorted by their total score and drawn from neighbours, so that mild and severe disease fall into every
-part in about the same shares. A split follows from the scans' names, patients and scores and the seed alone.
+Patients are sorted by their total score (and the number of classes that are present) and drawn from neighbours, so that
+mild and severe disease fall into every part in about the same shares. A split follows from the scans' names, patients
+and labels and the seed alone.
 """
 
 import csv
@@ -149,11 +150,16 @@ def _patients(cases: Iterable[Case], pattern: str | None) -> dict[str, list[Case
 
 
 def _by_severity(patients: dict[str, list[Case]], rng: np.random.Generator) -> list[str]:
-    """Patients by the mean total score of their scans, equals in random order."""
+    """Patients by the mean burden of their images, equals in random order."""
     names = sorted(patients)
-    totals = [np.mean([sum(case.scores.values()) for case in patients[name]]) for name in names]
+    totals = [np.mean([_burden(case) for case in patients[name]]) for name in names]
     chance = rng.random(len(names))
     return [names[place] for place in np.lexsort((chance, totals))]
+
+
+def _burden(case: Case) -> int:
+    """The total score, and the number of classes that are present in the image or in a region of it."""
+    return sum(case.scores.values()) + sum(sum(classes.values()) for classes in case.presence.values())
 
 
 def _share(share: float, patients: int) -> int:

@@ -27,6 +27,7 @@ from weakmask.experiments.experiment import (
     Row,
     Setup,
     Tables,
+    changed,
     settings_of,
 )
 from weakmask.experiments.floors import FloorSettings, MaskSettings
@@ -182,6 +183,7 @@ def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:
     write_cohort((*slices.expert, *slices.weak), beside / "all", truth=False)
     write_cohort(slices.expert, beside / "expert", truth=False)
     settings = settings_of(ROWS[FINAL], SLICES, beside / "all", beside / "expert", seed)
+    settings = changed(settings, {"data": {"seen": True}})
     Training(ROWS[FINAL].method, settings, run).finish()
     return pd.read_csv(run / "summary.csv")
 

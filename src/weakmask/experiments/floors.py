@@ -87,7 +87,7 @@ def masks(work: Work) -> None:
         if checked(case, cohort, work) is None:
             continue
         try:
-            image, regions = read_case(case, work)
+            image, regions = read_case(case, cohort.region_names, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue

@@ -6,6 +6,7 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.experiments.experiment import Experiment, Judged, Setup
 from weakmask.experiments.gather import judged_runs
@@ -68,7 +69,8 @@ def view_of(judged: Judged, scan: str, headline: str, rank: float, prepare: Prep
     """
     case = next(case for case in read_cohort(judged.test).cases if case.name == scan)
     image, maps = read_volume(case.image), stage_folder(judged.run, "maps")
-    regions, truth = (None if path is None else read_volume(path, "label") for path in (case.regions, case.lesions))
+    regions = None if case.regions is None else read_volume(case.regions, "label")
+    truth = usable_truth(case, image.geometry)
     mask, activation = (read_volume(maps / kind / f"{scan}.nii.gz").voxels for kind in ("masks", "activation"))
     return ScanView(
         name=scan,

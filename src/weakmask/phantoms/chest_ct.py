@@ -155,7 +155,7 @@ def write_phantom_cohort(
     Args:
         folder: The new folder; it may exist if it is empty.
         scans: Number of scans.
-        seed: Seed of the cohort; scan k does not depend on the number of scans and workers.
+        seed: Seed of the cohort, part of the scans' names; scan k does not depend on the number of scans and workers.
         shape: Voxels (z, y, x) of every scan.
         spacing_mm: Voxel edges (z, y, x) of every scan.
         reader_noise: Probability that a score in `scores.csv` is one off.
@@ -165,7 +165,8 @@ def write_phantom_cohort(
         UserError: The folder is not empty or cannot be written, or a number is out of range.
     """
     _check_request(folder, scans, seed, reader_noise)
-    jobs = [(f"phantom_{k:04d}", int(np.random.SeedSequence([seed, k]).generate_state(1)[0])) for k in range(scans)]
+    seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(scans)]
+    jobs = [(f"phantom_{seed}_{k:04d}", own_seed) for k, own_seed in enumerate(seeds)]
     workers = min(scans, workers or os.cpu_count() or 1)
     with atomic_folder(folder) as temporary:
         for name in ("images", "regions", "lesions", "truth/vessels", "truth/airways"):

@@ -1,4 +1,4 @@
-"""Masks against truth, beside three baselines that need no network, and which differences are more than chance."""
+"""Evaluation of a run: its masks against the truth, beside three baselines without a network, and significance."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
-from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.case import Case, Cohort, TruthKind
+from weakmask.datasets.usable_truth import IGNORED, usable_truth
 from weakmask.errors import UserError
 from weakmask.evaluation.overlap import LESION_SUBTYPES, Overlap, overlap, subtype_overlaps
 from weakmask.evaluation.significance import COMPARISON_COLUMNS, compare_methods
@@ -24,7 +25,6 @@ from weakmask.region_learning.threshold_baselines import (
     value_histogram,
 )
 from weakmask.region_learning.usable_cases import judged_cases, read_case, read_usable
-from weakmask.regions.scan_regions import read_regions
 from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Volume
@@ -58,7 +58,7 @@ def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
             results += new_results
             scores += new_scores
     if not results:
-        work.note("no lesions/ in the judged cohort: overlap is not computed, only the agreement of scores")
+        work.note("no usable truth in the judged cohort: overlap is not computed, only the agreement of scores")
     table = results_table(without_empty_subtypes(results))
     write_tables(work.out, table, scores_table(scores))
     compared = compare_methods(table, next(iter(masks))) if results else pd.DataFrame(columns=list(COMPARISON_COLUMNS))
@@ -94,21 +94,34 @@ def fixed_threshold(
     return choose_fixed_threshold(np.stack(histograms), edges, training["score"].tolist(), score_map, weights)
 
 
-def read_truth(case: Case, image: Volume) -> Volume | None:
-    """The lesion labels of a case, if it has any.
+def truth_or_note(case: Case, image: Volume, work: Work) -> Volume | None:
+    """The truth of a case; None, and a note if there is one that cannot be used."""
+    if case.truth is not None:
+        work.hash_input(case.truth)
+    try:
+        return usable_truth(case, image.geometry)
+    except UserError as error:
+        work.note(f"{case.name} is judged by its scores alone: {error}")
+        return None
 
-    Raises:
-        UserError: The file is faulty or lies on another grid.
+
+def overlaps_of(
+    mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None, kind: TruthKind = "subtypes"
+) -> dict[str, Overlap]:
+    """Overlap with the whole truth and, where it may tell lesion subtypes apart, with each subtype.
+
+    A truth without lesions is among these: what is marked there counts as false for each subtype. A truth of classes
+    or instances counts as foreground, and voxels that a truth of classes ignores are not counted.
+
+    Args:
+        mask: Not zero is marked.
+        truth: Labels of the kind, same shape.
+        inside: Where to count, same shape; None counts everywhere.
+        kind: See `usable_truth`.
     """
-    return None if case.lesions is None else read_regions(case.lesions, image)
-
-
-def overlaps_of(mask: np.ndarray, truth: np.ndarray, inside: np.ndarray | None) -> dict[str, Overlap]:
-    """Overlap with all lesions and, where the truth may tell them apart (labels up to 3), with each subtype.
-
-    A truth without lesions is among these: what is marked there counts as false for each subtype.
-    """
-    if truth.min(initial=0) >= 0 and truth.max(initial=0) <= max(LESION_SUBTYPES.values()):
+    if kind == "classes":
+        inside = (truth != IGNORED) & (True if inside is None else inside != 0)
+    if kind == "subtypes" and truth.min(initial=0) >= 0 and truth.max(initial=0) <= max(LESION_SUBTYPES.values()):
         return subtype_overlaps(mask, truth, inside)
     return {"all": overlap(mask, truth, inside)}
 
@@ -122,18 +135,19 @@ def without_empty_subtypes(rows: list[dict[str, object]]) -> list[dict[str, obje
 def _judge_case(
     work: Work, case: Case, cohort: Cohort, masks: Mapping[str, Path], threshold: float
 ) -> tuple[Rows, Rows]:
-    """The rows of one scan in results.csv and severity.csv."""
-    image, regions = read_case(case, work)
-    try:
-        truth = read_truth(case, image)
-    except UserError as error:
-        work.note(f"{case.name} is judged by its scores alone: {error}")
-        truth = None
+    """The rows of one scan in results.csv and severity.csv.
+
+    All masks are compared on equal terms: each, a threshold's too, marks every region of the scan, scored or not, and
+    overlap is counted inside all regions.
+    """
+    image, regions = read_case(case, cohort.region_names, work)
+    truth = truth_or_note(case, image, work)
     labels = [label for label in case.scores if (regions.voxels == label).any()]
+    everywhere = [int(label) for label in np.unique(regions.voxels) if label != 0]
     found = {name: read_volume(folder / f"{case.name}.nii.gz", "label").voxels > 0 for name, folder in masks.items()}
     found |= {
-        "Otsu in the region": otsu_in_regions(image.voxels, regions.voxels, labels),
-        "fixed threshold": fixed_threshold_mask(image.voxels, regions.voxels, labels, threshold),
+        "Otsu in the region": otsu_in_regions(image.voxels, regions.voxels, everywhere),
+        "fixed threshold": fixed_threshold_mask(image.voxels, regions.voxels, everywhere, threshold),
         "nothing": predict_nothing(image.voxels),
     }
     results: Rows = []
@@ -141,7 +155,7 @@ def _judge_case(
     given = {label: case.scores[label] for label in labels}
     for method, mask in found.items():
         if truth is not None:
-            overlaps = overlaps_of(mask, truth.voxels, regions.voxels > 0)
+            overlaps = overlaps_of(mask, truth.voxels, regions.voxels > 0, case.truth_kind)
             results += result_rows(method, case.name, overlaps, case.group)
         fractions = region_fractions(mask, regions.voxels, labels)
         names, score_map = cohort.region_names, cohort.score_map

@@ -1,17 +1,23 @@
 """The first stage: cohort -> one crop per scored region, split into training and validation by patient."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.cohort import cases_with, read_cohort
+from weakmask.datasets.cohort_checks import refuse_unmakeable_regions
+from weakmask.datasets.seen_scans import refuse_seen
 from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.crops import region_crops
-from weakmask.region_learning.usable_cases import checked, read_case, read_usable, unscored_regions
+from weakmask.region_learning.settings import PrepareSettings
+from weakmask.region_learning.usable_cases import AIR_AT_MOST_HU, checked, read_case, read_usable, unscored_regions
 from weakmask.volume.files import write_volume
+from weakmask.volume.pictures import is_picture
 
 SPACING_COLUMNS = ("spacing_mm_z", "spacing_mm_y", "spacing_mm_x")
 
@@ -20,12 +26,20 @@ def prepare(work: Work) -> None:
     """Write crops/*.nii and index.csv; a scan with a fault is left out and noted.
 
     Raises:
-        UserError: No scan is left, too few patients to split, or nothing that the run could be judged on at its end.
+        UserError: No scan is left or has scores, the scored regions can neither be read nor made, pictures with a
+            window in Hounsfield units, too few patients to split, no scan to evaluate the run on, or test scans that
+            are trained on.
     """
     config = work.config
     if config.data.test is None and config.data.validation == 0:
         raise UserError("data.validation is 0 and data.test null, so no scan is left to judge; give one of them")
     cohort = read_usable(config.data.cohort, work)
+    cohort = replace(cohort, cases=tuple(cases_with(cohort, "scores")))
+    refuse_unmakeable_regions(cohort)
+    _refuse_window(cohort, config.prepare)
+    if config.data.test is not None and not config.data.seen:
+        tested = read_cohort(config.data.test).cases
+        refuse_seen(*({case.name: case.image for case in cases} for cases in (cohort.cases, tested)))
     (work.out / "crops").mkdir()
     rows = []
     for case in track(cohort.cases, "crops", len(cohort.cases)):
@@ -38,19 +52,30 @@ def prepare(work: Work) -> None:
             work.note(f"left out {case.name}: {error}")
     if not rows:
         raise UserError(f"{config.data.cohort}: no scan could be prepared; run `weakmask check` on it")
-    table = pd.DataFrame(rows)
-    prepared = set(table["scan"])
+    index = pd.DataFrame(rows)
+    prepared = set(index["scan"])
     cases = [case for case in cohort.cases if case.name in prepared]
     split = hold_out(cases, config.data.split_seed, validation=config.data.validation, test=0.0)
     write_splits([split], work.out / "splits.csv")
     held_out = set(split.validation)
-    table["split"] = ["validation" if scan in held_out else "training" for scan in table["scan"]]
-    table.to_csv(work.out / "index.csv", index=False)
+    index["split"] = ["validation" if scan in held_out else "training" for scan in index["scan"]]
+    index.to_csv(work.out / "index.csv", index=False)
+
+
+def _refuse_window(cohort: Cohort, settings: PrepareSettings) -> None:
+    """Refuse pictures with a window that begins below any grey value of theirs: it is one in Hounsfield units."""
+    low, high = settings.window
+    pictures = [case for case in cohort.cases if is_picture(case.image)]
+    if pictures and settings.grey_values == "hounsfield" and low < AIR_AT_MOST_HU:
+        raise UserError(
+            f"{pictures[0].image}: a picture is not in Hounsfield units, and prepare.window is [{low:g}, {high:g}] HU; "
+            "set prepare.window to its grey values, [0, 255] for example, or prepare.grey_values: picture for CT slices"
+        )
 
 
 def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:
     config = work.config
-    image, regions = read_case(case, work)
+    image, regions = read_case(case, cohort.region_names, work)
     rows = []
     unscored = len(unscored_regions(regions, case.scores))
     for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():

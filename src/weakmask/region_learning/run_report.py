@@ -13,7 +13,7 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case
 from weakmask.pipeline import Work, provenance, read_manifest, stage_folder
-from weakmask.region_learning.evaluate_run import read_truth
+from weakmask.region_learning.evaluate_run import truth_or_note
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import judged_cases, read_case
@@ -55,7 +55,7 @@ def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
     ours = next((row for row in summary.to_dict("records") if row["method"] == story.row), None)
     page = Page(
         title=f"{story.title}: {run.name}",
-        summary=_sentence(story, ours),
+        summary=_sentence(story, ours, "it was trained on" if config.data.seen else "it has not seen"),
         tiles=_tiles(ours),
         table=summary,
         table_caption=(
@@ -128,14 +128,14 @@ def preparation_text(prepare: PrepareSettings) -> str:
     )
 
 
-def _sentence(story: Story, ours: Mapping[Any, Any] | None) -> str:
+def _sentence(story: Story, ours: Mapping[Any, Any] | None, seen: str) -> str:
     if ours is None or not math.isfinite(ours["iou_mean"]):
         kappa = math.nan if ours is None else ours["kappa"]
         agrees = f" Its scores agree with those given with a kappa of {kappa:.3f}." if math.isfinite(kappa) else ""
         return f"{story.row}, {story.learned}; there was no truth to judge masks by.{agrees}"
     return (
         f"{story.row}, {story.learned}, reaches a mean IoU of {ours['iou_mean']:.3f} (pooled "
-        f"{ours['iou_pooled']:.3f}) and a kappa of {ours['kappa']:.3f} on {ours['scans']} scans it has not seen."
+        f"{ours['iou_pooled']:.3f}) and a kappa of {ours['kappa']:.3f} on {ours['scans']} scans {seen}."
     )
 
 
@@ -154,28 +154,32 @@ def _worst_first(run: Path, config: Any, story: Story) -> list[Callable[[], Scan
     ours = {row["scan"]: row for row in results if row["method"] == story.row and row["subset"] == "all"}
     work, maps = Work(run, run, config), stage_folder(run, "maps")
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
-    for case in judged_cases(work)[1]:
+    cohort, cases = judged_cases(work)
+    for case in cases:
         if not (maps / "masks" / f"{case.name}.nii.gz").exists():
             continue
         row = ours.get(case.name)
         positive = row is not None and row["tp"] + row["fn"] > 0
         iou = row["iou"] if row is not None and positive else math.nan
         scores = [row for row in severity if row["scan"] == case.name and row["method"] == story.row]
-        loaders.append((iou if positive else NO_LESIONS, partial(_view, work, maps, case, scores, iou)))
+        loaders.append(
+            (iou if positive else NO_LESIONS, partial(_view, work, maps, (case, cohort.region_names), scores, iou))
+        )
     return [load for _, load in sorted(loaders, key=lambda pair: pair[0])[:MOST_SCANS]]
 
 
-def _view(work: Work, maps: Path, case: Case, scores: Rows, iou: float) -> ScanView:
-    image, regions = read_case(case, work)
+def _view(work: Work, maps: Path, named: tuple[Case, Mapping[int, str]], scores: Rows, iou: float) -> ScanView:
+    case, names = named
+    image, regions = read_case(case, names, work)
     return ScanView(
         name=case.name,
         image=image,
         window_hu=work.config.prepare.window,
         mask=read_volume(maps / "masks" / f"{case.name}.nii.gz", "label"),
         activation=read_volume(maps / "activation" / f"{case.name}.nii.gz"),
-        truth=read_truth(case, image),
+        truth=truth_or_note(case, image, work),
         regions=regions,
-        headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.lesions is None else "no lesions",
+        headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.truth is None else "no lesions",
         rank=iou if math.isfinite(iou) else NO_LESIONS,
         scores=shown_scores(scores),
     )

@@ -39,6 +39,9 @@ class DataSettings(Settings):
 
     cohort: Path = Field(description="cohort folder to train on, with images/ and scores.csv (see weakmask check)")
     test: Path | None = Field(default=None, description="cohort folder to evaluate on; null: the validation scans")
+    seen: bool = Field(
+        default=False, description="true: the test scans may be among the training scans, and the report says so"
+    )
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=30 / 322, description="fraction of the scans kept for validation (P: 30 of 322)"
     )

@@ -1,7 +1,6 @@
-"""The cases of a cohort as stages read them: what is faulty is noted and left out, regions are made where none are."""
+"""The cases of a cohort as stages read them: faulty ones are noted and left out, missing regions are made."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -18,12 +17,12 @@ from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
-TABLES = ("scores.csv", "scores.yaml", "regions.yaml")
+TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx", "regions.yaml", "truth.yaml")
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 
 
 def read_usable(folder: Path, work: Work) -> Cohort:
-    """The cases of a cohort whose tables and files are there; every fault is noted."""
+    """A cohort of which only tables and file names have been read; every fault is noted."""
     cohort = read_cohort(folder)
     for name in TABLES:
         work.hash_input(folder / name)
@@ -41,8 +40,13 @@ def checked(case: Case, cohort: Cohort, work: Work) -> Case | None:
     return usable
 
 
-def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
-    """A case's image and regions; without a region mask, lobes by the lobe network or lungs by threshold, saying so.
+def read_case(case: Case, names: Mapping[int, str], work: Work) -> tuple[Volume, Volume]:
+    """A case's image and regions; without a region mask, lobes by the lobe network or lungs by threshold, and a note.
+
+    Args:
+        case: The case.
+        names: Region label -> name in its cohort (`Cohort.region_names`).
+        work: Of the stage.
 
     Raises:
         UserError: A file is faulty, or the grids do not fit.
@@ -51,7 +55,6 @@ def read_case(case: Case, work: Work) -> tuple[Volume, Volume]:
     refuse_nonfinite(image, case.image)
     work.hash_input(case.image)
     if case.regions is None:
-        names = _region_names(case.image.parent.parent)
         made = make_regions(image, names.values(), device=work.config.device)
         work.note(f"{case.name}: no region mask; {made.told}")
         return image, relabelled(made, names)
@@ -75,7 +78,7 @@ def unscored_regions(regions: Volume, scores: Mapping[int, int]) -> list[int]:
 
 
 def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
-    """The scans that are judged, and their cohort: those of `data.test`, or the validation scans without one."""
+    """The scans to evaluate on, and their cohort: those of `data.test`, or the validation scans without one."""
     config = work.config
     if config.data.test is not None:
         cohort = read_usable(config.data.test, work)
@@ -84,9 +87,3 @@ def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
     index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
     held_out = set(index.loc[index["split"] == "validation", "scan"])
     return cohort, [case for case in cohort.cases if case.name in held_out]
-
-
-@lru_cache(maxsize=8)
-def _region_names(cohort: Path) -> Mapping[int, str]:
-    """Label -> name in a cohort without region masks: what its scores speak of."""
-    return read_cohort(cohort).region_names

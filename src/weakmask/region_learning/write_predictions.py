@@ -32,7 +32,7 @@ def write_maps(work: Work, segment: Segment, further: Callable[[str, Prediction]
         if checked(case, cohort, work) is None:
             continue
         try:
-            image, regions = read_case(case, work)
+            image, regions = read_case(case, cohort.region_names, work)
             found = segment(image, regions)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")

@@ -15,12 +15,11 @@ from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.intensity import nonfinite_count
 from weakmask.volume.itk import ITK_FORMATS, from_itk, read_by_itk, to_itk, write_by_itk
 from weakmask.volume.nifti import read_nifti, write_nifti
-from weakmask.volume.pictures import png_pixels, read_picture
+from weakmask.volume.pictures import is_picture, png_pixels, read_picture
 from weakmask.volume.volume import Kind, Volume
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".dcm")
 _WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png")
-_PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
@@ -61,7 +60,7 @@ def _read(path: Path, kind: Kind) -> Volume:
     suffix = _suffix(path)
     if suffix in (".nii", ".nii.gz"):
         return Volume(*read_nifti(path))
-    if suffix in _PICTURES:
+    if is_picture(path):
         return read_picture(path, suffix, kind)
     if suffix in ITK_FORMATS:
         return _read_by_itk(path, suffix)

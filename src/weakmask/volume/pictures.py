@@ -1,10 +1,13 @@
-"""Pictures (PNG, JPEG): volumes of one slice without a position in the patient."""
+"""PNG and JPEG pictures: volumes of one grey slice without a place in the patient, or colour images.
+
+A picture is turned as its EXIF orientation says, so that it lies as a viewer shows it and masks are drawn on it.
+"""
 
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from PIL import Image
+from PIL import Image, ImageOps
 
 from weakmask.errors import UserError
 from weakmask.volume.file_faults import refuse_faulty_file
@@ -13,6 +16,7 @@ from weakmask.volume.itk import read_by_itk
 from weakmask.volume.volume import Kind, Volume
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+SUFFIXES = (".png", ".jpg", ".jpeg")
 _PALETTE = 3  # PNG's number for it
 
 
@@ -43,12 +47,41 @@ def read_picture(path: Path, suffix: str, kind: Kind) -> Volume:
     return _volume(sitk.GetArrayViewFromImage(image))
 
 
+def is_picture(path: Path) -> bool:
+    """Whether an image file is a picture, going by its suffix: its grey values are never Hounsfield units."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read_rgb(path: Path) -> tuple[np.ndarray, Geometry]:
+    """A picture in colour.
+
+    Args:
+        path: An existing .png or .jpg.
+
+    Returns:
+        Red, green and blue (3, y, x) in the picture's own type (uint8, or uint16 for some PNG), and the grid (1, y, x)
+        with a spacing of 1 mm. A grey picture has three equal channels; transparency is ignored.
+
+    Raises:
+        UserError: Not a picture, or one that is truncated or damaged.
+    """
+    suffix = path.suffix.lower()
+    if not is_picture(path):
+        raise UserError(f"{path}: not a picture; expected one of {', '.join(SUFFIXES)}")
+    refuse_faulty_file(path, suffix)
+    pixels = _by_pillow(path) if suffix != ".png" else sitk.GetArrayFromImage(read_by_itk(path, suffix))
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    channels = np.ascontiguousarray(np.moveaxis(pixels[:, :, :3], 2, 0))
+    return channels, Geometry((1, *channels.shape[1:]))
+
+
 def _by_pillow(path: Path) -> np.ndarray:
     """Pixels read by Pillow, which keeps palette numbers and suppresses libjpeg's messages."""
     try:
         with Image.open(path) as image:
             known = image.mode in ("L", "RGB", "P")
-            return np.asarray(image if known else image.convert("RGB"))
+            return np.asarray(ImageOps.exif_transpose(image if known else image.convert("RGB")))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path}: the picture is truncated or damaged ({error}); copy or export it again") from error
 

@@ -26,7 +26,7 @@ def settings(cohort: Path, *, iterations: int = 5, **context: object) -> DramSet
     own: dict[str, object] = {"spacing_mm": None, "width": 2, "padding": "same"}
     return DramSettings(
         device="cpu",
-        data=DataSettings(cohort=cohort, test=cohort, validation=0.0),
+        data=DataSettings(cohort=cohort, test=cohort, seen=True, validation=0.0),
         prepare=PrepareSettings(spacing_mm=None, crop_shape=(16, 16, 16)),
         network=NetworkSettings(width=1),
         refinement=RefinementSettings(weight=0.0, crf=CrfSettings(iterations=iterations)),

@@ -142,7 +142,7 @@ def test_lesion_free_are_scans_whose_every_region_is_scored_healthy(tmp_path: Pa
     scores = {"healthy": {"LUL": 1, "LLL": 1}, "ill": {"LUL": 2, "LLL": 1}, "unscored": {"LLL": 1}}
     write_ball_cohort(cohort, scores)
     (cohort / "scores.yaml").write_text("name: from one\npercent: {1: [0, 0], 2: [0, 25], 3: [25, 100]}\n")
-    data = DataSettings(cohort=cohort, test=cohort, validation=0.0)
+    data = DataSettings(cohort=cohort, test=cohort, seen=True, validation=0.0)
     work = run_stage(prepare, tmp_path, "01-prepare", settings().model_copy(update={"data": data}))
     index = pd.read_csv(work.out / "index.csv")
     found = dict(zip(index["scan"], lesion_free(index), strict=True))
@@ -154,7 +154,7 @@ def test_lesion_free_are_scans_whose_every_region_is_scored_healthy(tmp_path: Pa
 @pytest.mark.parametrize("healthy", [True, False])
 def test_the_vessel_stage_leaves_a_mask_per_crop(tmp_path: Path, healthy: bool, phantom_cohort: Path) -> None:
     config = settings().model_copy(
-        update={"data": DataSettings(cohort=phantom_cohort, test=phantom_cohort, validation=0.0)}
+        update={"data": DataSettings(cohort=phantom_cohort, test=phantom_cohort, seen=True, validation=0.0)}
     )
     scores = pd.read_csv(phantom_cohort / "scores.csv")
     scores["score"] = 0 if healthy else scores["score"].clip(lower=1)

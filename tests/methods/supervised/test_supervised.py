@@ -120,7 +120,7 @@ def test_true_masks_lie_on_the_crops_grids(tmp_path: Path) -> None:
     prepare(work)
     index = pd.read_csv(work.out / "index.csv", dtype={"scan": str})
     assert sorted(index["scan"].unique()) == scans[1:]
-    assert any(note == f"left out {scans[0]}: no usable lesions/ to learn from" for note in work.notes)
+    assert any(note == f"left out {scans[0]}: no usable truth to learn from" for note in work.notes)
     held = load_crops(work.out, "training", config.prepare)
     truth = load_truth(work.out, held)
     for row, file in enumerate(held.table["file"]):

@@ -47,7 +47,7 @@ def pseudo_labels(work: Work) -> None:
     unscored: list[int] = []  # per scan
     for case in track(cases, "pseudo-labels", len(cases)):
         try:
-            image, regions = read_case(case, work)
+            image, regions = read_case(case, cohort.region_names, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue

@@ -31,6 +31,9 @@ class DataSettings(Settings):
     test: Path | None = Field(
         default=None, description="folder with images/ and regions/ to evaluate on; null: the validation scans"
     )
+    seen: bool = Field(
+        default=False, description="true: the test scans may be among the training scans, and the report says so"
+    )
     validation: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.1, description="fraction of the scans kept for validation (O)"
     )

@@ -8,10 +8,11 @@ from joblib import Parallel, delayed
 
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lung_field import lung_field
+from weakmask.datasets.seen_scans import refuse_seen
 from weakmask.datasets.splits import write_splits
 from weakmask.errors import UserError
 from weakmask.methods.lobes.config import LobeSettings
-from weakmask.methods.lobes.scans import LobeScan, learning_scans, split_scans
+from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.regions.lobe_frame import Framed, FrameSettings, frame_scan
@@ -28,10 +29,13 @@ def prepare(work: Work) -> None:
     Where the settings ask for the lungs, they are written to fields/.
 
     Raises:
-        UserError: No scan can be used.
+        UserError: No scan can be used, or test scans are trained on.
     """
     config: LobeSettings = work.config
     scans = learning_scans(config)
+    if config.data.test is not None and not config.data.seen:
+        tested = folder_scans(config.data.test, config.data.numbering)
+        refuse_seen(*({scan.name: scan.files[0] for scan in part if scan.files} for part in (scans, tested)))
     parts = PARTS if config.prepare.needs_field else PARTS[:2]
     for part in parts:
         (work.out / part).mkdir()

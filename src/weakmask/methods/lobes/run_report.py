@@ -34,12 +34,12 @@ def conclude(run: Path, config: LobeSettings) -> pd.DataFrame:
     for name, table in (("results.csv", results), ("summary.csv", summary)):
         with atomic_file(run / name) as temporary:
             table.to_csv(temporary, index=False)
-    dice = summary.iloc[0]
+    dice, seen = summary.iloc[0], "it was trained on" if config.data.seen else "it has not seen"
     worst = results.sort_values("mean").head(MOST_SCANS)
     scans = {scan.name: scan for scan in judged_scans(config)}
     page = Page(
         title=f"Lobes by {TITLES[config.network.name]}: {run.name}",
-        summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans it has not seen.",
+        summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans {seen}.",
         tiles=(("scans", str(dice["scans"])), *((name, f"{dice[name]:.3f}") for name in (*LOBES, "mean"))),
         views=[_shown(run, config, scans[row["scan"]], row["mean"]) for row in worst.to_dict("records")],
         curves=pd.read_csv(stage_folder(run, "segmentation") / "curves.csv"),

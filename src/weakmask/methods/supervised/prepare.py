@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from weakmask.datasets.case import Case
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.pipeline import Work
@@ -16,7 +17,6 @@ from weakmask.progress import track
 from weakmask.region_learning.crops import CropSet, as_batch
 from weakmask.region_learning.prepare import prepare as prepare_crops
 from weakmask.region_learning.usable_cases import checked, read_usable
-from weakmask.regions.scan_regions import read_regions
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
@@ -39,10 +39,10 @@ def prepare(work: Work) -> None:
     cases = [case for case in cohort.cases if case.name in set(index["scan"])]
     for case in track(cases, "true masks", len(cases)):
         usable = checked(case, cohort, work)
-        if usable is None or usable.lesions is None:
-            work.note(f"left out {case.name}: no usable lesions/ to learn from")
+        if usable is None or usable.truth is None:
+            work.note(f"left out {case.name}: no usable truth to learn from")
             continue
-        work.hash_input(usable.lesions)
+        work.hash_input(usable.truth)
         lesions = _lesions(usable)
         for file in index.loc[index["scan"] == case.name, "file"]:
             crop = read_volume(work.out / file)
@@ -50,7 +50,7 @@ def prepare(work: Work) -> None:
         learnable.append(case.name)
     if not learnable:
         raise UserError(
-            f"{config.data.cohort}: no scan has lesions/NAME.nii.gz; the supervised method learns from them"
+            f"{config.data.cohort}: no scan has a usable truth; the supervised method learns from true masks"
         )
     index[index["scan"].isin(learnable)].to_csv(work.out / "index.csv", index=False)
 
@@ -65,7 +65,7 @@ def load_truth(folder: Path, crops: CropSet) -> Bool[Tensor, "crops 1 *space"]:
 
 def _lesions(case: Case) -> Volume:
     """The true mask of a case on the image's grid, 1 in lesions of any kind."""
-    if case.lesions is None:
-        raise ValueError(f"{case.name} has no lesions")
-    truth = read_regions(case.lesions, read_volume(case.image))
+    truth = usable_truth(case, read_volume(case.image).geometry)
+    if truth is None:
+        raise ValueError(f"{case.name} has no truth")
     return truth.with_voxels((truth.voxels > 0).astype(np.uint8), "label")

@@ -1,0 +1,176 @@
+"""The label tables of a cohort, put together image by image: scores.csv, labels.csv, both or neither."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from weakmask.datasets.case import Fault
+from weakmask.datasets.label_table import LabelTable, read_label_table
+from weakmask.datasets.region_names import WHOLE_IMAGE, label_of, likely_numbering, read_numbering
+from weakmask.datasets.score_table import ScoreRow, ScoreTable, read_score_table
+from weakmask.datasets.table_cells import find_table, nearest, refuse_unknown, row_fault
+from weakmask.scoring.severity import CT_SEVERITY, ScoreMap, read_score_map
+
+
+@dataclass
+class ImageLabels:
+    """What the tables say of one image.
+
+    Attributes:
+        scores: Region label -> score, the usable ones.
+        presence: Region label, or None for the whole image -> class -> present or not.
+        patient: Its patient, "" where no table names one.
+        rows: Region label -> the text of its score, usable or not.
+    """
+
+    scores: dict[int, int] = field(default_factory=dict)
+    presence: dict[int | None, dict[str, bool]] = field(default_factory=dict)
+    patient: str = ""
+    rows: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def needs_regions(self) -> bool:
+        """Whether a label speaks of a part of the image."""
+        return bool(self.scores) or any(region is not None for region in self.presence)
+
+
+@dataclass
+class CohortLabels:
+    """The labels of a cohort.
+
+    Attributes:
+        score_map: What its scores mean.
+        region_names: Region label -> name.
+        classes: The classes of labels.csv.
+        images: Name -> labels, in the order of the tables.
+        table: The names of the tables, "" if there are none.
+        faults: In the order of the files.
+    """
+
+    score_map: ScoreMap
+    region_names: Mapping[int, str] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    images: dict[str, ImageLabels] = field(default_factory=dict)
+    table: str = ""
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def bad(self) -> set[str]:
+        """The images that a table says something wrong about."""
+        return {fault.scan for fault in self.faults if fault.fatal}
+
+
+def read_labels(folder: Path) -> CohortLabels:
+    """Read the label tables of a cohort, with scores.yaml and regions.yaml.
+
+    Raises:
+        UserError: A table or a YAML file that cannot be understood, or a table as CSV and as a sheet.
+    """
+    score_map = read_score_map(folder / "scores.yaml") if (folder / "scores.yaml").exists() else CT_SEVERITY
+    paths = [find_table(folder, stem) for stem in ("scores", "labels")]
+    scores = None if paths[0] is None else read_score_table(paths[0])
+    presence = None if paths[1] is None else read_label_table(paths[1])
+    numbering = _numbering(folder, scores, presence)
+    found = CohortLabels(score_map, {label: name for name, label in numbering.items()})
+    found.table = " or ".join(path.name for path in paths if path is not None)
+    if scores is not None and paths[0] is not None:
+        _add_scores(found, scores, numbering, paths[0].name)
+    if presence is not None and paths[1] is not None:
+        _add_presence(found, presence, numbering, paths[1].name)
+    return found
+
+
+def _numbering(folder: Path, scores: ScoreTable | None, presence: LabelTable | None) -> dict[str, int]:
+    """The region names and labels of the cohort."""
+    if (folder / "regions.yaml").exists():
+        return read_numbering(folder / "regions.yaml")
+    regions = [] if scores is None else [row.region for row in scores.rows]
+    regions += [] if presence is None else [region for of in presence.presence.values() for region in of if region]
+    return likely_numbering(dict.fromkeys(regions))
+
+
+def _add_scores(found: CohortLabels, table: ScoreTable, numbering: Mapping[str, int], file: str) -> None:
+    """The scores of every image by region label, and the faults of the rows that cannot be used."""
+    found.faults += table.faults
+    ignored = _ignored_columns(found, table, numbering, file)
+    for row in table.rows:
+        if row.region not in ignored:
+            image = found.images.setdefault(row.scan, ImageLabels(patient=table.patients.get(row.scan, "")))
+            wrong, fatal = _add_score(image, row, numbering, found.score_map)
+            found.faults += [row_fault(row.scan, file, row.line, wrong, fatal=fatal)] if wrong else []
+    labels = sorted({label for image in found.images.values() for label in image.rows})
+    found.region_names = found.region_names or {label: str(label) for label in labels}
+    for name, image in found.images.items():
+        unscored = [found.region_names[label] for label in labels if label not in image.rows]
+        if unscored and image.scores and name not in found.bad:
+            text = f"{file}: {name} has no score for {', '.join(unscored)}; its other regions are used"
+            found.faults.append(Fault(name, file, text, fatal=False))
+
+
+def _ignored_columns(found: CohortLabels, table: ScoreTable, numbering: Mapping[str, int], file: str) -> set[str]:
+    """The columns of free text in a wide table; a column of numbers that is no region is refused."""
+    regions = dict.fromkeys(row.region for row in table.rows)
+    unknown = [name for name in regions if label_of(name, numbering) is None] if table.wide else []
+    expected = ", ".join(numbering) or "LUL, LLL, RUL, RML, RLL, left, right, or labels from 1 up"
+    otherwise = f"the regions are {expected}; name others in regions.yaml"
+    notes = refuse_unknown(table.cells, unknown, list(numbering), otherwise)
+    found.faults += [Fault("", file, note, fatal=False) for note in notes]
+    return set(unknown)
+
+
+def _add_score(
+    image: ImageLabels, row: ScoreRow, numbering: Mapping[str, int], score_map: ScoreMap
+) -> tuple[str, bool]:
+    """Take one row in; returns what is wrong with it, and whether that costs the image."""
+    label = label_of(row.region, numbering)
+    if label is None:
+        known = f"the regions are {', '.join(numbering)}" if numbering else "expected a name or a label from 1 up"
+        return f"unknown region {row.region!r}; {nearest(row.region, list(numbering), known)}", True
+    if label in image.rows:
+        return f"region {row.region} is scored twice, {image.rows[label]!r} above and {row.score!r} here", True
+    image.rows[label] = row.score
+    if not row.score:
+        return f"the score of region {row.region} is empty", False
+    try:
+        number = float(row.score)
+    except ValueError:
+        number = float("nan")
+    if number not in score_map.intervals:  # nan, inf and 2.5 are not
+        expected = ", ".join(map(str, score_map.scores))
+        return f"score {row.score!r} of region {row.region} is not one of {expected}", True
+    image.scores[label] = int(number)
+    return "", False
+
+
+def _add_presence(found: CohortLabels, table: LabelTable, numbering: Mapping[str, int], file: str) -> None:
+    """The classes of every image by region label, and the faults of regions that nobody knows."""
+    found.faults += table.faults
+    found.classes = table.classes
+    for name, regions in table.presence.items():
+        image = found.images.setdefault(name, ImageLabels())
+        patient = table.patients.get(name, "")
+        wrong = [region for region in regions if _region(region, numbering) == 0]
+        if patient and image.patient not in {"", patient}:
+            text = f"{file}: {name} has the patient {patient!r}, in scores.csv {image.patient!r}; correct one of them"
+            found.faults.append(Fault(name, file, text, fatal=True))
+        for region in wrong:
+            hint = nearest(region, list(numbering), _known(numbering))
+            text = f"{file}: {name} has the unknown region {region!r}; {hint}; the image is left out"
+            found.faults.append(Fault(name, file, text, fatal=True))
+        image.patient = image.patient or patient
+        image.presence = {
+            _region(region, numbering) or None: values for region, values in regions.items() if region not in wrong
+        }
+    labels = {label for image in found.images.values() for label in image.presence if label is not None}
+    found.region_names = found.region_names or {label: str(label) for label in sorted(labels)}
+
+
+def _region(region: str, numbering: Mapping[str, int]) -> int | None:
+    """The label of a region in labels.csv; None is the whole image, 0 a region that nobody knows."""
+    if not region or region.lower() in WHOLE_IMAGE:
+        return None
+    return label_of(region, numbering) or 0
+
+
+def _known(numbering: Iterable[str]) -> str:
+    return f"the regions are {', '.join(numbering)}"

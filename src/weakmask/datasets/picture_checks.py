@@ -1,0 +1,67 @@
+"""Notes on images that are pictures (PNG, JPEG): their grey values, and left and right."""
+
+import numpy as np
+
+from weakmask.datasets.case import Case, Cohort, Fault
+from weakmask.errors import UserError
+from weakmask.volume.files import read_volume
+from weakmask.volume.pictures import is_picture
+
+
+def picture_notes(cohort: Cohort) -> list[Fault]:
+    """One note for all images that are pictures, and one if their left and right seem to be exchanged.
+
+    Both are legal, and only noted.
+    """
+    pictures = [case for case in cohort.cases if is_picture(case.image)]
+    scored = [case for case in pictures if case.scores]
+    return [*_grey_values(scored, cohort), *_sides(pictures, cohort)]
+
+
+def _grey_values(pictures: list[Case], cohort: Cohort) -> list[Fault]:
+    if not pictures:
+        return []
+    first = pictures[0].image.relative_to(cohort.folder).as_posix()
+    which = f"{first} and {len(pictures) - 1} more are pictures" if len(pictures) > 1 else f"{first} is a picture"
+    text = (
+        f"{which}, not in Hounsfield units; set `prepare.window` in the config to their grey values, [0, 255] for "
+        "example, or `prepare.grey_values: picture` for slices of CT"
+    )
+    return [Fault("", first, text, fatal=False)]
+
+
+def _sides(pictures: list[Case], cohort: Cohort) -> list[Fault]:
+    """A note if the region called left lies on the left of more than half of the pictures.
+
+    In the usual display the viewer faces the patient, whose left is on the right.
+    """
+    sides = {name.lower().split()[0]: label for label, name in cohort.region_names.items() if name.strip()}
+    left, right = sides.get("left"), sides.get("right")
+    if left is None or right is None:
+        return []
+    found = [(case, mirrored) for case in pictures if (mirrored := _left_is_on_the_left(case, left, right)) is not None]
+    odd = [case for case, mirrored in found if mirrored]
+    if 2 * len(odd) <= len(found) or not odd:
+        return []
+    file = f"regions/{odd[0].regions.name}" if odd[0].regions else ""
+    one, other = (cohort.region_names[label] for label in (left, right))
+    text = (
+        f"{file}: region `{one}` (label {left}) lies on the picture's left and `{other}` (label {right}) on its right, "
+        f"in {len(odd)} of {len(found)} pictures; names mean the patient's sides, and the patient's left is usually on "
+        f"the right; if they are exchanged here, write `labels: {{{other}: {left}, {one}: {right}}}` in regions.yaml"
+    )
+    return [Fault("", file, text, fatal=False)]
+
+
+def _left_is_on_the_left(case: Case, left: int, right: int) -> bool | None:
+    """Whether the left region lies further left than the right one; None where the mask does not say."""
+    if case.regions is None:
+        return None
+    try:
+        voxels = read_volume(case.regions, "label").voxels
+    except UserError:  # the check of the case says what is wrong with the file
+        return None
+    columns = [np.nonzero(voxels == label)[2] for label in (left, right)]
+    if not all(found.size for found in columns):
+        return None
+    return bool(columns[0].mean() < columns[1].mean())

@@ -1,0 +1,47 @@
+"""Test images that were trained on are found by name and by content, as files and as DICOM folders."""
+
+from pathlib import Path
+
+import pytest
+
+from weakmask.datasets.seen_scans import image_digest, refuse_seen, seen_scans
+from weakmask.errors import UserError
+
+
+def files(folder: Path, **contents: bytes) -> dict[str, Path]:
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / f"{name}.nii.gz").write_bytes(content)
+    return {name: folder / f"{name}.nii.gz" for name in contents}
+
+
+def test_other_images_are_not_seen(tmp_path: Path) -> None:
+    training, tested = files(tmp_path / "a", one=b"111", two=b"222"), files(tmp_path / "b", three=b"333", four=b"4")
+    assert seen_scans(training, tested) == []
+    refuse_seen(training, tested)
+
+
+def test_a_name_or_a_copy_under_another_name_is_seen(tmp_path: Path) -> None:
+    training = files(tmp_path / "a", one=b"111", two=b"222")
+    tested = files(tmp_path / "b", other=b"333", two=b"resampled", copy=b"111")
+    assert seen_scans(training, tested) == ["two", "copy"]
+    with pytest.raises(UserError, match="trained on, by name or content: two, copy; take them out") as caught:
+        refuse_seen(training, tested)
+    assert "data.seen" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dicom_folder_is_known_by_its_files_whatever_they_are_called(tmp_path: Path) -> None:
+    for name, slices in (("a", ("1", "2")), ("b", ("x", "y"))):
+        (tmp_path / name).mkdir()
+        for file, content in zip(slices, (b"slice one", b"slice two"), strict=True):
+            (tmp_path / name / file).write_bytes(content)
+    assert image_digest(tmp_path / "a") == image_digest(tmp_path / "b")
+    (tmp_path / "b" / "y").write_bytes(b"slice 2..")
+    assert image_digest(tmp_path / "a") != image_digest(tmp_path / "b")
+
+
+def test_a_long_list_is_cut(tmp_path: Path) -> None:
+    same = files(tmp_path / "a", **{f"scan{n}": b"1" for n in range(9)})
+    with pytest.raises(UserError, match="scan0, scan1, scan2, scan3, scan4 and 4 more;"):
+        refuse_seen(same, same)
