@@ -7,6 +7,7 @@ there are. Scans without lesions have no meaningful IoU and are left out.
 import math
 from collections.abc import Mapping
 from dataclasses import astuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,16 +78,14 @@ def effects(results: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
 
 def paired(results: pd.DataFrame, row: str, other: str, subset: str) -> tuple[Values, Values, int, int]:
     """The IoU of two rows for the scans that both have, the number of these scans, and of the seeds behind them."""
-    first, second = (_by_seed(results, name, subset) for name in (row, other))
-    seeds = sorted(set(first) & set(second))
-    if not seeds:
-        return np.zeros(0), np.zeros(0), 0, 0
-    scans = sorted(set.intersection(*(set(values[seed]) for values in (first, second) for seed in seeds)))
-    one, two = (
-        np.array([np.mean([values[seed][scan] for seed in seeds]) for scan in scans], dtype=float)
-        for values in (first, second)
+    ill: Any = results[(results["subset"] == subset) & (results["tp"] + results["fn"] > 0)]
+    both = ill.pivot_table(index=["scan", "seed"], columns="row", values="iou", dropna=False).reindex(
+        columns=[row, other]
     )
-    return one, two, len(scans), len(seeds)
+    seeds = [seed for seed, lines in both.groupby("seed") if lines.notna().any().all()]
+    kept = both[both.index.isin(seeds, level="seed")].dropna().groupby("scan")
+    means = kept.mean()[kept.size() == len(seeds)]
+    return means[row].to_numpy(), means[other].to_numpy(), len(means), len(seeds) if len(means) else 0
 
 
 def bootstrap_interval(differences: Values, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
@@ -97,12 +96,3 @@ def bootstrap_interval(differences: Values, level: float = 0.95, seed: int = 0) 
     draws = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
     low, high = np.quantile(differences[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _by_seed(results: pd.DataFrame, row: str, subset: str) -> dict[int, dict[str, float]]:
-    """Seed -> scan -> IoU, of scans with lesions of the subset."""
-    found: dict[int, dict[str, float]] = {}
-    for line in results.to_dict("records"):
-        if (line["row"], line["subset"]) == (row, subset) and line["tp"] + line["fn"] > 0:
-            found.setdefault(int(line["seed"]), {})[str(line["scan"])] = float(line["iou"])
-    return found

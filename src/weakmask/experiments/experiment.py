@@ -134,21 +134,6 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Judging:
-    """How an experiment judges its runs by itself, one after the other, so that their times can be compared.
-
-    Attributes:
-        last_stage: The stage of the method that a run ends with.
-        judge: Writes results.csv into a run folder.
-        is_complete: Whether a run has been judged.
-    """
-
-    last_stage: str
-    judge: Callable[[Path, Setup], None]
-    is_complete: Callable[[Path], bool]
-
-
-@dataclass(frozen=True)
 class Experiment:
     """A table of a paper.
 
@@ -167,7 +152,10 @@ class Experiment:
         floors: Rows without a network that every call adds, with the first seed alone.
         first: Rows that are begun first where several are trained at a time: the longest.
         needs_data: Whether the user must name the folder of a data set.
-        judging: For an experiment that judges its runs by itself.
+        judge: Writes results.csv into a run folder; for an experiment that judges its runs by itself, one after the
+            other, so that their times can be compared. None: the method does.
+        is_judged: Whether a run folder holds all results.
+        last_stage: The stage that a run ends with; None: the last one of its method.
         final: Data set, run folder and seed -> summary of the model to use; None: there is no such model.
     """
 
@@ -185,12 +173,10 @@ class Experiment:
     floors: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     needs_data: bool = False
-    judging: Judging | None = None
+    judge: Callable[[Path, Setup], None] | None = None
+    is_judged: Callable[[Path], bool] = lambda run: (run / "report.html").exists()
+    last_stage: str | None = None
     final: Callable[[Path, Path, int], pd.DataFrame] | None = None
-
-    def is_complete(self, run: Path) -> bool:
-        """Whether a run needs no more work."""
-        return self.judging.is_complete(run) if self.judging else (run / "report.html").exists()
 
     def settings_of(self, setup: Setup, place: Place) -> Settings:
         """The settings of a run."""
@@ -200,7 +186,7 @@ class Experiment:
         """All complete runs, asked for now or not, in the order of rows, seeds and folds."""
         for row in self.rows:
             runs = (out / "rows" / row).glob("seed-*/fold-*" if self.folds else "seed-*")
-            places = {run: _place(row, run) for run in runs if self.is_complete(run)}
+            places = {run: _place(row, run) for run in runs if self.is_judged(run)}
             for run in sorted(places, key=lambda run: (places[run].seed, places[run].fold or 0)):
                 yield places[run], run
 

@@ -24,7 +24,7 @@ TABLE_COLUMNS = (*WORDS, "seed", *NUMBERS)
 
 def judged_runs(experiment: Experiment, setup: Setup) -> list[Judged]:
     """All complete runs, in the order of the table."""
-    read = pd.read_csv if experiment.judging else read_results
+    read = read_results if experiment.judge is None else pd.read_csv
     return [
         Judged(
             place=place,

@@ -16,7 +16,7 @@ import pandas as pd
 
 from weakmask.anatomy.lung_field import lung_field
 from weakmask.atomic_write import atomic_file, atomic_folder
-from weakmask.experiments.experiment import Experiment, Judged, Judging, Preset, Row, Setup, Tables
+from weakmask.experiments.experiment import Experiment, Judged, Preset, Row, Setup, Tables
 from weakmask.methods.lobes.config import (
     DataSettings,
     FrameSettings,
@@ -204,5 +204,7 @@ EXPERIMENT = Experiment(
     cohorts=lambda setup, place: (Path(), test_folder(setup)),  # noqa: ARG005 (one test set; phantoms to train on)
     tabulate=tabulate,
     caption=CAPTION,
-    judging=Judging("model", judge, is_judged),
+    judge=judge,
+    is_judged=is_judged,
+    last_stage="model",
 )

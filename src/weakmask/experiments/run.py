@@ -89,9 +89,9 @@ def reproduce(experiment: Experiment, out: Path, request: Request) -> pd.DataFra
         device = getattr(next(iter(longer.values())).settings, "device", "auto")
         jobs = jobs_for(device) if request.jobs is None else request.jobs
         run_in_parallel(tasks_of(experiment, setup, longer, jobs), jobs)
-    if experiment.judging is not None:
+    if experiment.judge is not None:
         for training in trainings.values():
-            experiment.judging.judge(training.run, setup)
+            experiment.judge(training.run, setup)
     return write_results(experiment, setup)
 
 
@@ -120,7 +120,7 @@ def training_of(experiment: Experiment, setup: Setup, place: Place) -> Training:
         settings=experiment.settings_of(setup, place),
         run=setup.run(place),
         others=tuple(setup.run(Place(row, seed, place.fold)) for seed in seeds for row in experiment.rows),
-        last_stage=experiment.judging.last_stage if experiment.judging else None,
+        last_stage=experiment.last_stage,
     )
 
 
