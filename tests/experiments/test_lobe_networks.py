@@ -1,16 +1,15 @@
-"""The lobe table: hard scans are what they say, rows are resumable, and the table holds them all."""
+"""The table of lobe networks: rows are resumable, and the table holds them all."""
 
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from weakmask.config import Settings
 from weakmask.errors import UserError
 from weakmask.experiments.experiment import Experiment, Preset
-from weakmask.experiments.lobe_networks import EXPERIMENT, NOISE_HU, PRESETS, with_noise, with_thick_slices
+from weakmask.experiments.lobe_networks import EXPERIMENT, PRESETS
 from weakmask.experiments.run import Request, reproduce
 from weakmask.methods.lobes.config import (
     DataSettings,
@@ -19,8 +18,6 @@ from weakmask.methods.lobes.config import (
     NetworkSettings,
     SegmentationSettings,
 )
-from weakmask.methods.lobes.scans import phantom_scan
-from weakmask.volume.volume import Volume
 
 SHARED = LobeSettings(
     data=DataSettings(phantoms=3, phantom_spacing_mm=7.5, validation=0.34),
@@ -50,29 +47,6 @@ TINY = replace(
 
 def table(experiment: Experiment, out: Path, rows: str, jobs: int = 1, preset: str = "tiny") -> pd.DataFrame:
     return reproduce(experiment, out, Request(rows=rows, seeds=1, jobs=jobs, preset=preset))
-
-
-@pytest.fixture(scope="module")
-def phantom() -> tuple[Volume, Volume]:
-    return phantom_scan(1, (40, 35, 40), (7.5, 7.5, 7.5))
-
-
-def test_noise_is_of_the_size_it_says(phantom: tuple[Volume, Volume]) -> None:
-    image, lobes_ = with_noise(*phantom, seed=0)
-    assert (image.voxels.astype(float) - phantom[0].voxels).std() == pytest.approx(NOISE_HU, rel=0.02)
-    assert lobes_ is phantom[1]
-    assert np.array_equal(image.voxels, with_noise(*phantom, seed=0)[0].voxels)
-
-
-def test_thick_slices_are_means_and_stay_in_place() -> None:
-    image, truth = phantom_scan(1, (41, 20, 24), (2.5, 12.0, 12.0))
-    thick, labels = with_thick_slices(image, truth, seed=0)
-    assert thick.geometry.shape == (20, 20, 24)
-    assert thick.geometry.spacing_mm == pytest.approx((5.0, 12.0, 12.0))
-    assert np.abs(thick.voxels[3] - image.voxels[6:8].mean(axis=0)).max() <= 0.5
-    middle = (image.geometry.affine @ [6.5, 0, 0, 1])[0]
-    assert (thick.geometry.affine @ [3, 0, 0, 1])[0] == pytest.approx(middle)
-    assert labels.geometry is thick.geometry
 
 
 def test_rows_are_trained_once_and_the_table_holds_them(tmp_path: Path) -> None:

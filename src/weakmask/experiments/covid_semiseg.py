@@ -60,13 +60,7 @@ _COMMON: dict[str, Any] = {
     "prepare": PrepareSettings(spacing_mm=None, margin_mm=3.0, crop_shape=(1, 96, 160), grey_values="picture"),
 }
 _TRAINING = TrainingSettings(
-    steps=300,
-    batch=8,
-    learning_rate=2e-3,
-    average_decay=0.98,
-    keep="last",
-    validate_every=50,
-    checkpoint_every=50,
+    steps=300, batch=8, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=50, checkpoint_every=50
 )
 SLICES = Preset(
     {
@@ -106,6 +100,7 @@ _COMPLETE: Changes = {
     # where the fractions of the maps fit the expert scores of the training folds best (0.14 to 0.34)
     "maps": {"threshold": 0.3},
 }
+_LONG: Changes = {**_COMPLETE, "regression": {"steps": 3 * _TRAINING.steps}}
 
 
 def _refined(*, attention: bool, suppress: bool) -> Changes:
@@ -114,7 +109,7 @@ def _refined(*, attention: bool, suppress: bool) -> Changes:
 
 
 def _floor(title: str, mask: str) -> Row:
-    return Row(title, "floor", {"floor": {"mask": mask}}, labels="both")
+    return Row(title, "floor", {"floor": {"mask": mask}})
 
 
 FLOORS = {
@@ -125,27 +120,17 @@ FLOORS = {
 }
 ROWS = {
     **FLOORS,
-    "cam": Row("CAM raw", "cam", {"maps": {"refine": False}}, labels="both"),
-    "cam-refine": Row("CAM refined", "cam", {"maps": {"refine": True}}, labels="both", after=("cam",)),
-    "raw": Row(
-        "dRAM raw",
-        "dram",
-        {"losses": {"equivariance": 0.0, "entropy": 0.0}, "refinement": {"weight": 0.0}},
-        labels="both",
-    ),
-    "regularizer": Row("dRAM + regularizer", "dram", {**_REGULARISED, "refinement": {"weight": 0.0}}, labels="both"),
-    "refine": Row("dRAM + refine", "dram", _refined(attention=False, suppress=False), labels="both"),
-    "attention": Row("dRAM + attention", "dram", _refined(attention=True, suppress=False), labels="both"),
-    "vessels": Row("dRAM + vessel suppression", "dram", _refined(attention=True, suppress=True), labels="both"),
-    "complete": Row("dRAM complete", "dram", _COMPLETE, labels="both"),
+    "cam": Row("CAM raw", "cam", {"maps": {"refine": False}}),
+    "cam-refine": Row("CAM refined", "cam", {"maps": {"refine": True}}, after=("cam",)),
+    "raw": Row("dRAM raw", "dram", {"losses": {"equivariance": 0.0, "entropy": 0.0}, "refinement": {"weight": 0.0}}),
+    "regularizer": Row("dRAM + regularizer", "dram", {**_REGULARISED, "refinement": {"weight": 0.0}}),
+    "refine": Row("dRAM + refine", "dram", _refined(attention=False, suppress=False)),
+    "attention": Row("dRAM + attention", "dram", _refined(attention=True, suppress=False)),
+    "vessels": Row("dRAM + vessel suppression", "dram", _refined(attention=True, suppress=True)),
+    "complete": Row("dRAM complete", "dram", _COMPLETE),
     "complete-expert": Row("dRAM complete, expert scores alone", "dram", _COMPLETE, labels="expert"),
     "complete-simulated": Row("dRAM complete, simulated scores alone", "dram", _COMPLETE, labels="simulated"),
-    "complete-long": Row(
-        "dRAM complete, three times the steps",
-        "dram",
-        {**_COMPLETE, "regression": {"steps": 3 * _TRAINING.steps}},
-        labels="both",
-    ),
+    "complete-long": Row("dRAM complete, three times the steps", "dram", _LONG),
     "supervised": Row("supervised U-Net", "supervised", labels="masks"),
 }
 
@@ -153,7 +138,7 @@ ROWS = {
 def cohorts_of(setup: Setup, place: Place) -> tuple[Path, Path]:
     """The cohorts of a fold."""
     fold = setup.out / "cohorts" / f"fold-{place.fold}"
-    return fold / ROWS[place.row].labels, fold / "test"
+    return fold / (ROWS[place.row].labels or "both"), fold / "test"
 
 
 def make_cohorts(setup: Setup, places: Collection[Place]) -> None:

@@ -58,13 +58,7 @@ _QUICK: dict[str, Any] = {
     "prepare": PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
 }
 _TRAINING = TrainingSettings(
-    steps=400,
-    batch=6,
-    learning_rate=2e-3,
-    average_decay=0.98,
-    keep="last",
-    validate_every=200,
-    checkpoint_every=50,
+    steps=400, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=200, checkpoint_every=50
 )
 QUICK = Preset(
     {

@@ -26,18 +26,15 @@ from weakmask.methods.lobes.config import (
 )
 from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
 from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
+from weakmask.phantoms.poor_scans import with_noise, with_thick_slices
 from weakmask.phantoms.score_draws import draw_scores
 from weakmask.progress import track
 from weakmask.regions.find_lobes import find_lobes
 from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
-from weakmask.volume.geometry import Box
-from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
-NOISE_HU = 60.0  # added to each voxel of the test scans: a low-dose scan with a sharp kernel
-THICK_MM = 5.0
 TEST_SEED = 77_000  # of the test phantoms; no training seed comes near
 LEAST_SCORE = 5  # the sum of the lobes' scores in a test scan with lesions
 TIMED = 3  # scans whose median time is the row's
@@ -82,22 +79,6 @@ PRESETS = {
 }
 TITLES = {"unet": "2-D U-Net", "dense": "dense V-Net", "vnet": "V-Net", "pdv": "PDV-Net"}
 ROWS = {name: Row(title, "lobes", template=name) for name, title in TITLES.items()}
-
-
-def with_noise(image: Volume, lobes: Volume, seed: int) -> tuple[Volume, Volume]:
-    """The scan with white noise of `NOISE_HU`."""
-    noise = np.random.default_rng(seed).standard_normal(image.voxels.shape, dtype=np.float32)
-    return image.with_voxels(np.rint(image.voxels + NOISE_HU * noise).astype(np.int16)), lobes
-
-
-def with_thick_slices(image: Volume, lobes: Volume, seed: int) -> tuple[Volume, Volume]:  # noqa: ARG001 (as the others)
-    """The scan in slices of `THICK_MM`, each the mean of those that it spans."""
-    each = max(1, round(THICK_MM / image.geometry.spacing_mm[0]))
-    slices, rows, columns = image.geometry.shape
-    whole = image.crop(Box((0, 0, 0), (slices // each * each, rows, columns)))
-    voxels = whole.voxels.reshape(-1, each, rows, columns).mean(axis=1)
-    geometry = whole.geometry.with_shape(voxels.shape)
-    return Volume(np.rint(voxels).astype(np.int16), geometry), resample_onto(lobes, geometry)
 
 
 def _unchanged(image: Volume, lobes: Volume, seed: int) -> tuple[Volume, Volume]:  # noqa: ARG001 (as the others)
