@@ -21,13 +21,18 @@ ROOMS_DONE = {
     "activation",
     "anatomy",
     "atomic_write",
+    "datasets",
     "errors",
     "losses",
     "networks",
     "phantoms",
     "progress",
     "refinement",
+    "region_learning",
+    "regions",
     "report",
+    "scoring",
+    "training",
     "volume",
 }
 

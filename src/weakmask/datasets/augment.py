@@ -60,7 +60,7 @@ class Intensity:
         gain: Contrast.
         shift: Brightness.
         noise: Standard deviations of Gaussian noise.
-        noise_seed: What the noise is drawn from.
+        noise_seed: Seed of the noise.
     """
 
     gamma: tuple[float, ...] = (1.0,)
@@ -115,8 +115,8 @@ def apply_move(
 ) -> Float[Tensor, "batch channel *space"]:
     """Move all samples of a tensor in the same way; differentiable, the size stays.
 
-    Flips and quarter turns only put voxels elsewhere; scale and rotation together are one interpolation. What comes
-    from outside the image is 0: moving a region mask (or ones) with the same `Move` tells where the result is valid.
+    Flips and quarter turns only put voxels elsewhere; scale and rotation together are one interpolation. Voxels from
+    outside the image are 0: moving a region mask (or ones) with the same `Move` shows where the result is valid.
 
     Args:
         tensor: Images, maps or masks as floats, in two or three dimensions.

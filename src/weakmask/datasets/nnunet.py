@@ -1,4 +1,4 @@
-"""A cohort as nnU-Net v2 wants it: nnUNet_raw/DatasetXXX_NAME with images, labels, dataset.json and our splits.
+"""Export of a cohort for nnU-Net v2: nnUNet_raw/DatasetXXX_NAME with images, labels, dataset.json and our splits.
 
 The format is that of nnU-Net's documentation/dataset_format.md. Cases keep their scans' names, so that what
 `nnUNetv2_predict` writes is a folder of masks as `weakmask evaluate` takes it.
@@ -30,7 +30,7 @@ CT = "CT"  # the channel name at which nnU-Net normalises by the intensities of 
 
 @dataclass(frozen=True)
 class NnunetDataset:
-    """What the dataset is to be.
+    """Settings of the dataset.
 
     Attributes:
         number: Its id, 1 to 999; nnU-Net keeps 1 to 10 for the Medical Segmentation Decathlon.
@@ -52,7 +52,7 @@ class NnunetDataset:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what nnU-Net would."""
+        """Refuse settings that nnU-Net refuses."""
         if not 1 <= self.number <= 999:
             raise UserError(f"dataset id {self.number}: expected a number from 1 to 999, 501 for example")
         if not re.fullmatch(r"[A-Za-z0-9-]+", self.name):
@@ -73,13 +73,13 @@ class NnunetDataset:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Record of the written dataset.
 
     Attributes:
         folder: The dataset's.
         training: Names of the training cases.
         test: Names of the test cases.
-        notes: What was left out, and why.
+        notes: Cases that were left out, with the reasons.
     """
 
     folder: Path
@@ -161,7 +161,7 @@ def _write_test_cases(cohort: Cohort, out: Path, notes: list[str], *, hounsfield
 
 
 def _fold(split: Split) -> dict[str, list[str]]:
-    """One fold in nnU-Net's words: what a fold of ours tests on is what it validates on."""
+    """One fold for nnU-Net, whose validation part is the fold's test part."""
     return {"train": list(split.train), "val": list(split.test)}
 
 

@@ -163,12 +163,12 @@ def _burden(case: Case) -> int:
 
 
 def _share(share: float, patients: int) -> int:
-    """How many patients a share is: rounded, at least one if any is wanted."""
+    """Number of patients in a share, rounded; at least one if the share is above 0."""
     return max(1, round(share * patients)) if share > 0 else 0
 
 
 def _spread(ordered: Sequence[str], count: int, rng: np.random.Generator) -> set[str]:
-    """So many, one at random out of each of `count` equal stretches of the order."""
+    """Draw `count` patients, one at random from each of `count` equal stretches of the order."""
     borders = np.linspace(0, len(ordered), min(count, len(ordered)) + 1).astype(int)
     return {ordered[int(rng.integers(low, high))] for low, high in pairwise(borders)}
 

@@ -1,16 +1,17 @@
-"""What methods share that learn region by region: one crop per scored region, a network, maps put back onto the scan.
+"""Shared parts of methods that learn from regions: one crop per scored region, a network, maps on the scan's grid.
 
-It knows none of the methods: they import it. In the order in which a run needs them:
+The methods import this package; it imports no method. Its modules, in the order in which a run uses them:
 
-settings    the sections of a config that are the same for all
-cases       a cohort's cases, with their faults noted and their regions read or made
-crops       one region as a network sees it, and a set of them in memory
-prepare     the first stage: cohort -> crops
-training    the loop's plan, and which crops a step takes
-model       the model file: weights, and all that a prediction needs
-prediction  what a model says of one scan
-scan_map    a network that speaks of crops -> a map of the scan
-maps        the stage that segments what is judged
-judging     masks against truth, beside three baselines that need no network
-telling     the run and the prediction for a person
+settings             the sections of a config that are the same for all methods
+usable_cases         a cohort's cases, with faults noted and regions read or made
+crops                crops of regions, and sets of crops in memory
+prepare              the first stage: cohort -> crops
+crop_batches         the plan of the training loop, and the crops of a step
+region_model         the model file: weights, and all data that a prediction needs
+prediction           the prediction for one scan
+scan_map             maps of crops -> a map of the scan
+write_predictions    the stage that segments the scans to evaluate
+threshold_baselines  three baselines without a network
+evaluate_run         masks against truth, beside the baselines
+run_report           the reports of a run and of a prediction
 """

@@ -41,7 +41,7 @@ def region_crops(
     Args:
         image: The scan in Hounsfield units (or grey values).
         regions: Region labels on the same grid.
-        labels: The regions wanted; one that has no voxel is left out of the result.
+        labels: The regions to crop; a region without voxels is left out of the result.
         settings: Spacing, margin and shape of the crops.
         shapes: Other shapes than `settings.crop_shape` for some regions.
 
@@ -108,7 +108,7 @@ class CropSet:
             80^3 takes 1.6 GB), else float32.
         region: True inside.
         table: One row per crop: scan, patient, region, name, score, low, high, split, file, spacing.
-        vessels: True in vessels; None where nobody asked for them.
+        vessels: True in vessels; None if they were not requested.
     """
 
     image: Float[Tensor, "crops 1 *space"]

@@ -69,12 +69,12 @@ def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
 def fixed_threshold(
     prepared: Path, prepare: PrepareSettings, score_map: ScoreMap, weights: Mapping[int, float] | None = None
 ) -> float:
-    """One grey value for all scans, at which the training regions' fractions fit their score intervals best.
+    """The one threshold for all scans that fits the training regions' fractions best to their score intervals.
 
     Args:
         prepared: The folder that the prepare stage left.
         prepare: How the crops were made; the value is sought in the window.
-        score_map: What the scores mean.
+        score_map: Meaning of the scores.
         weights: Score -> weight; None weighs all regions alike.
 
     Returns:

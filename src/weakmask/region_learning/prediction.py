@@ -1,4 +1,4 @@
-"""What a model says of one scan: its map, its mask, and the lesion fraction and score of each region."""
+"""Prediction for one scan: its map, its mask, and the lesion fraction and score of each region."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from weakmask.volume.volume import Volume
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one scan.
+    """Prediction for one scan.
 
     Attributes:
         activation: Map in [0, 1] on the scan's grid.

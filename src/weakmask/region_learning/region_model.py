@@ -58,7 +58,7 @@ def write_model(work: Work, weights: Path) -> None:
 
     Args:
         work: Of the stage; the run has the crops of `01-prepare`.
-        weights: What the training left, with the network's name and arguments in the header.
+        weights: Weights of the training, with the network's name and arguments in the header.
     """
     state, header = load_weights(weights)
     score_map = read_usable(work.config.data.cohort, work).score_map
@@ -68,7 +68,7 @@ def write_model(work: Work, weights: Path) -> None:
 
 
 def trained_on(work: Work) -> dict[str, Any]:
-    """What a model file says of the cohort: names of the regions, median voxel of the crops in mm, number of scans."""
+    """A model file's record of its cohort: names of the regions, median voxel of the crops in mm, number of scans."""
     index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str, "name": str})
     return {
         "region_names": {str(label): name for label, name in index.groupby("region")["name"].first().items()},
@@ -80,13 +80,13 @@ def trained_on(work: Work) -> dict[str, Any]:
 def model_header(
     config: Any, described_as: tuple[str, dict[str, Any]], score_map: ScoreMap, trained_on: dict[str, Any]
 ) -> dict[str, Any]:
-    """What every model file says; a method adds what its own prediction needs.
+    """Header of every model file, to which a method adds the data of its prediction.
 
     Args:
         config: Settings of the run.
         described_as: Name and arguments of the network.
         score_map: The training cohort's.
-        trained_on: What `trained_on` says of the cohort.
+        trained_on: Result of `trained_on`.
     """
     name, arguments = described_as
     return {
@@ -115,13 +115,13 @@ def load_region_model(path: Path, device: torch.device, method: str, settings: t
     """Read a model file.
 
     Args:
-        path: What `write_model`, or the method's own like of it, wrote.
+        path: A file of `write_model` or of the method's own writer.
         device: Where the network goes.
         method: The method expected.
         settings: Its settings' class.
 
     Raises:
-        UserError: Not a weights file of ours, or of another method.
+        UserError: Not a weights file of weakmask, or of another method.
     """
     state, header = load_weights(path)
     if header.get("method") != method:

@@ -27,12 +27,12 @@ NO_LESIONS = 2.0  # their place among the scans, behind every IoU
 
 @dataclass(frozen=True)
 class Story:
-    """What is particular to a method in its reports.
+    """Texts of a method for its reports.
 
     Attributes:
         title: The method in a few words.
         row: Its row in the tables.
-        learned: What it was trained from, to follow its name in a sentence.
+        learned: Its training data, to follow its name in a sentence.
         training: The stage that left curves.csv.
         methods_text: Paragraphs for a paper's draft.
     """

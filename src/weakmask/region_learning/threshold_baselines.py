@@ -63,7 +63,7 @@ def choose_fixed_threshold(
         histograms: `value_histogram` of every training region; regions without voxels are passed over.
         edges: The edges they were made with.
         scores: The score of each region.
-        score_map: What the scores mean.
+        score_map: Meaning of the scores.
         weights: Score -> weight (`inverse_frequency_weights`); None weighs all regions alike.
 
     Returns:

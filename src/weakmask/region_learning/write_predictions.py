@@ -1,4 +1,4 @@
-"""The stage that segments what is judged: maps, masks and scores."""
+"""The stage that segments the scans to evaluate: maps, masks and scores."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A scan -> its lobes on its own grid, and what looks wrong with them."""
+"""Segmentation of the lobes of a scan, with checks of the result."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from weakmask.volume.volume import Volume
 
 @dataclass(frozen=True)
 class FoundLobes:
-    """What a model says of one scan.
+    """Lobes of one scan, predicted by a model.
 
     Attributes:
-        lobes: In the house's numbering, on the scan's grid.
-        drawn: The same as the network drew them, before their borders were moved onto fissures.
-        faults: Why no radiologist would believe them; empty if they are plausible.
+        lobes: In weakmask's numbering, on the scan's grid.
+        drawn: The lobes of the network, before their borders are moved onto fissures.
+        faults: Anatomical faults of the lobes; empty if they are plausible.
     """
 
     lobes: Volume

@@ -43,7 +43,7 @@ class NetworkSettings(Settings):
     )
 
     def arguments(self, classes: int) -> dict[str, Any]:
-        """What `build_network` is given."""
+        """Arguments for `build_network`."""
         if self.name == "unet":
             return {"dimensions": 2, "out_channels": classes, "width": self.width}
         if self.name == "v_net":
@@ -88,11 +88,11 @@ def load_lobe_model(path: Path | None, device: torch.device) -> LobeModel:
     """Read a model file.
 
     Args:
-        path: What `write_model` wrote, or a run folder with it; None: the model that comes with the package.
+        path: A file of `write_model`, or a run folder with it; None: the model that comes with the package.
         device: Where the network goes.
 
     Raises:
-        UserError: Nothing there, not a weights file of ours, or of another method.
+        UserError: The file is missing, not a weights file of weakmask, or of another method.
     """
     if path is None:
         with as_file(SHIPPED) as file:

@@ -19,7 +19,7 @@ LOBES, LUNGS = NUMBERINGS["weakmask"], NUMBERINGS["lungs"]
 
 @dataclass(frozen=True)
 class MadeRegions:
-    """Regions that nobody drew.
+    """Regions made by a network or a threshold.
 
     Attributes:
         labels: On the scan's grid, in the house's numbering of lobes or lungs.
@@ -70,5 +70,5 @@ def relabelled(made: MadeRegions, names: Mapping[int, str]) -> Volume:
 
 @lru_cache(maxsize=2)
 def _kept(model: Path | None, device: str) -> LobeModel:
-    """A cohort asks for the same model scan after scan."""
+    """Load a model once and keep it for the next scan of a cohort."""
     return load_lobe_model(model, device_of(device))

@@ -32,7 +32,7 @@ class RegionSource:
     lobe_model: Path | None = None
 
     def __post_init__(self) -> None:
-        """Say what is wrong for every scan, before one is read.
+        """Refuse a path or numbering that is wrong for every scan, before any is read.
 
         Raises:
             UserError: The path is not there, or the numbering is unknown.
@@ -43,7 +43,7 @@ class RegionSource:
             _names(self.numbering)
 
     def masks_of(self, scan: Path) -> list[Path]:
-        """The mask files that are there for a scan, the one that is read first."""
+        """The existing mask files of a scan; the first one is read."""
         if self.path is None or self.path.is_file():
             return [] if self.path is None else [self.path]
         files = [self.path / f"{scan_name(scan)}{suffix}" for suffix in IMAGE_SUFFIXES]
@@ -97,7 +97,7 @@ def read_regions(path: Path, image: Volume) -> Volume:
 
 
 def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:
-    """A note on regions that a model was not trained on, and the numbering that would name them; empty without any.
+    """Warning if the mask has regions that the model has not been trained on; empty if there are none.
 
     Args:
         known: Label -> name in the training.
@@ -117,7 +117,7 @@ def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:
 
 
 def _hint(labels: set[int], trained: set[str]) -> str:
-    """Whose labels these are: of those who name what the model knows, else of those who have just these."""
+    """Numberings with these labels: those with regions of the model, else those with exactly these labels."""
     theirs = {name: numbering for name, numbering in NUMBERINGS.items() if labels <= set(numbering.values())}
     fitting = [name for name, numbering in theirs.items() if trained <= numbering.keys()]
     fitting = fitting or [name for name, numbering in theirs.items() if labels == set(numbering.values())]

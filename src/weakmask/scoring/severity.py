@@ -24,10 +24,10 @@ FORMAT = """\
 
 @dataclass(frozen=True)
 class ScoreMap:
-    """Which interval of the lesion fraction each score means.
+    """A score map: the interval of the lesion fraction that each score means.
 
     Attributes:
-        name: What a person calls it.
+        name: Name of the score.
         intervals: Score -> (low, high), lesion fractions of the region in [0, 1]. Ascending with the score, from 0 to
             1, without overlap, and without gaps wider than one percent point.
 
@@ -39,7 +39,7 @@ class ScoreMap:
     intervals: Mapping[int, tuple[float, float]]
 
     def __post_init__(self) -> None:
-        """Sort the intervals by score and refuse what no reader could score with."""
+        """Sort the intervals by score and check them."""
         if not self.intervals:
             raise ValueError(f"score map {self.name!r} has no scores")
         ordered = {int(score): (float(low), float(high)) for score, (low, high) in sorted(self.intervals.items())}
@@ -164,7 +164,7 @@ def region_fractions(mask: np.ndarray, regions: np.ndarray, labels: Sequence[int
     Args:
         mask: Lesion mask, any shape; not zero is lesion.
         regions: Integer region labels of the same shape.
-        labels: The labels wanted, not negative.
+        labels: Labels to measure, not negative.
 
     Returns:
         Label -> fraction in [0, 1]; nan for a label without voxels.
@@ -181,8 +181,8 @@ def severity_table(mask: Volume, regions: Volume, names: Mapping[int, str], scor
     Args:
         mask: Lesions; not zero is lesion.
         regions: Integer region labels on the same grid.
-        names: Label -> name of the regions wanted, in the order of the rows.
-        score_map: What the scores mean.
+        names: Label -> name of the regions to measure, in the order of the rows.
+        score_map: Meaning of the scores.
 
     Returns:
         One row per region with `SEVERITY_COLUMNS`, volumes in ml. A region without voxels has fraction nan and no
@@ -208,7 +208,7 @@ def _counts(mask: np.ndarray, regions: np.ndarray, labels: Sequence[int]) -> lis
         raise ValueError(f"the mask has shape {mask.shape}, the regions {regions.shape}; expected one grid")
     if not np.issubdtype(regions.dtype, np.integer) or min(labels, default=0) < 0:
         raise ValueError(f"regions are {regions.dtype} with labels {list(labels)}; expected integers from 0 up")
-    other = max(labels, default=0) + 1  # whatever nobody asked for, however large or negative its label
+    other = max(labels, default=0) + 1  # labels that are not measured, however large or negative
     counts = np.zeros(2 * (other + 1), dtype=np.int64)
     for mask_slice, region_slice in zip(np.atleast_1d(mask), np.atleast_1d(regions), strict=True):
         wide = region_slice.astype(np.int64)
@@ -218,7 +218,7 @@ def _counts(mask: np.ndarray, regions: np.ndarray, labels: Sequence[int]) -> lis
 
 
 def _score_map(content: Any, name: str) -> ScoreMap:
-    """A score map from parsed YAML; ValueError says what is wrong."""
+    """A score map from parsed YAML; raises ValueError for faults."""
     percent = content.get("percent") if isinstance(content, dict) else None
     if type(percent) is not dict:
         raise ValueError("it has no key `percent` that maps each score to [low, high]")

@@ -54,7 +54,7 @@ class Training:
 
     @property
     def weights(self) -> nn.Module:
-        """What is validated and saved."""
+        """The network that is validated and saved."""
         return self.network if self.average is None else self.average.network
 
 
