@@ -21,7 +21,7 @@ class Fault:
         scan: The scan it concerns; empty if it concerns none in particular.
         file: The file at fault, relative to the cohort folder.
         message: One line that begins with the file and says what came, what was expected and what to do.
-        fatal: The scan is left out. What is not fatal costs at most the region or the truth it speaks of.
+        fatal: Whether the scan is left out; otherwise at most its region or its truth is left out.
     """
 
     scan: str
@@ -68,7 +68,7 @@ class Cohort:
 
     Attributes:
         folder: The cohort folder.
-        score_map: What its scores mean.
+        score_map: Meaning of its scores.
         region_names: Region label -> name, of the whole numbering that the region files follow.
         cases: In the order of the label tables (scores.csv first), else of the images' names.
         faults: In the order in which they were found.
@@ -87,7 +87,7 @@ class NoUsableScanError(UserError):
     """No image of a cohort can be used; `faults` says why, image by image."""
 
     def __init__(self, folder: Path, faults: Sequence[Fault]) -> None:
-        """Make the one line out of the first fault that cost a scan."""
+        """Take the message from the first fault that excluded a scan."""
         first = next((fault for fault in faults if fault.fatal), None)
         reason = f"; the first fault: {first.message}" if first else ""
         count = f"{len(faults)} fault{'' if len(faults) == 1 else 's'}"

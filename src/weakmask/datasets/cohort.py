@@ -13,9 +13,9 @@
 A table may be an .xlsx as well, and may have a column `patient`. There may be both tables, one or none: without any,
 every image is a case, for methods that need no weak label.
 
-What is missing costs as little as it can: a region without a score or without voxels is not used, and a truth that
-cannot be read is not used. What is wrong costs the image until somebody corrects it, because a mistyped score may have
-meant another image. The good images always go on.
+A missing part is left out alone: a region without a score or without voxels is not used, and neither is a truth that
+cannot be read. A wrong part excludes its image until it is corrected, because a mistyped score may belong to another
+image. Faulty images never stop the good ones.
 """
 
 from dataclasses import replace

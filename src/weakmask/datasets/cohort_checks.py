@@ -180,7 +180,7 @@ def _renumbered(regions: Volume, house: Mapping[int, int]) -> Volume:
 
 
 def _whose(sizes: Mapping[int, int], names: Mapping[int, str], scored: Iterable[int]) -> str:
-    """Whose lobe numbers these labels are, as a hint."""
+    """A hint at the numbering of these labels."""
     present = set(sizes)
     if max(present) > 255 and {label & 0xFF for label in present} >= set(scored):  # Chest Imaging Platform
         return "their low bytes are: save label modulo 256, the region without the kind of tissue"

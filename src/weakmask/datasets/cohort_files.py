@@ -24,7 +24,7 @@ class CohortFiles:
         regions: Likewise in regions/. An empty folder is as good as none.
         truth: Likewise in truth/, or in lesions/.
         truth_folder: The name of the folder with the truth.
-        truth_kind: What truth.yaml says.
+        truth_kind: Kind of the truth from truth.yaml.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -50,11 +50,11 @@ class CohortFiles:
     def case(
         self, name: str, labels: ImageLabels, table: str, names: Collection[str]
     ) -> tuple[Case | None, list[Fault]]:
-        """A case, or None and what is missing.
+        """A case, or None and the missing part.
 
         Args:
             name: The image's.
-            labels: What the label tables say of it.
+            labels: Its labels in the tables.
             table: The name of these tables, for messages; empty if there are none.
             names: The names of the cohort's regions, for a hint how to make them.
         """

@@ -14,7 +14,7 @@ from weakmask.scoring.severity import CT_SEVERITY, ScoreMap, read_score_map
 
 @dataclass
 class ImageLabels:
-    """What the tables say of one image.
+    """Labels of one image in the tables.
 
     Attributes:
         scores: Region label -> score, the usable ones.
@@ -39,7 +39,7 @@ class CohortLabels:
     """The labels of a cohort.
 
     Attributes:
-        score_map: What its scores mean.
+        score_map: Meaning of its scores.
         region_names: Region label -> name.
         classes: The classes of labels.csv.
         images: Name -> labels, in the order of the tables.
@@ -143,7 +143,7 @@ def _add_score(
 
 
 def _add_presence(found: CohortLabels, table: LabelTable, numbering: Mapping[str, int], file: str) -> None:
-    """The classes of every image by region label, and the faults of regions that nobody knows."""
+    """The classes of every image by region label, and the faults of unknown regions."""
     found.faults += table.faults
     found.classes = table.classes
     for name, regions in table.presence.items():
@@ -166,7 +166,7 @@ def _add_presence(found: CohortLabels, table: LabelTable, numbering: Mapping[str
 
 
 def _region(region: str, numbering: Mapping[str, int]) -> int | None:
-    """The label of a region in labels.csv; None is the whole image, 0 a region that nobody knows."""
+    """The label of a region in labels.csv; None is the whole image, 0 an unknown region."""
     if not region or region.lower() in WHOLE_IMAGE:
         return None
     return label_of(region, numbering) or 0

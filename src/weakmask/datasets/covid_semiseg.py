@@ -57,7 +57,7 @@ def write_cohort(cases: Sequence[Case], folder: Path, *, truth: bool) -> None:
 
     Args:
         cases: The slices, of one or both parts.
-        folder: To be made; one that is there already is left as it is.
+        folder: The folder to make; an existing one is not changed.
         truth: Whether truth/ goes along. A cohort to train on from scores gets none, so that no training can see it.
 
     Raises:

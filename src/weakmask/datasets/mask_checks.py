@@ -27,7 +27,7 @@ def label_sizes(labels: np.ndarray) -> dict[int, int]:
 
 
 def grid_fault(mask: Geometry, image: Geometry) -> str:
-    """What tells a mask's grid from the image's, and what to do; empty if the grids are the same."""
+    """How a mask's grid differs from the image's, and what to do; empty if the grids are the same."""
     if mask.same_grid(image):
         return ""
     if mask.shape != image.shape or not np.allclose(mask.spacing_mm, image.spacing_mm, rtol=1e-2):

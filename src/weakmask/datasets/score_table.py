@@ -1,4 +1,4 @@
-"""scores.csv (or scores.xlsx), long or wide, as rows of text that nobody has interpreted yet."""
+"""scores.csv (or scores.xlsx), long or wide, as rows of text before their interpretation."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -30,7 +30,7 @@ class Cells:
         path: The file.
         header: The names of the columns; those in `known` in lower case, a patient's column is called `patient`.
         lines: (line number, cells) of every line below the header that is not blank.
-        notes: What was read otherwise than it stands.
+        notes: Cells that were read differently from their text.
     """
 
     path: Path
@@ -68,7 +68,7 @@ def read_cells(path: Path, known: Sequence[str], example: str) -> Cells:
     Args:
         path: A .csv (UTF-8), or an .xlsx of which the first sheet counts.
         known: Names of columns to be recognised in any case, in lower case.
-        example: What a good table looks like, for messages.
+        example: An example of a table, for messages.
 
     Raises:
         UserError: No such file, no text, no rows, or a column's name twice.

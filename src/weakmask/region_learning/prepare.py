@@ -63,7 +63,7 @@ def prepare(work: Work) -> None:
 
 
 def _refuse_window(cohort: Cohort, settings: PrepareSettings) -> None:
-    """Refuse pictures with a window that begins below any grey value of theirs: it is one in Hounsfield units."""
+    """Refuse pictures with a window that begins below all their grey values: it is in Hounsfield units."""
     low, high = settings.window
     pictures = [case for case in cohort.cases if is_picture(case.image)]
     if pictures and settings.grey_values == "hounsfield" and low < AIR_AT_MOST_HU:

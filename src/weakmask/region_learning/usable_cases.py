@@ -73,7 +73,7 @@ def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> 
 
 
 def unscored_regions(regions: Volume, scores: Mapping[int, int]) -> list[int]:
-    """The labels of a region mask that have no score; nobody knows whether these regions have lesions."""
+    """The labels of a region mask that have no score, whose regions may or may not have lesions."""
     return [label for label in region_boxes(regions) if label not in scores]
 
 
