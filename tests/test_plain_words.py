@@ -23,6 +23,7 @@ ROOMS_DONE = {
     "atomic_write",
     "datasets",
     "errors",
+    "experiments",
     "losses",
     "networks",
     "phantoms",

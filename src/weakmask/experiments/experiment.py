@@ -32,7 +32,7 @@ class Row:
     Attributes:
         title: The row in tables and reports.
         method: Its name in `weakmask.methods.METHODS`, or `floor`.
-        changes: What it changes in the preset's settings.
+        changes: Values that differ from the preset's settings.
         template: Name of those settings in the preset; empty: the method's.
         labels: The labels it learns from, where rows differ in them.
         ablation: The end of the title that names the ablation; empty where there is none.

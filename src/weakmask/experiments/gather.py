@@ -88,11 +88,11 @@ def by_row(table: pd.DataFrame) -> dict[str, list[dict[Any, Any]]]:
 
 def medians(table: pd.DataFrame) -> pd.DataFrame:
     """A line per row: of each number its median over the seeds, and how many seeds these are."""
-    lines = []
-    for mine in by_row(table).values():
-        middle = {name: condensed((line[name] for line in mine), median) for name in NUMBERS}
-        lines.append({**{name: mine[0][name] for name in WORDS}, "seeds": len(mine), **middle})
-    return pd.DataFrame(lines).astype({"scans": int})
+    found = []
+    for lines in by_row(table).values():
+        middle = {name: condensed((line[name] for line in lines), median) for name in NUMBERS}
+        found.append({**{name: lines[0][name] for name in WORDS}, "seeds": len(lines), **middle})
+    return pd.DataFrame(found).astype({"scans": int})
 
 
 def condensed(values: Iterable[Any], function: Callable[[list[float]], float]) -> float:

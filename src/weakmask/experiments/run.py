@@ -24,7 +24,7 @@ EXPERIMENTS = {
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks of an experiment; None: the user does not say.
+    """The request of a user; None: the user does not say.
 
     Attributes:
         data: The data set's folder, for an experiment that needs one.
@@ -53,7 +53,7 @@ def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
     Args:
         table: Name in `EXPERIMENTS`.
         out: The output folder.
-        request: What the user asks for.
+        request: The rows, seeds, preset and so on.
 
     Raises:
         UserError: An unknown table, row or preset, missing data, a request that the table does not take, or an output
