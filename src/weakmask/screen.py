@@ -1,4 +1,4 @@
-"""What the command line prints: help pages, lines and tables."""
+"""Output of the command line: help pages, lines and tables."""
 
 import json
 import math

@@ -29,7 +29,7 @@ LOBES = NUMBERINGS["weakmask"]
 def write_lobe_maps(
     scans: list[Path], out: Path, model: Path | None, device: str = "auto"
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Write OUT/NAME.nii.gz for every scan; one faulty scan is told in one line and the others go on.
+    """Write OUT/NAME.nii.gz for every scan; a faulty scan gets one line and the others continue.
 
     Args:
         scans: Files, DICOM folders, or folders of scans.

@@ -43,11 +43,11 @@ class EmptyRegionError(UserError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a context network, which segments whole scans, may take.
+    """Memory and precision of a context network, which segments whole scans.
 
     Attributes:
-        memory_gb: For its feature maps: less makes more tiles.
-        precision: Of those maps; halves take half the memory.
+        memory_gb: Memory for its feature maps; less memory makes more tiles.
+        precision: Type of these maps; half precision takes half the memory.
     """
 
     memory_gb: float = 4.0
@@ -63,7 +63,7 @@ def predict(
     limits: Limits = Limits(),
     subtypes: Path | None = None,
 ) -> list[str]:
-    """Segment scans; one faulty scan is told in one line and the others go on.
+    """Segment scans; a faulty scan gets one line and the others continue.
 
     One scan leaves mask.nii.gz, activation.nii.gz and regions.nii.gz in OUT; several leave a folder OUT/NAME/ each;
     a picture leaves OUT/NAME.png, an empty one where its region mask is empty. OUT/scores.csv and OUT/report.html speak
@@ -77,7 +77,7 @@ def predict(
         device: auto, cpu, cuda or mps.
         limits: Of memory and precision, for a context network.
         subtypes: Reference table of `weakmask subtypes-table`: a scan of HU then also gets subtypes.nii.gz, and its
-            score rows the volume of each subtype. None: lesions are not told apart.
+            score rows the volume of each subtype. None: no subtypes.
 
     Returns:
         A line for every scan that failed or has the name of an earlier one.
@@ -187,7 +187,7 @@ def _segment(
         raise
     names = {label: str(row["region"]) for label, row in zip(sorted(found.fractions), rows, strict=True)}
     told = unknown_regions(trained.regional.region_names, names)
-    if told and source.path is not None:  # of regions that are made here it is told where they are made
+    if told and source.path is not None:  # regions that are made report this themselves
         console.print(f"[yellow]note[/] {escape(f'{path}: {told}')}", highlight=False, soft_wrap=True)
     if path.suffix.lower() in PICTURES:
         write_volume(found.mask, out / f"{name}.png")
@@ -245,7 +245,7 @@ def _view(trained: Trained, name: str, image: Volume, found: Prediction, rows: l
 
 
 def _told_apart(rows: list[dict[str, object]]) -> str:
-    """The volumes of the subtypes over all regions, where lesions were told apart."""
+    """The volumes of the subtypes over all regions, if subtypes were computed."""
     volumes = {name: sum(float(str(row.get(f"{name}_ml", 0))) for row in rows) for name in SUBTYPES}
     known = any(f"{name}_ml" in row for name in SUBTYPES for row in rows)
     return "; " + ", ".join(f"{name} {ml:.1f} ml" for name, ml in volumes.items()) if known else ""

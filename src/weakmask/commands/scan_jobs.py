@@ -24,10 +24,10 @@ def all_scans(paths: list[Path]) -> list[Path]:
 
 
 def distinct_scans(found: list[Path]) -> tuple[list[Path], list[str]]:
-    """The first scan of every name: results bear it, so that those of a later one would replace the first's.
+    """Keep the first scan of every name: outputs are named after it, so a second one would overwrite them.
 
     Returns:
-        These scans, and a line for every later one, which is told and left out.
+        These scans, and a line for every later one, which is left out.
     """
     first: dict[str, Path] = {}
     lines: list[str] = []
@@ -46,7 +46,7 @@ def distinct_scans(found: list[Path]) -> tuple[list[Path], list[str]]:
 
 
 def failure_line(path: Path, error: UserError) -> str:
-    """What went wrong with a scan, in a line that names it."""
+    """One line with the name of a scan and its fault."""
     return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 

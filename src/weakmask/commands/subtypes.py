@@ -26,7 +26,7 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
         Components, scans and volume in ml per subtype, for a person to look at.
 
     Raises:
-        UserError: The cohort cannot be read, no lesion in it is told apart, or the file cannot be written.
+        UserError: The cohort cannot be read, no lesion in it has a subtype, or the file cannot be written.
     """
     labelled = cases_with(read_cohort(cohort_folder), "truth")
     tables = []

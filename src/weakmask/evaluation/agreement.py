@@ -65,7 +65,7 @@ def weighted_kappa(
 
     Args:
         confusion: One table or many, rows the one reader and columns the other.
-        scores: What the rows mean, for scores that are not equally spaced; None takes 0, 1, 2, ...
+        scores: Meaning of the rows, for scores that are not equally spaced; None takes 0, 1, 2, ...
 
     Returns:
         Kappa of each table; nan where both readers gave one and the same score throughout (chance alone would agree

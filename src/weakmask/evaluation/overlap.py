@@ -91,8 +91,8 @@ def subtype_overlaps(
     """Count a mask against all lesions and against those of each subtype.
 
     A prediction does not say which subtype it means. So for each subtype the voxels of the other two are left out of
-    the count altogether: marking them is right, and must count neither for nor against. What is marked where no
-    lesion is counts as false for every subtype.
+    the count altogether: marking them is right, and must count neither for nor against. Voxels marked outside
+    all lesions are false positives of every subtype.
 
     Args:
         prediction: Mask, any shape; not zero is lesion. Boolean or integer.

@@ -67,7 +67,7 @@ def score_rows(
         given: Region label -> the reader's score.
         fractions: Region label -> lesion fraction of the mask (`region_fractions`); nan has no predicted score.
         names: Region label -> name.
-        score_map: What the scores mean.
+        score_map: Meaning of the scores.
         patient: The scan's patient (`Case.group`); empty: the scan has its own patient.
     """
     rows = []
@@ -122,7 +122,7 @@ def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
         Table with exactly `SUMMARY_COLUMNS`, methods in the order of `results`, then those that have scores alone.
 
     Raises:
-        ValueError: A column is missing or a method's scan stands there twice.
+        ValueError: A column is missing or a method has a scan twice.
     """
     _require(scores, SCORE_COLUMNS)
     kappas = _kappas(scores)
@@ -157,7 +157,7 @@ def summarise_detail(results: pd.DataFrame) -> pd.DataFrame:
         Table with exactly `DETAIL_COLUMNS`.
 
     Raises:
-        ValueError: A column is missing or a method's scan stands there twice.
+        ValueError: A column is missing or a method has a scan twice.
     """
     rows = []
     for (method, subset), overlaps in _by_method_and_subset(results).items():

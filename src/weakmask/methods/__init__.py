@@ -12,7 +12,7 @@ from weakmask.errors import UserError
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What a reader needs to choose a method; the module itself is imported only when it is used.
+    """Description of a method; its module is imported only when it is used.
 
     Attributes:
         title: In plain words.

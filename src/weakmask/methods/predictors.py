@@ -1,4 +1,4 @@
-"""What each method offers to `weakmask predict`: a table, and a model file's entry in it."""
+"""The predictor of each method for `weakmask predict`: a table, and a model file's entry in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,7 +75,7 @@ class Trained:
 def load_trained(
     model_file: Path, device: torch.device, memory_gb: float = 4.0, precision: Precision = "auto"
 ) -> Trained:
-    """The model of a file, of whichever method it is.
+    """Load the model of a file, of any method.
 
     Args:
         model_file: Weights with a header.
@@ -84,7 +84,7 @@ def load_trained(
         precision: Of those maps.
 
     Raises:
-        UserError: Not a weights file of ours, or of a method that is not in the table.
+        UserError: Not a weights file of weakmask, or of a method that is not in the table.
     """
     _, header = load_weights(model_file)
     method = header.get("method")

@@ -1,4 +1,4 @@
-"""What a stage was made from: the settings it reads, its input files, and the stages before it.
+"""Keys of stages: the settings that a stage reads, its input files, and the stages before it.
 
 A stage is up to date when all three are unchanged. Files are compared by size and modification time first and are
 hashed only where these differ, so that a large cohort is not read again on every resume.

@@ -34,7 +34,7 @@ Config = TypeVar("Config")
 
 @dataclass
 class Work(Generic[Config]):
-    """What a stage function gets.
+    """Context of a stage function: folders, settings and notes.
 
     Attributes:
         run: The run folder.

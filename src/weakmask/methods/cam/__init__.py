@@ -6,7 +6,7 @@ this order:
 region_learning.prepare cohort -> one crop per scored region, the same as dRAM's
 classification     crops -> a network that tells regions with lesions from regions without
 maps               network -> model file; model and scans -> maps, masks and scores; their tables
-telling            the run for a person -> report.html
+report             the run -> report.html
 """
 
 from weakmask.methods.cam.classification import classification

@@ -74,7 +74,7 @@ def losses_of(network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dic
 
 
 class Validation:
-    """network, step -> cross-entropy and how well held-out regions are told apart; the score is the loss, negated."""
+    """network, step -> cross-entropy and separation of held-out regions; the score is the negated loss."""
 
     def __init__(self, crops: CropSet, batch: int) -> None:
         """Hold the crops; both classes weigh equally, however many crops each has."""

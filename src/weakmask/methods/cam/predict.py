@@ -29,7 +29,7 @@ def load_model(path: Path, device: torch.device) -> RegionModel:
     """Read a model file.
 
     Raises:
-        UserError: Not a weights file of ours, or of another method.
+        UserError: Not a weights file of weakmask, or of another method.
     """
     return load_region_model(path, device, "cam", CamSettings)
 

@@ -11,7 +11,7 @@ pseudo-labels      model and training scans -> lesion, vessel and background of 
 context-model      scans and pseudo-labels -> context network -> its model file
 maps               the last model file and scans -> activation maps, masks and scores
 judging            masks against truth, beside three baselines that need no network -> results.csv, summary.csv
-telling            the run for a person -> report.html
+report             the run -> report.html
 """
 
 from weakmask.methods.dram.config import DramSettings

@@ -11,7 +11,7 @@ from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
 BACKGROUND, VESSEL, LESION = range(3)  # the classes of its answer, section III-A-5
-NOT_LEARNT = 255  # of labels: a voxel whose class nobody knows, in a region without a score for example
+NOT_LEARNT = 255  # of labels: a voxel whose class is unknown, in a region without a score for example
 MARGIN = {"valid": VALID_LOSS // 2, "same": 8}  # voxels seen around the regions; a valid window reads them too
 
 

@@ -156,7 +156,7 @@ class Windows:
         return image[None], labels[None]
 
     def _answered(self, row: int, shape: tuple[int, ...], draw: torch.Generator) -> Box:
-        """What a window answers for: around a lesion voxel, or around any that is learnt from."""
+        """The voxels that a window segments, around a lesion voxel or around any voxel that is learnt."""
         side = self.config.context.window_voxels
         sides = (1 if self.flat else side, side, side)
         on_lesion = bool(torch.rand((), generator=draw) < self.config.context.on_lesions)

@@ -11,7 +11,7 @@ def judge(work: Work) -> None:
 
 
 def method_name(config: DramSettings) -> str:
-    """The row of the paper's ablation that the settings are, or what is ours."""
+    """The row of the paper's ablation with these settings, or a description of the differences."""
     refinement = config.refinement
     if config.context.train:
         return "dRAM + context"

@@ -25,8 +25,8 @@ class DramModel:
         regional: The network and how it sees regions.
         threshold: The mask is where the averaged map is at least this.
         context: The network is a context network: it has its own grid and segments whole scans.
-        memory_gb: What a context network's feature maps may take.
-        precision: Of those maps; auto: bfloat16 on a graphics card, float32 elsewhere.
+        memory_gb: Memory for a context network's feature maps.
+        precision: Type of these maps; auto: bfloat16 on a graphics card, float32 elsewhere.
     """
 
     regional: RegionModel
@@ -76,7 +76,7 @@ def save_model(
         config: Settings of the run.
         threshold: Chosen or given threshold of the averaged map.
         score_map: The cohort's.
-        trained_on: What `region_model.trained_on` says of the cohort.
+        trained_on: Result of `region_model.trained_on`.
         described_as: Name and arguments of a context network. None: the regression's.
     """
     described = model_header(config, described_as or network_of(config), score_map, trained_on)
@@ -99,7 +99,7 @@ def load_model(path: Path, device: torch.device) -> DramModel:
     """Read a model file.
 
     Raises:
-        UserError: Not a weights file of ours, or of another method.
+        UserError: Not a weights file of weakmask, or of another method.
     """
     regional = load_region_model(path, device, "dram", DramSettings)
     context = regional.header.get("context")

@@ -96,7 +96,7 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
 
     Returns:
         The scan with enough around the regions for windows to read, and labels of the same shape. A region
-        without a score is `NOT_LEARNT`: nobody knows whether it has lesions.
+        without a score is `NOT_LEARNT`, since it may or may not have lesions.
     """
     grid = context_grid(scan.image, scan.regions, config.context).whole
     image, regions = resample_onto(scan.image, grid, fill=config.prepare.window[0]), resample_onto(scan.regions, grid)

@@ -33,7 +33,7 @@ def refinement_target(
         healthy: Regions whose score rules lesions out; their target is all background.
         spacing_mm: Of each crop, one number per axis: every lobe is resized by another factor.
         crf: Sigmas in mm and parts of the window; without iterations the map is taken as it is.
-        bounds: Lowest and highest lesion fraction of each region, which the target then keeps to (ours); None: not.
+        bounds: Lowest and highest lesion fraction of each region, which the target then keeps to (O); None: not.
     """
     target = torch.zeros(activation.shape, dtype=torch.long, device=activation.device)
     with torch.no_grad():
@@ -57,7 +57,7 @@ def anchored_target(
     voxels: int,
     threshold: float,
 ) -> Int[Tensor, "batch 1 *space"]:
-    """Lesion (1) and background (0) from the image alone: opened, and cut where the score wants it (ours).
+    """Lesion (1) and background (0) from the image alone: opened, and thresholded to fit the score (O).
 
     The raw regression can fit every score with a map that is wrong, and which map it finds depends on the seed. This
     target depends on nothing but image and score, so that all seeds begin alike.

@@ -7,7 +7,7 @@ prepare       scans with lobes, or phantoms -> the network's grid (`frame`)
 segmentation  grids -> network, by soft Dice on every output (`augmentation`)
 model         network -> model file; also loads the one that comes with the package
 judging       model and scans -> lobes on each scan's grid (`predict`, `assignment`), Dice per lobe
-telling       the run for a person -> report.html
+report        the run -> report.html
 """
 
 from weakmask.methods.lobes.config import LobeSettings

@@ -1,6 +1,6 @@
 """Scans as other patients might show them: turned, resized and smoothly bent, brighter or noisier; never mirrored.
 
-A mirrored chest has its heart and its middle lobe on the wrong side, so that a network would learn lobes nobody has.
+A mirrored chest has its heart and its middle lobe on the wrong side, so a network would learn wrong lobes.
 """
 
 import math

@@ -26,7 +26,7 @@ class LobeScan:
 
     Attributes:
         name: Of the scan.
-        files: What it is read from; none for a phantom.
+        files: Its files; none for a phantom.
         load: Gives the image and its lobes in the house's numbering, on one grid.
     """
 

@@ -1,11 +1,12 @@
 """The supervised upper bound: dRAM's U-Net on dRAM's crops, trained on true masks.
 
-What the labels cost: the difference to dRAM is the labels alone. The files are the stages, in this order:
+It measures the cost of weak labels, since it differs from dRAM in the labels only. The files are the stages, in this
+order:
 
 prepare       cohort -> one crop per scored region, with its true lesions
 segmentation  crops and true lesions -> network (cross-entropy and soft Dice)
 maps          network -> model file; model and scans -> maps, masks and scores; their tables
-telling       the run for a person -> report.html
+report        the run -> report.html
 """
 
 from weakmask.methods.supervised.config import SupervisedSettings
