@@ -215,7 +215,7 @@ def lobes(
 @verb("evaluate masks/ cohort/ --out judged/")
 def evaluate(
     masks: Annotated[Path, typer.Argument(help="Folder of masks: NAME.nii.gz or NAME/mask.nii.gz, made by any tool.")],
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder with the true masks in lesions/.")],
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder with the true masks in truth/.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.csv and summary.csv.")],
     name: Annotated[str, typer.Option(help="Name of the method in the tables.")] = "prediction",
     as_json: Json = False,
@@ -232,7 +232,7 @@ def evaluate(
 
 @verb("export-nnunet cohort/ --out nnUNet_raw --dataset-id 501")
 def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder to train on, with the true masks in lesions/.")],
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder to train on, with the true masks in truth/.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder that nnU-Net calls nnUNet_raw.")],
     dataset_id: Annotated[int, typer.Option(help="Data set number, 1 to 999; nnU-Net's own examples use 1 to 10.")],
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "Lesions",
@@ -251,7 +251,7 @@ def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
 @verb("subtypes-table cohort/ --out subtypes.csv")
 def subtypes_table(
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder whose masks in lesions/ label the subtypes 1, 2, 3.")],
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder whose masks in truth/ label the subtypes 1, 2, 3.")],
     file: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
 ) -> None:
     """Measure lesions of known subtype, so that `predict --subtypes` can tell new ones apart."""

@@ -18,9 +18,17 @@ def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[st
 
 
 def test_one_is_not_many(capsys: pytest.CaptureFixture[str]) -> None:
-    print_good([SimpleNamespace(scores={1: 2})])
-    print_good([SimpleNamespace(scores={1: 2, 2: 0}), SimpleNamespace(scores={1: 0})])
-    assert capsys.readouterr().out == "1 scan with 1 scored region: good\n2 scans with 3 scored regions: good\n"
+    print_good([SimpleNamespace(scores={1: 2}, presence={})])
+    print_good(
+        [
+            SimpleNamespace(scores={1: 2, 2: 0}, presence={None: {"cat": True, "dog": False}}),
+            SimpleNamespace(scores={1: 0}, presence={}),
+        ]
+    )
+    assert (
+        capsys.readouterr().out
+        == "1 scan with 1 scored region: good\n2 scans with 3 scored regions and 2 labels: good\n"
+    )
     assert counted(0, "scan") == "0 scans"
 
 

@@ -47,7 +47,7 @@ METHODS = {
     "supervised": MethodCard(
         title="lesion masks from true masks, the bound that weak labels are measured against",
         paper="the U-Net of Xie et al. 2021, arXiv 2105.11748",
-        labels="true masks (lesions/)",
+        labels="true masks (truth/)",
         module="weakmask.methods.supervised",
         settings="SupervisedSettings",
     ),

@@ -18,7 +18,7 @@ from weakmask.methods import load_config
 from weakmask.methods.lobes import STAGES, LobeSettings, conclude
 from weakmask.methods.lobes.config import DataSettings, FrameSettings, NetworkSettings, SegmentationSettings
 from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
-from weakmask.methods.lobes.scans import folder_scans, phantom_scan, phantoms
+from weakmask.methods.lobes.scans import folder_scans, phantom_scan, phantoms, split_scans
 from weakmask.methods.lobes.segmentation import BatchMaker, Grids, Validation
 from weakmask.pipeline import run_stages
 from weakmask.regions.lobe_model import load_lobe_model
@@ -68,6 +68,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_volume(air, cohort / "images" / "air.nii.gz")
     write_volume(air.with_voxels(np.ones((8, 8, 8), np.uint8), "label"), cohort / "regions" / "air.nii.gz")
     return cohort
+
+
+def test_scans_of_one_patient_stay_together_where_a_table_names_the_patients(folder: Path, tmp_path: Path) -> None:
+    for part in ("images", "regions"):
+        (tmp_path / part).symlink_to(folder / part)
+    rows = [f"scan{seed},1,{'one' if seed else 'other'}" for seed in range(3)]
+    (tmp_path / "scores.csv").write_text("\n".join(["scan,LUL,patient", *rows]))
+    scans = folder_scans(tmp_path, "rtsu")
+    assert {scan.name: scan.patient for scan in scans if scan.patient} == {
+        "scan0": "other",
+        "scan1": "one",
+        "scan2": "one",
+    }
+    for seed in range(5):
+        data = DataSettings(cohort=tmp_path, validation=0.34, split_seed=seed)
+        split = split_scans(scans, settings().model_copy(update={"data": data}))
+        assert ("scan1" in split.train) == ("scan2" in split.train)
+
+
+def test_test_scans_that_are_trained_on_are_refused(folder: Path, tmp_path: Path) -> None:
+    data = DataSettings(cohort=folder, test=folder, numbering="rtsu", validation=0.34)
+    with pytest.raises(UserError, match="trained on, by name or content: air, scan0, scan1, scan2;"):
+        run_stages(STAGES[:1], tmp_path / "run", settings().model_copy(update={"data": data}))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +217,7 @@ def test_after_a_lobectomy_the_other_lobes_have_a_mean(tmp_path: Path) -> None:
     assert np.isnan(lobe_dice(truth.with_voxels(0 * cut), truth.with_voxels(0 * cut))["mean"])
     write_volume(image, tmp_path / "images" / "one.nii.gz")
     write_volume(truth.with_voxels(cut), tmp_path / "regions" / "one.nii.gz")
-    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, validation=0.0))
+    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, seen=True, validation=0.0))
     run_stages(STAGES[:1], tmp_path / "run", config)
     grids = Grids(tmp_path / "run" / "01-prepare", "training", config)
     assert Validation(grids)(Knowing(grids.plain(0)[1]), 1)["lobe_dice"] == 1.0

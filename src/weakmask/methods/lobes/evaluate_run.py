@@ -37,8 +37,9 @@ def judge(work: Work) -> None:
         for fault in found.faults:
             work.note(f"{scan.name}: {fault}")
         write_volume(found.lobes, work.out / "masks" / f"{scan.name}.nii.gz")
-        rows.append({"scan": scan.name, **lobe_dice(found.lobes, truth), "faults": len(found.faults)})
-    columns = ["scan", *LOBES, "mean", "faults"]
+        identity = {"scan": scan.name, "patient": scan.patient or scan.name}
+        rows.append({**identity, **lobe_dice(found.lobes, truth), "faults": len(found.faults)})
+    columns = ["scan", "patient", *LOBES, "mean", "faults"]
     pd.DataFrame(rows, columns=columns).to_csv(work.out / "results.csv", index=False)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from weakmask.anatomy.lobe_numberings import renumber
 from weakmask.datasets.case import Case
+from weakmask.datasets.cohort_labels import read_labels
 from weakmask.datasets.splits import Split, hold_out
 from weakmask.errors import UserError
 from weakmask.methods.lobes.config import DataSettings, LobeSettings
@@ -28,11 +29,13 @@ class LobeScan:
         name: Of the scan.
         files: Its files; none for a phantom.
         load: Gives the image and its lobes in the house's numbering, on one grid.
+        patient: The patient of the scan; empty: the scan has its own patient.
     """
 
     name: str
     files: tuple[Path, ...]
     load: Callable[[], tuple[Volume, Volume]]
+    patient: str = ""
 
 
 def learning_scans(config: LobeSettings) -> list[LobeScan]:
@@ -66,10 +69,10 @@ def phantom_scan(seed: int, shape: Index3, spacing_mm: Float3, *, ill: bool = Tr
 
 
 def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
-    """The scans of images/ that have a mask in regions/; scores are not needed.
+    """The scans of images/ that have a mask in regions/; scores are not needed, but a table may name the patients.
 
     Raises:
-        UserError: No such folders, or no scan with a mask.
+        UserError: No such folders, no scan with a mask, or a label table that cannot be understood.
     """
     for part in ("images", "regions"):
         if not (folder / part).is_dir():
@@ -80,13 +83,18 @@ def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
         raise UserError(
             f"{folder}: no scan of images/ has a mask of its name in regions/; expected NAME.nii.gz in both"
         )
-    return [LobeScan(scan_name(image), (image, mask), partial(_read, image, mask, numbering)) for image, mask in pairs]
+    patients = {name: labels.patient for name, labels in read_labels(folder).images.items()}
+    scans = []
+    for image, mask in pairs:
+        name, load = scan_name(image), partial(_read, image, mask, numbering)
+        scans.append(LobeScan(name, (image, mask), load, patients.get(name, "")))
+    return scans
 
 
 def split_scans(scans: Sequence[LobeScan], config: LobeSettings) -> Split:
-    """Training and validation."""
+    """Training and validation, by patient."""
     nothing = Path()
-    cases = [Case(scan.name, nothing, None, None, {}) for scan in scans]
+    cases = [Case(scan.name, nothing, None, None, {}, scan.patient) for scan in scans]
     return hold_out(cases, config.data.split_seed, validation=config.data.validation, test=0.0)
 
 

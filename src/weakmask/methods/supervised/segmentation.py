@@ -27,7 +27,7 @@ def segmentation(work: Work) -> None:
     training, validation = (load_crops(prepared, split, config.prepare) for split in ("training", "validation"))
     truth, held_out = load_truth(prepared, training), load_truth(prepared, validation)
     if not truth.any():
-        raise UserError(f"{config.data.cohort}: the training scans' lesions/ are empty; expected some lesion to learn")
+        raise UserError(f"{config.data.cohort}: no true mask of a training scan has a lesion; expected some")
     seed_all(config.seed)
     arguments = {
         "dimensions": dimensions_of(config.prepare),
