@@ -188,7 +188,7 @@ def test_slices_train_the_two_dimensional_networks(cohort: Path, tmp_path: Path,
     assert set(pd.read_csv(run / "01-prepare" / "index.csv")["scan"]) == set(slices)
     told = f"left out {volume}: a volume of 48 slices, but crops of 1 x 24 x 24 voxels (z, y, x) take single slices"
     for stage in ("01-prepare", "04-maps"):
-        assert any(note.startswith(told) for note in read_stage(run, stage)["notes"])
+        assert any(note.startswith(told) for note in read_stage(run / stage)["notes"])
     scan = folder / "images" / f"{volume}.nii.gz"
     with pytest.raises(UserError, match=rf"{volume}\.nii\.gz: a volume of 48 slices, but crops of 1 x 24 x 24"):
         predict(run, [scan], tmp_path / "out", RegionSource(folder / "regions"), device="cpu")
