@@ -31,10 +31,11 @@ from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.experiments.training import Training
 from weakmask.methods.dram.config import CrfSettings, DramSettings
 from weakmask.methods.dram.context_grid import LESION
+from weakmask.methods.dram.maps import map_of_scan
 from weakmask.methods.dram.model import load_model
-from weakmask.methods.dram.predict import map_of_scan
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled, vessels_of
-from weakmask.region_learning.region_model import MODEL
+from weakmask.pipeline import stage_folder
+from weakmask.training.checkpoints import MODEL
 from weakmask.volume.files import read_volume
 from weakmask.volume.resample import resample_onto
 
@@ -167,7 +168,7 @@ def of_crfs(place: Place) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in CRFS}
     for seed in range(place.seeds):
         run = place.table / "rows" / "anchor" / f"seed-{seed}"
-        model = load_model(run / "04-model" / MODEL, torch.device("cpu"))
+        model = load_model(stage_folder(run, "model") / MODEL, torch.device("cpu"))
         settings = of_row(place, "context", seed)
         cohort = read_cohort(settings.data.cohort)
         each: dict[str, list[float]] = {name: [] for name in CRFS}
@@ -179,8 +180,10 @@ def of_crfs(place: Place) -> dict[str, list[float]]:
             if not lesions.voxels.any():
                 continue
             activation = image.with_voxels(map_of_scan(model, image, regions), "image")
-            crops = [file.name for file in (run / "01-prepare" / "crops").glob(f"{case.name}_*")]
-            scan = FoundScan(image, regions, activation, vessels_of(run, crops, image), case.scores)
+            crops = [file.name for file in (stage_folder(run, "prepare") / "crops").glob(f"{case.name}_*")]
+            scan = FoundScan(
+                image, regions, activation, vessels_of(stage_folder(run, "vessels"), crops, image), case.scores
+            )
             for name, changes in CRFS.items():
                 _, labels = labelled(scan, with_crf(settings, changes), model.threshold, cohort.score_map)
                 truth = resample_onto(lesions, labels.geometry).voxels > 0

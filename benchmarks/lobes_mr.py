@@ -21,7 +21,7 @@ import pandas as pd
 import torch
 
 from weakmask.anatomy.lung_sides import LEFT, RIGHT
-from weakmask.methods.lobes import STAGES
+from weakmask.methods.lobes import METHOD
 from weakmask.methods.lobes.config import (
     DataSettings,
     FrameSettings,
@@ -115,7 +115,7 @@ def main() -> None:
     rows = []
     for name in names:
         config = settings(cohort_without(name, names, data, out / f"without-{name}"), given.steps)
-        run_stages(STAGES[:3], out / f"run-{name}", config)
+        run_stages(METHOD.stages[:3], out / f"run-{name}", config)
         rows += judged(out / f"run-{name}", name, data)
     table: Any = pd.DataFrame(rows)
     cases = []

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from weakmask.commands.predict import model_file
 from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.overlap import overlap
+from weakmask.methods import model_file
+from weakmask.methods.dram.maps import map_of_scan
 from weakmask.methods.dram.model import DramModel, load_model
-from weakmask.methods.dram.predict import predict_scan
 from weakmask.refinement import CRF, drop_small, intensity_affinity, lesion_candidates, random_walk, refine_map
 from weakmask.refinement.vessels import vessel_mask
 from weakmask.volume.files import read_volume
@@ -89,10 +89,10 @@ def prepared(case: Any, model: DramModel) -> Scan | None:
     if case.truth is None or case.regions is None:
         return None
     image, regions = read_volume(case.image), read_volume(case.regions, "label")
-    found = predict_scan(model, image, regions)
+    activation = map_of_scan(model, image, regions)
     vessels = vessel_mask(image, regions.voxels > 0).voxels > 0
     truth = read_volume(case.truth, "label").voxels > 0
-    return Scan(case.name, image, regions.voxels, found.activation.voxels, vessels, truth, model.threshold)
+    return Scan(case.name, image, regions.voxels, activation, vessels, truth, model.threshold)
 
 
 def all_refinements(crf: CRF) -> dict[str, Callable[[Scan], np.ndarray]]:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from weakmask.datasets.cohort import read_cohort
 from weakmask.evaluation.overlap import Overlap, overlap
-from weakmask.methods.dram import STAGES, DramSettings
+from weakmask.methods.dram import METHOD, DramSettings
 from weakmask.methods.dram.config import VesselSettings
 from weakmask.methods.dram.vessels import frangi_reference
 from weakmask.phantoms.chest_ct import make_phantom, write_phantom_cohort
@@ -86,7 +86,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, objec
         regression=TrainingSettings(batch=4, checkpoint_every=25),
     )
     run = folder / "run"
-    run_stages(STAGES[:2], run, config)
+    run_stages(METHOD.stages[:2], run, config)
     index = pd.read_csv(run / "01-prepare" / "index.csv", dtype={"scan": str})
     learnt_from = set(index.loc[index["split"] == "training", "scan"])
     totals: dict[tuple[str, str], list[Overlap]] = {}

@@ -5,7 +5,6 @@ A page asks for the settings of a method by `<!-- settings of METHOD -->`, and f
 """
 
 import re
-from importlib import import_module
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -52,10 +51,7 @@ def modules_of(name: str) -> str:
 
 def settings_tables(method: str) -> str:
     """A heading and a table for every section of a method's config."""
-    settings = METHODS[method].settings
-    if isinstance(settings, str):
-        settings = getattr(import_module(METHODS[method].module), settings)
-    return "\n".join(_section(settings, method, ()))
+    return "\n".join(_section(METHODS[method].settings, method, ()))
 
 
 def _section(settings: type[Settings], method: str, path: tuple[str, ...]) -> list[str]:

@@ -26,7 +26,7 @@ LAYERS: tuple[set[str], ...] = (
     {"methods"},
     {"region_learning"},
     {"regions"},
-    {"config", "pipeline"},
+    {"config", "pipeline", "prediction"},
     {"training", "report"},
     {"activation", "refinement", "evaluation", "scoring", "anatomy", "phantoms", "datasets"},
     {"networks", "losses", "volume"},

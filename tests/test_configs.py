@@ -1,6 +1,5 @@
 """Every shipped config is complete, read by the method it names, and what its documentation says it is."""
 
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -17,8 +16,7 @@ SAME = ("steps", "batch", "optimiser", "learning_rate", "schedule", "augment", "
 
 
 def settings_class(values: dict) -> type[Settings]:
-    card = METHODS[values["method"]]
-    return getattr(import_module(card.module), card.settings)
+    return METHODS[values["method"]].settings
 
 
 def settings_of(name: str) -> Settings:

@@ -163,11 +163,10 @@ def train(
 ) -> None:
     """Train a segmentation network on your cohort. Stopped at any moment, the same command continues."""
     from weakmask.methods import load_config
-    from weakmask.pipeline import run_stages
+    from weakmask.methods import train as train_method
 
-    module, settings = load_config(config, overrides)
-    run_stages(module.STAGES, folder, settings)
-    print_summary(module.conclude(folder, settings))
+    method, settings = load_config(config, overrides)
+    print_summary(train_method(method, settings, folder))
     out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
@@ -192,9 +191,10 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
     source = RegionSource(regions, numbering, lobe_model)
     limits = Limits(memory_gb, precision)
-    failures = segment_scans(model, scans, folder, source, device, limits, subtypes)
-    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    exit_if_any(failures)
+    done = segment_scans(model, scans, folder, source, device, limits, subtypes)
+    print_summary(done.scores)
+    out.print(f"masks: {folder}/NAME/mask; report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    exit_if_any(done.failures)
 
 
 @verb("lobes cohort/images --out cohort/regions")
@@ -205,11 +205,11 @@ def lobes(
     device: Device = "auto",
 ) -> None:
     """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
-    from weakmask.commands.lobes import write_lobe_maps
+    from weakmask.commands.lobes import write_lobe_masks
 
-    table, failures = write_lobe_maps(scans, folder, model, device)
-    print_summary(table)
-    exit_if_any(failures)
+    done = write_lobe_masks(scans, folder, model, device)
+    print_summary(done.table)
+    exit_if_any(done.failures)
 
 
 @verb("evaluate masks/ cohort/ --out judged/")
@@ -284,10 +284,10 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 @verb("report runs/mine")
 def report(run: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`.")]) -> None:
     """Write report.html of a finished run again, without training."""
-    from weakmask.methods import load_config
+    from weakmask.methods import load_config, write_run_report
     from weakmask.pipeline import read_manifest
 
     read_manifest(run)
-    module, settings = load_config(run / "config.yaml")
-    module.conclude(run, settings)
+    method, settings = load_config(run / "config.yaml")
+    write_run_report(method, settings, run)
     out.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)

@@ -19,7 +19,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A scan in each cohort; gives the runs that are trained, which ends the demo."""
     trained: list[Path] = []
 
-    def stop(stages: object, run: Path, settings: object) -> None:
+    def stop(method: object, settings: object, run: Path) -> None:
         trained.append(run)
         raise EndedError
 
@@ -31,7 +31,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     ):
         monkeypatch.setattr(demo, name, value)
     monkeypatch.setattr(demo, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
-    monkeypatch.setattr(demo, "run_stages", stop)
+    monkeypatch.setattr(demo, "train", stop)
     return trained
 
 

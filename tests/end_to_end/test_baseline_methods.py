@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from weakmask.commands.predict import RegionSource, predict
 from weakmask.config import Settings, parse
 from weakmask.errors import UserError
 from weakmask.methods import METHODS
+from weakmask.methods import train as train_method
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import read_manifest, read_stage, run_stages
 from weakmask.training import fit as loop
@@ -53,13 +53,11 @@ def settings(method: str, cohort: Path, steps: int = 120, **data: object) -> Set
             "keep": "last",
         },
     }
-    return parse(getattr(import_module(METHODS[method].module), METHODS[method].settings), values, method)
+    return parse(METHODS[method].settings, values, method)
 
 
 def train(method: str, run: Path, config: Settings) -> pd.DataFrame:
-    module = import_module(METHODS[method].module)
-    run_stages(module.STAGES, run, config)
-    return module.conclude(run, config)
+    return train_method(METHODS[method], config, run)
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +118,8 @@ def test_a_run_predicts_on_the_scans_own_grid(trained, cohort: Path, tmp_path: P
     run, _ = trained(method)
     unseen = cohort.with_name("unseen")
     scan = min((unseen / "images").iterdir())
-    assert predict(run, [scan], tmp_path / "out", RegionSource(unseen / "regions"), device="cpu") == []
-    mask = read_volume(tmp_path / "out" / "mask.nii.gz", "label")
+    assert predict(run, [scan], tmp_path / "out", RegionSource(unseen / "regions"), device="cpu").failures == ()
+    mask = read_volume(tmp_path / "out" / scan_name(scan) / "mask.nii.gz", "label")
     assert mask.geometry == read_volume(scan).geometry
     judged = read_volume(run / "04-maps" / "masks" / scan.name, "label")
     np.testing.assert_array_equal(mask.voxels, judged.voxels)  # the same function on the same scan
@@ -135,7 +133,7 @@ def test_the_shipped_network_finds_missing_lobes(trained, cohort: Path, tmp_path
     scan = min((cohort / "images").iterdir())
     predict(run, [scan], tmp_path / "out", RegionSource(), device="cpu")
     assert set(pd.read_csv(tmp_path / "out" / "scores.csv")["region"]) == {"LUL", "LLL", "RUL", "RML", "RLL"}
-    files = tmp_path / "out" / "regions.nii.gz", cohort / "regions" / scan.name
+    files = tmp_path / "out" / scan_name(scan) / "regions.nii.gz", cohort / "regions" / scan.name
     found, true = (read_volume(file, "label").voxels for file in files)
     assert (found == true)[true > 0].mean() > 0.8
 
@@ -152,7 +150,7 @@ def test_stopped_in_the_training_it_goes_on_to_the_same_end(
             raise KeyboardInterrupt
         return step_of_the_loop(training, losses_of, batch, step)
 
-    stages = import_module(METHODS[method].module).STAGES[:3]  # what follows is a function of the model
+    stages = METHODS[method].stages[:3]  # what follows is a function of the model
     monkeypatch.setattr(loop, "one_step", stops_at_65)
     with pytest.raises(KeyboardInterrupt):
         run_stages(stages, tmp_path / "run", settings(method, cohort))

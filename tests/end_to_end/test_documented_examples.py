@@ -49,9 +49,9 @@ def test_the_synthetic_x_rays_train_with_their_config(tmp_path: Path, monkeypatc
     assert "dRAM raw" in result.output
     predicted = ["predict", "run", "xray/test/images", "--regions", "xray/test/regions", "--out", "masks"]
     assert CliRunner().invoke(app, predicted, catch_exceptions=False).exit_code == 0
-    masks = sorted((tmp_path / "masks").glob("*.png"))
+    masks = sorted((tmp_path / "masks").glob("*/mask.png"))
     assert len(masks) == 10
-    picture = read_volume(tmp_path / "xray" / "test" / "images" / masks[0].name)
+    picture = read_volume(tmp_path / "xray" / "test" / "images" / f"{masks[0].parent.name}.png")
     assert read_volume(masks[0], "label").geometry.shape == picture.geometry.shape
 
 

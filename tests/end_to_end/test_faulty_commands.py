@@ -90,15 +90,15 @@ COMMANDS: dict[str, tuple[Make, str]] = {
         lambda t: ["lobes", str(image_file(t / "s.nii")), "--device", "gpu", "-o", str(t / "o")],
         "device gpu is not available on this machine",
     ),
-    "a run that is not finished": (
+    "a folder that is no run": (
         lambda t: [
             "predict",
-            str(a_directory(t / "run", "config.yaml")),
+            str(a_directory(t / "run", "notes.txt")),
             str(image_file(t / "s.nii")),
             "-o",
             str(t / "o"),
         ],
-        "complete",
+        "expected a run folder",
     ),
     "a report of no run": (lambda t: ["report", str(a_directory(t / "run"))], "manifest.json"),
     "phantoms over somebody's folder": (

@@ -8,7 +8,7 @@ import pytest
 from ball_cohort import write_ball_cohort
 
 from weakmask.config import Settings
-from weakmask.methods import cam, dram, lobes, supervised
+from weakmask.methods import METHODS
 from weakmask.methods.cam import CamSettings
 from weakmask.methods.dram import DramSettings
 from weakmask.methods.dram.config import ContextSettings, MapSettings, VesselSettings
@@ -58,10 +58,10 @@ def settings(method: str, cohort: Path) -> Settings:
 
 
 TRAININGS = {  # stages up to the last training, and the modules that train
-    "dram": (dram.STAGES[:6], ("dram.vessels", "dram.regression", "dram.context_training")),
-    "cam": (cam.STAGES[:2], ("cam.classification",)),
-    "supervised": (supervised.STAGES[:2], ("supervised.segmentation",)),
-    "lobes": (lobes.STAGES[:2], ("lobes.segmentation",)),
+    "dram": (METHODS["dram"].stages[:6], ("dram.vessels", "dram.regression", "dram.context_training")),
+    "cam": (METHODS["cam"].stages[:2], ("cam.classification",)),
+    "supervised": (METHODS["supervised"].stages[:2], ("supervised.segmentation",)),
+    "lobes": (METHODS["lobes"].stages[:2], ("lobes.segmentation",)),
 }
 
 

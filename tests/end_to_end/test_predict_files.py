@@ -9,6 +9,12 @@ import pandas as pd
 import pytest
 from malformed_files import cohort, image_file, lobes, series
 
+from weakmask.commands.scan_jobs import find_jobs
+from weakmask.config import to_yaml
+from weakmask.methods import METHODS
+from weakmask.prediction import Prediction, Scan
+from weakmask.region_learning.segmenter import RegionSegmenter
+
 Run = Callable[..., tuple[int, list[str]]]
 
 
@@ -22,12 +28,15 @@ def test_a_run_before_its_context_network_is_not_complete(model: Path, scans: Pa
     run, out = tmp_path / "run", tmp_path / "out"
     (run / "04-model").mkdir(parents=True)
     shutil.copy(model, run / "04-model" / "model.safetensors")
+    config = METHODS["dram"].settings(data={"cohort": "cohort"})  # pyright: ignore[reportCallIssue]
+    (run / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     scan, regions = scans / "images" / "s0.nii.gz", scans / "regions"
     code, lines = weakmask("predict", run, scan, "--regions", regions, "-o", out)
     assert code == 2
-    assert lines == [f"error {run}: training is not complete, no context network yet; run weakmask train again"]
+    expected = f"error {run}: stage context-model is not finished; go on with `weakmask train` and the same --out"
+    assert lines == [expected]
     assert not out.exists()
-    # the file itself is taken for what it is, and the report says no more than that
+    # the file itself is taken as it is, and the report names no context network
     assert weakmask("predict", run / "04-model" / "model.safetensors", scan, "--regions", regions, "-o", out)[0] == 0
     assert "second U-Net" not in (out / "report.html").read_text(encoding="utf-8")
 
@@ -59,41 +68,93 @@ def test_lobes_never_replace_the_scans(scans: Path, weakmask: Run, monkeypatch: 
     images = scans / "images"
     line = refused(weakmask, scans, "lobes", images, "-o", images)
     assert (
-        line
-        == f"error {images}/s0.nii.gz: is read here, and a result would replace it; choose another folder for --out"
+        line == f"error {images}/s0.nii.gz: is an input, and a result would replace it; choose another folder for --out"
     )
     (scans / "link").symlink_to(images)
-    assert "link/s1.nii.gz: is read here" in refused(
+    assert "link/s1.nii.gz: is an input" in refused(
         weakmask, scans, "lobes", images / "s1.nii.gz", "-o", scans / "link"
     )
     monkeypatch.chdir(images)
-    assert "s0.nii.gz: is read here" in refused(weakmask, scans, "lobes", "s0.nii.gz", "-o", ".")
+    assert "s0.nii.gz: is an input" in refused(weakmask, scans, "lobes", "s0.nii.gz", "-o", ".")
 
 
 def test_masks_never_replace_pictures_or_regions(model: Path, pictures: Path, weakmask: Run) -> None:
-    images, regions = pictures / "images", pictures / "regions"
-    for out in (images, regions):
-        line = refused(weakmask, pictures, "predict", model, images, "--regions", regions, "-o", out)
-        assert f"{out}/p0.png: is read here, and a result would replace it" in line
+    scan, mask = pictures / "p0" / "mask.png", pictures / "p0" / "regions.png"
+    scan.parent.mkdir()
+    shutil.copy(pictures / "images" / "p0.png", scan)
+    shutil.copy(pictures / "regions" / "p0.png", mask)
+    line = refused(
+        weakmask, pictures, "predict", model, pictures / "images" / "p0.png", "--regions", mask, "-o", pictures
+    )
+    assert f"{scan}: exists and was not written by `weakmask predict`" in line
+    scan.unlink()
+    line = refused(
+        weakmask, pictures, "predict", model, pictures / "images" / "p0.png", "--regions", mask, "-o", pictures
+    )
+    assert f"{mask}: is an input, and a result would replace it" in line
 
 
 def test_masks_never_replace_volumes_or_their_regions(model: Path, scans: Path, weakmask: Run) -> None:
-    scan, mask = scans / "one" / "mask.nii.gz", scans / "one" / "regions.nii.gz"
+    scan, mask = scans / "mask" / "mask.nii.gz", scans / "mask" / "regions.nii.gz"
     scan.parent.mkdir()
     shutil.copy(scans / "images" / "s0.nii.gz", scan)
     shutil.copy(scans / "regions" / "s0.nii.gz", mask)
-    line = refused(weakmask, scans, "predict", model, scan, "--regions", mask, "-o", scan.parent)
-    assert f"{scan}: is read here" in line
-    other = scans / "images" / "s0.nii.gz"
-    line = refused(weakmask, scans, "predict", model, other, "--regions", mask, "-o", scan.parent)
-    assert f"{mask}: is read here" in line
+    line = refused(weakmask, scans, "predict", model, scan, "--regions", mask, "-o", scans)
+    assert f"{scan}: is an input" in line
 
 
 def test_a_cohort_keeps_its_scores(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
     command = ["predict", model, scans / "images", "--regions", scans / "regions", "-o"]
-    assert f"{scans}/scores.csv: not the table of a prediction" in refused(weakmask, scans, *command, scans)
-    for _ in range(2):  # what a prediction left may be replaced by the next
+    line = refused(weakmask, scans, *command, scans)
+    assert f"{scans}/scores.csv: exists and was not written by `weakmask predict`" in line
+    for _ in range(2):  # the files of a prediction may be replaced by the next
         assert weakmask(*command, tmp_path / "out")[0] == 0
+
+
+def test_a_run_keeps_its_report(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "report.html").write_text("of the training", encoding="utf-8")
+    line = refused(weakmask, tmp_path, "predict", model, scans / "images", "--regions", scans / "regions", "-o", run)
+    assert f"{run}/report.html: exists and was not written by `weakmask predict`" in line
+
+
+def test_masks_that_a_user_drew_are_not_replaced_by_lobes(scans: Path, weakmask: Run) -> None:
+    line = refused(weakmask, scans, "lobes", scans / "images", "-o", scans / "regions")
+    assert f"{scans}/regions/s0.nii.gz: exists and was not written by `weakmask lobes`" in line
+
+
+def test_every_scan_is_segmented_once(
+    model: Path, scans: Path, tmp_path: Path, weakmask: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmented: list[str] = []
+    real = RegionSegmenter.segment
+
+    def counted(self: RegionSegmenter, scan: Scan) -> Prediction:
+        segmented.append(scan.name)
+        return real(self, scan)
+
+    monkeypatch.setattr(RegionSegmenter, "segment", counted)
+    folder = tmp_path / "six"
+    folder.mkdir()
+    for number in range(6):
+        shutil.copy(scans / "images" / "s0.nii.gz", folder / f"t{number}.nii.gz")
+    command = ["predict", model, folder, "--regions", scans / "regions" / "s0.nii.gz", "-o", tmp_path / "out"]
+    assert weakmask(*command)[0] == 0
+    assert segmented == [f"t{number}" for number in range(6)]
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert all(f"t{number}" in page for number in range(6))
+
+
+def test_a_linked_folder_of_dicom_keeps_the_name_of_the_link(model: Path, tmp_path: Path, weakmask: Run) -> None:
+    series(tmp_path / "archive" / "P1" / "dicom", [0.0, 1.0, 2.0])
+    for file in (tmp_path / "archive" / "P1" / "dicom").iterdir():
+        file.rename(file.with_suffix(".IMA"))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "ricord_001").symlink_to(tmp_path / "archive" / "P1" / "dicom")
+    jobs, lines = find_jobs([tmp_path / "images"], lambda name, path: {})
+    assert [job.name for job in jobs] == ["ricord_001"]
+    assert lines == []
 
 
 def left_out(lines: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from weakmask.networks import build_network
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.training.checkpoints import load_weights, save_weights
-from weakmask.volume.files import read_volume
+from weakmask.volume.files import read_volume, scan_name
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -38,7 +38,9 @@ def test_subtypes_are_files_and_volumes(weakmask: Run, lavish: Path, cohort: Pat
     # a verb that succeeds leaves without an exit code
     assert succeeded(weakmask, "subtypes-table", cohort, "--out", table)
     assert succeeded(weakmask, "predict", lavish, scan, "--regions", cohort / "regions", "-o", out, "--subtypes", table)
-    mask, subtypes, regions = (read_volume(out / f"{name}.nii.gz", "label") for name in ("mask", "subtypes", "regions"))
+    mask, subtypes, regions = (
+        read_volume(out / scan_name(scan) / f"{name}.nii.gz", "label") for name in ("mask", "subtypes", "regions")
+    )
     assert np.array_equal(subtypes.voxels > 0, mask.voxels > 0)
     assert set(np.unique(subtypes.voxels)) <= {0, 1, 2, 3}
     scores = pd.read_csv(out / "scores.csv")

@@ -107,12 +107,12 @@ def test_the_final_model_segments_a_folder_of_pictures(
     shutil.copytree(data / "train_weak", part)
     emptied = min((part / "regions").iterdir())
     Image.fromarray(np.zeros((HEIGHT, WIDTH), np.uint8)).save(emptied)
-    failures = predict(run, [part / "images"], masks, RegionSource(part / "regions"), device="cpu")
-    assert failures == []
-    assert not np.asarray(Image.open(masks / emptied.name)).any()
+    done = predict(run, [part / "images"], masks, RegionSource(part / "regions"), device="cpu")
+    assert done.failures == ()
+    assert not np.asarray(Image.open(masks / emptied.stem / "mask.png")).any()
     assert f"{emptied.stem}." in (masks / "report.html").read_text()
     for image in (part / "images").iterdir():
-        mask = np.asarray(Image.open(masks / f"{image.stem}.png"))
+        mask = np.asarray(Image.open(masks / image.stem / "mask.png"))
         assert mask.shape == (HEIGHT, WIDTH)
         assert set(np.unique(mask)) <= {0, 255}
 

@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from weakmask import methods
 from weakmask.config import Settings
 from weakmask.errors import UserError
 from weakmask.evaluation.table import SUMMARY_COLUMNS
-from weakmask.experiments import dram_phantoms, floors, training
+from weakmask.experiments import dram_phantoms, training
 from weakmask.experiments.dram_phantoms import EXPERIMENT, PAPER, QUICK, ROWS
 from weakmask.experiments.experiment import Experiment, Place, Preset, Setup, changed
 from weakmask.experiments.gather import SUBTYPES, TABLE_COLUMNS
@@ -22,7 +23,6 @@ from weakmask.experiments.parallel_runs import Task
 from weakmask.experiments.run import EXPERIMENTS, Request, reproduce, reproduce_table, tasks_of, training_of
 from weakmask.phantoms import chest_ct
 from weakmask.pipeline import Stage
-from weakmask.region_learning import run_report
 
 RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
 TWICE = {"otsu", "cam"}
@@ -59,8 +59,7 @@ def settings_of(preset: Preset, row: str) -> Settings:
 def make_quick(patch: pytest.MonkeyPatch) -> None:
     """One process, and of the runs' own reports, which other tests read, the name alone."""
     patch.setattr(chest_ct, "write_phantom_cohort", partial(chest_ct.write_phantom_cohort, workers=1))
-    for module in (run_report, floors):
-        patch.setattr(module, "write_report", lambda path, page: path.write_text(page.title))
+    patch.setattr(methods, "write_report", lambda path, page: path.write_text(page.title))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import torch
 from bright_ball import Brightness
 
 from weakmask.errors import UserError
-from weakmask.methods.supervised.predict import load_model
+from weakmask.methods.supervised.maps import load
 from weakmask.training.checkpoints import save_weights
 
 
@@ -15,7 +15,7 @@ def test_model_files_of_others_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     save_weights(path, Brightness(), {"method": "dram"})
     with pytest.raises(UserError, match="a dram model; expected one of method supervised"):
-        load_model(path, torch.device("cpu"))
+        load(path, torch.device("cpu"))
     save_weights(path, Brightness(), {"method": "supervised", "network": "unet", "arguments": {"width": 1}})
     with pytest.raises(UserError, match="its header does not fit its weights"):
-        load_model(path, torch.device("cpu"))
+        load(path, torch.device("cpu"))

@@ -84,6 +84,6 @@ def test_a_cohort_without_masks_is_prepared_by_lobes(
     (tmp_path / "scores.csv").write_text("scan,region,score\nchest,RUL,2\nchest,LLL,0\n", encoding="utf-8")
     work = Work(tmp_path, tmp_path, DramSettings(device="cpu", data=DataSettings(cohort=tmp_path)))
     cohort = read_cohort(tmp_path)
-    _, found = read_case(cohort.cases[0], cohort.region_names, work)
+    _, found = read_case(cohort.cases[0], cohort, work)
     assert np.array_equal(found.voxels, scan[1].voxels)
     assert work.notes == ["chest: no region mask; lobes by the lobe network that comes with weakmask"]

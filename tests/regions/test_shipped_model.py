@@ -7,7 +7,7 @@ import torch
 
 from weakmask.experiments.lobe_networks import PRESETS
 from weakmask.methods import load_config
-from weakmask.methods.lobes.config import LobeSettings
+from weakmask.methods.lobes import LobeSettings
 from weakmask.methods.lobes.evaluate_run import lobe_dice
 from weakmask.methods.lobes.scans import phantom_scan
 from weakmask.regions.find_lobes import find_lobes

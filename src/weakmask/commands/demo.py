@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.commands.predict import RegionSource, predict
-from weakmask.methods.dram import STAGES, DramSettings, conclude
+from weakmask.methods import METHODS, train
+from weakmask.methods.dram import DramSettings
 from weakmask.methods.dram.config import ContextSettings, LossSettings, MapSettings, RefinementSettings
 from weakmask.phantoms.chest_ct import QUICK_SHAPE, QUICK_SPACING_MM, check_phantom_cohort, write_phantom_cohort
-from weakmask.pipeline import run_stages
 from weakmask.progress import console
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 
@@ -51,8 +51,7 @@ def run_demo(run: Path, seed: int) -> pd.DataFrame:
             write_phantom_cohort(phantoms / name, scans, first, QUICK_SHAPE, QUICK_SPACING_MM)
         check_phantom_cohort(phantoms / name, scans, first, QUICK_SHAPE, QUICK_SPACING_MM)
     settings = demo_settings(phantoms, seed)
-    run_stages(STAGES, run, settings)
-    summary = conclude(run, settings)
+    summary = train(METHODS["dram"], settings, run)
     scan = min((phantoms / "test" / "images").iterdir())
     predict(run, [scan], run / "one-scan", RegionSource(phantoms / "test" / "regions"), device="cpu")
     return summary

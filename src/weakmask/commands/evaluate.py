@@ -64,8 +64,11 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
 
 
 def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
-    """The mask of a scan in a folder of masks, by its name; of the only scan of a cohort, also one without a name."""
-    candidates = [masks / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES] + [masks / name / "mask.nii.gz"]
+    """The mask of a scan in a folder of masks, by its name; of a scan that is alone, the one that has no name."""
+    candidates = [masks / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES] + [
+        masks / name / "mask.nii.gz",
+        masks / name / "mask.png",
+    ]
     if alone:
         candidates += [masks] if masks.is_file() else [masks / "mask.nii.gz"]
     return next((path for path in candidates if path.exists()), None)

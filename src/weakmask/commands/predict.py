@@ -1,7 +1,15 @@
-"""Scans in, masks, scores and a report out: what `weakmask predict` does, one scan after the other."""
+"""`weakmask predict`: a trained model and scans -> masks, values and a report.
 
-from collections.abc import Callable
+OUT/
+  NAME/mask.nii.gz  activation.nii.gz  regions.nii.gz  subtypes.nii.gz    of a picture .png
+  scores.csv      a row per region, or per image
+  report.html     the scans, the most severe first
+  predict.json    which files were written
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,243 +17,212 @@ import pandas as pd
 from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file
-from weakmask.commands.scan_jobs import (
-    all_scans,
-    distinct_scans,
-    failure_line,
-    open_output,
-    refuse_replacing,
-    tell_left_out,
-)
+from weakmask.commands.output_folder import open_output
+from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of
 from weakmask.errors import UserError
-from weakmask.methods.dram.model import Precision, lacks_context
-from weakmask.methods.predictors import Trained, load_trained
-from weakmask.progress import console, track
-from weakmask.region_learning.prediction import Prediction, score_rows
-from weakmask.region_learning.region_model import MODEL
-from weakmask.region_learning.run_report import shown_scores
-from weakmask.region_learning.usable_cases import in_hounsfield
+from weakmask.methods import load_segmenter
+from weakmask.pipeline import provenance
+from weakmask.prediction import Limits, Prediction, Scan, Segmenter, value_rows
+from weakmask.progress import console
 from weakmask.regions.scan_regions import PICTURES, RegionSource, regions_of, unknown_regions
-from weakmask.report.page import ScanView, write_report
+from weakmask.report.page import Page, ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
-from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import device_of
-from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name, write_volume
+from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
 from weakmask.volume.volume import Volume
 
-__all__ = ["Limits", "RegionSource", "model_file", "predict"]
+__all__ = ["Limits", "Predicted", "RegionSource", "predict"]
 
-
-class EmptyRegionError(UserError):
-    """A picture whose region mask is empty: a slice above or below the lungs. Its mask is empty too."""
+LAYERS = ("mask", "activation", "regions", "subtypes")
+MOST_SCANS = 12  # shown in a report; the most severe
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Memory and precision of a context network, which segments whole scans.
+class Predicted:
+    """What `predict` did.
 
     Attributes:
-        memory_gb: Memory for its feature maps; less memory makes more tiles.
-        precision: Type of these maps; half precision takes half the memory.
+        scores: The table that it wrote.
+        failures: A line for each scan that was left out.
     """
 
-    memory_gb: float = 4.0
-    precision: Precision = "auto"
+    scores: pd.DataFrame
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What is kept of a scan after its files are written: no voxels.
+
+    Attributes:
+        rows: Of scores.csv.
+        severity: The sum of its scores; None if the method gives none.
+        region_names: Label -> name, of the regions that were used.
+        empty: Whether a picture has an empty region mask, and so an empty mask.
+    """
+
+    rows: list[dict[str, object]]
+    severity: int | None
+    region_names: Mapping[int, str]
+    empty: bool = False
 
 
 def predict(
-    model_path: Path,
+    model: Path,
     scans: list[Path],
     out: Path,
     regions: RegionSource,
     device: str = "auto",
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     subtypes: Path | None = None,
-) -> list[str]:
-    """Segment scans; a faulty scan gets one line and the others continue.
-
-    One scan leaves mask.nii.gz, activation.nii.gz and regions.nii.gz in OUT; several leave a folder OUT/NAME/ each;
-    a picture leaves OUT/NAME.png, an empty one where its region mask is empty. OUT/scores.csv and OUT/report.html speak
-    of all.
+) -> Predicted:
+    """Segment scans; a faulty scan is named in one line and the others go on.
 
     Args:
-        model_path: A model file, or the run folder that holds one.
+        model: A model file, or the run folder that holds one.
         scans: Files, DICOM folders, or folders of scans.
         out: The folder to write.
         regions: Where the regions come from.
         device: auto, cpu, cuda or mps.
-        limits: Of memory and precision, for a context network.
+        limits: Memory and precision of networks that segment whole scans.
         subtypes: Reference table of `weakmask subtypes-table`: a scan of HU then also gets subtypes.nii.gz, and its
-            score rows the volume of each subtype. None: no subtypes.
-
-    Returns:
-        A line for every scan that failed or has the name of an earlier one.
+            rows the volume of each subtype. None: lesions are not classified.
 
     Raises:
-        UserError: No model there, no scan there, an output that cannot be written or would replace an input, or every
-            scan failed.
+        UserError: No such model, no scan, an output that cannot be written or would replace a file of the user's, or
+            every scan failed.
     """
-    trained = load_trained(model_file(model_path), device_of(device), limits.memory_gb, limits.precision)
+    segmenter = load_segmenter(model, device_of(device), limits)
     reference = None if subtypes is None else read_reference(subtypes)
-    found, twice = _to_segment(scans, out, regions)
-    alone = len(found) + len(twice) == 1
-    created = open_output(out)
-    rows: list[dict[str, object]] = []
-    views: list[tuple[int, Callable[[], ScanView]]] = []
-    failures, empty = list[str](), list[str]()
-    for path in track(found, "scans", len(found)):
-        try:
-            new_rows, view = _segment(trained, path, out, regions, reference, alone=alone)
-            rows += new_rows
-            views.append((sum(int(str(row["score_predicted"])) for row in new_rows), view))
-        except EmptyRegionError as error:
-            console.print(f"[yellow]note[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-            empty.append(str(error))
-        except UserError as error:
-            failures.append(failure_line(path, error))
-            if len(found) > 1:
-                tell_left_out(failures[-1])
+    jobs, twice = find_jobs(scans, partial(_outputs, out))
+    files = [*outputs_of(jobs), out / "scores.csv", out / "report.html"]
+    inputs = [path for job in jobs for path in (job.image, *regions.masks_of(job.image))]
+    folder = open_output(out, "predict", files, inputs)
+    try:
+        done = each_scan(jobs, "scans", partial(_segment, segmenter, regions, reference, device))
+    except UserError:
+        folder.forget()
+        raise
+    rows = [row for _, one in done.results for row in one.rows]
     if not rows:
-        if created and not empty:
-            out.rmdir()
-        raise UserError(_nothing_segmented(len(found), failures, empty))
-    _write_scores(out / "scores.csv", rows)
-    write_report(out / "report.html", trained.page(model_path, rows, _severest(views), [*twice, *failures, *empty]))
-    return [*twice, *failures]
+        raise UserError(f"none of the pictures has a region, so their masks are empty; they are in {out}")
+    table = pd.DataFrame(rows)
+    with atomic_file(out / "scores.csv") as temporary:
+        table.to_csv(temporary, index=False)
+    write_report(out / "report.html", _page(segmenter, model, done, twice))
+    return Predicted(table, (*twice, *done.failures))
 
 
-def _to_segment(scans: list[Path], out: Path, source: RegionSource) -> tuple[list[Path], list[str]]:
-    """The scans, and a line for each that has the name of an earlier one; nothing that is there may get lost."""
-    found = all_scans(scans)
-    masks = [mask for path in found for mask in source.masks_of(path)]
-    refuse_replacing([*found, *masks], [file for path in found for file in _results(path, out, alone=len(found) == 1)])
-    table = out / "scores.csv"
-    if table.is_file() and b"score_predicted" not in table.read_bytes().partition(b"\n")[0]:
-        raise UserError(
-            f"{table}: not the table of a prediction, which would replace it; choose another folder for --out"
-        )
-    return distinct_scans(found)
-
-
-def _results(path: Path, out: Path, *, alone: bool) -> list[Path]:
+def _outputs(out: Path, name: str, image: Path) -> dict[str, Path]:
     """The files that a scan may leave."""
-    if path.suffix.lower() in PICTURES:
-        return [out / f"{scan_name(path)}.png"]
-    folder = out if alone else out / scan_name(path)
-    return [folder / f"{what}.nii.gz" for what in ("mask", "activation", "regions", "subtypes")]
-
-
-def _write_scores(path: Path, rows: list[dict[str, object]]) -> None:
-    scores = pd.DataFrame(rows).drop(columns="score_given")
-    with atomic_file(path) as temporary:
-        scores.to_csv(temporary, index=False)
-
-
-def _severest(views: list[tuple[int, Callable[[], ScanView]]]) -> list[Callable[[], ScanView]]:
-    return [view for _, view in sorted(views, key=lambda pair: -pair[0])]
-
-
-def _nothing_segmented(scans: int, failures: list[str], empty: list[str]) -> str:
-    if empty:
-        return f"none of the pictures has a region, so their masks are empty; the first: {empty[0]}"
-    return failures[0] if scans == 1 else f"all {scans} scans failed; the first: {failures[0]}"
-
-
-def model_file(path: Path) -> Path:
-    """The model file of a run folder, or the path itself.
-
-    Args:
-        path: A run folder, or a model file, which is taken as it is.
-
-    Raises:
-        UserError: Nothing there, or a run that is not finished.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: no such model; expected a run folder or a .safetensors file")
-    if path.is_file():
-        return path
-    inside = sorted(path.glob(f"*-model/{MODEL}"))  # the stage's number is the method's own
-    if not inside:
-        raise UserError(f"{path}: holds no NN-model/{MODEL}; expected a run whose training is complete")
-    _, header = load_weights(inside[-1])
-    if lacks_context(header):
-        raise UserError(f"{path}: training is not complete, no context network yet; run weakmask train again")
-    return inside[-1]
+    suffix = ".png" if image.suffix.lower() in PICTURES else ".nii.gz"
+    return {layer: out / name / f"{layer}{suffix}" for layer in LAYERS}
 
 
 def _segment(
-    trained: Trained, path: Path, out: Path, source: RegionSource, reference: pd.DataFrame | None, *, alone: bool
-) -> tuple[list[dict[str, object]], Callable[[], ScanView]]:
-    """Segment one scan and write its files; gives its score rows and the way to show it in the report."""
-    name = scan_name(path)
-    try:
-        image, found, rows = _segmented(trained, path, source)
-    except EmptyRegionError:
-        blank = read_volume(path)
-        write_volume(blank.with_voxels(np.zeros(blank.geometry.shape, np.uint8), "label"), out / f"{name}.png")
-        raise
-    names = {label: str(row["region"]) for label, row in zip(sorted(found.fractions), rows, strict=True)}
-    told = unknown_regions(trained.regional.region_names, names)
-    if told and source.path is not None:  # regions that are made report this themselves
-        console.print(f"[yellow]note[/] {escape(f'{path}: {told}')}", highlight=False, soft_wrap=True)
-    if path.suffix.lower() in PICTURES:
-        write_volume(found.mask, out / f"{name}.png")
-    else:
-        folder = out if alone else out / name
-        write_volume(found.mask, folder / "mask.nii.gz")
-        write_volume(found.activation, folder / "activation.nii.gz")
-        write_volume(found.regions, folder / "regions.nii.gz")
-        if reference is not None:
-            named = label_subtypes(image, found.mask, reference)
-            write_volume(named, folder / "subtypes.nii.gz")
-            volumes = subtype_volumes(named, found.regions)
-            rows = [{**row, **volumes[label]} for row, label in zip(rows, sorted(found.fractions), strict=True)]
-    if alone:
-        return rows, lambda: _view(trained, name, image, found, rows)
-    # of many scans only one is in memory at a time: those that the report shows are segmented once more
-    return rows, lambda: _view(trained, name, *_segmented(trained, path, source))
+    segmenter: Segmenter, source: RegionSource, reference: pd.DataFrame | None, device: str, job: ScanJob
+) -> Segmented:
+    """Segment one scan and write its files."""
+    image = read_volume(job.image)
+    refuse_nonfinite(image, job.image)
+    regions, names = None, dict[int, str]()
+    if segmenter.needs_regions:
+        regions, names = regions_of(job.image, image, source, segmenter.needs_regions, device)
+        if not (regions.voxels > 0).any():
+            return _empty(job, image)
+        _note_unknown(segmenter, source, job, regions, names)
+    found = segmenter.segment(Scan(job.name, image, regions, names))
+    _write_layers(job, found)
+    rows = value_rows(job.name, found.values)
+    if reference is not None and found.regions is not None and job.outputs["mask"].suffix != ".png":
+        labelled = label_subtypes(image, found.mask, reference)
+        write_volume(labelled, job.outputs["subtypes"])
+        volumes = subtype_volumes(labelled, found.regions)
+        rows = [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=True)]
+    return Segmented(rows, found.severity, names)
 
 
-def _segmented(
-    trained: Trained, path: Path, source: RegionSource
-) -> tuple[Volume, Prediction, list[dict[str, object]]]:
-    image = read_volume(path)
-    refuse_nonfinite(image, path)
-    regions, names = regions_of(path, image, source, trained.regional.region_names, _device_of(trained))
-    present = {names.get(int(label), str(label)) for label in np.unique(regions.voxels) if label > 0}
-    if not present:
-        told = f"{path}: its region mask is empty"
-        if path.suffix.lower() not in PICTURES:
-            raise UserError(f"{told}; expected at least one labelled region")
-        raise EmptyRegionError(f"{told}, and so is the mask")
-    image = in_hounsfield(image, regions, trained.regional.prepare)
-    known = present <= set(trained.regional.region_names.values())
-    found = trained.segment(image, regions, trained_regions=known)
-    return image, found, score_rows(scan_name(path), found, names)
+def _empty(job: ScanJob, image: Volume) -> Segmented:
+    """The empty mask of a picture without regions, a slice above or below the lungs; a scan is refused."""
+    line = f"{job.image}: its region mask is empty"
+    if job.outputs["mask"].suffix != ".png":
+        raise UserError(f"{line}; expected at least one labelled region")
+    console.print(f"[yellow]note[/] {escape(line)}, and so is the mask", highlight=False, soft_wrap=True)
+    write_volume(image.with_voxels(np.zeros(image.geometry.shape, np.uint8), "label"), job.outputs["mask"])
+    return Segmented([], None, {}, empty=True)
 
 
-def _device_of(trained: Trained) -> str:
-    return next(trained.regional.network.parameters()).device.type
+def _note_unknown(
+    segmenter: Segmenter, source: RegionSource, job: ScanJob, regions: Volume, names: Mapping[int, str]
+) -> None:
+    """Print a note on regions that the model was not trained on; of regions found here, `regions_of` prints it."""
+    present = {label: names.get(label, str(label)) for label in np.unique(regions.voxels).tolist() if label > 0}
+    note = unknown_regions(segmenter.needs_regions, present)
+    if note and source.path is not None:
+        console.print(f"[yellow]note[/] {escape(f'{job.image}: {note}')}", highlight=False, soft_wrap=True)
 
 
-def _view(trained: Trained, name: str, image: Volume, found: Prediction, rows: list[dict[str, object]]) -> ScanView:
-    total = sum(found.scores.values())
-    return ScanView(
-        name=name,
-        image=image,
-        window_hu=trained.regional.prepare.window,
-        mask=found.mask,
-        activation=found.activation,
-        regions=found.regions,
-        headline=f"severity {total}{_told_apart(rows)}",
-        rank=-total,
-        scores=shown_scores(rows),
+def _write_layers(job: ScanJob, found: Prediction) -> None:
+    layers = {"mask": found.mask, "activation": found.maps.get("activation"), "regions": found.regions}
+    for name, layer in layers.items():
+        if layer is None:
+            continue
+        in_bytes = name == "activation" and job.outputs[name].suffix == ".png"
+        voxels = np.rint(layer.voxels * 255).astype(np.uint8) if in_bytes else layer.voxels
+        write_volume(layer.with_voxels(voxels), job.outputs[name])
+
+
+def _page(segmenter: Segmenter, model: Path, done: Done[Segmented], twice: list[str]) -> Page:
+    """The report: there is no truth, so it shows masks, maps and scores."""
+    about, shown = segmenter.about, [(job, one) for job, one in done.results if not one.empty]
+    severities = [one.severity for _, one in shown if one.severity is not None]
+    span = " to ".join(str(end) for end in sorted({min(severities, default=0), max(severities, default=0)}))
+    severity = f"; severity {span}, summed over the regions" if severities else ""
+    empty = [f"{job.image}: its region mask is empty" for job, one in done.results if one.empty]
+    left_out = [*twice, *done.failures, *empty]
+    ordered = sorted(shown, key=lambda pair: -(pair[1].severity or 0))
+    return Page(
+        title=f"{about.title}: prediction",
+        summary=f"{len(shown)} scan{'s' if len(shown) > 1 else ''} segmented with {model}{severity}.",
+        tiles=(("scans", str(len(shown))), ("left out", str(len(left_out))), *about.tiles),
+        views=[partial(_view, segmenter, job, one) for job, one in ordered[:MOST_SCANS]],
+        config=about.config,
+        methods_text=about.methods_text,
+        provenance={**provenance(), "model": str(model), "trained_with": about.provenance},
+        notes=tuple(f"left out: {line}" for line in left_out),
     )
 
 
-def _told_apart(rows: list[dict[str, object]]) -> str:
-    """The volumes of the subtypes over all regions, if subtypes were computed."""
+def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
+    """What the report shows of a scan, read back from its files."""
+    image = read_volume(job.image)
+
+    def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:
+        return image.with_voxels(read(job.outputs[name]).voxels) if job.outputs[name].exists() else None
+
+    regions = layer("regions", partial(read_volume, kind="label"))
+    activation = layer("activation", read_volume)
+    if activation is not None and job.outputs["activation"].suffix == ".png":
+        activation = activation.with_voxels(activation.voxels / np.float32(255))
+    shown, window = segmenter.shown(Scan(job.name, image, regions, one.region_names))
+    columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}
+    table = pd.DataFrame([{new: row.get(old) for old, new in columns.items()} for row in one.rows])
+    return ScanView(
+        name=job.name,
+        image=shown,
+        window_hu=window,
+        mask=layer("mask", partial(read_volume, kind="label")),
+        activation=activation,
+        regions=regions,
+        headline=("" if one.severity is None else f"severity {one.severity}") + _subtype_text(one.rows),
+        rank=-float(one.severity or 0),
+        scores=table.dropna(axis="columns", how="all"),
+    )
+
+
+def _subtype_text(rows: list[dict[str, object]]) -> str:
+    """The volume of each subtype over all regions; empty if lesions were not classified."""
     volumes = {name: sum(float(str(row.get(f"{name}_ml", 0))) for row in rows) for name in SUBTYPES}
     known = any(f"{name}_ml" in row for name in SUBTYPES for row in rows)
     return "; " + ", ".join(f"{name} {ml:.1f} ml" for name, ml in volumes.items()) if known else ""

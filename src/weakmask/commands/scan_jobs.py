@@ -1,34 +1,65 @@
-"""Which scans a path stands for, and whether their results can be written without a loss."""
+"""Paths -> the scans that they stand for, each with its name and the place of its results."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from rich.markup import escape
 
-from weakmask.atomic_write import unwritable
 from weakmask.errors import UserError
-from weakmask.progress import console
+from weakmask.progress import console, track
+from weakmask.volume.dicom import holds_series
 from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
 
+Result = TypeVar("Result")
 
-def all_scans(paths: list[Path]) -> list[Path]:
-    """The scans that several paths stand for.
+
+@dataclass(frozen=True)
+class ScanJob:
+    """One scan that a command works on.
+
+    Attributes:
+        name: Of the scan; its results are named after it.
+        image: A file, or a folder of DICOM files.
+        outputs: The files that may be written for it, by what they hold.
+    """
+
+    name: str
+    image: Path
+    outputs: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    """What a command did with its scans.
+
+    Attributes:
+        results: Of the scans that succeeded, in order.
+        failures: One line for each scan that was left out.
+    """
+
+    results: tuple[tuple[ScanJob, Result], ...]
+    failures: tuple[str, ...]
+
+
+def find_jobs(
+    paths: Sequence[Path], outputs: Callable[[str, Path], Mapping[str, Path]]
+) -> tuple[list[ScanJob], list[str]]:
+    """The scans that several paths stand for, the first of each name, and a line for each that is left out.
+
+    Results are named after the scan, so that those of a second scan with the same name would replace the first's.
+
+    Args:
+        paths: Files, DICOM folders, or folders of scans.
+        outputs: Name and path of a scan -> the files that may be written for it.
 
     Raises:
-        UserError: A path is not there, or none of them holds a scan.
+        UserError: A path does not exist, or none of them holds a scan.
     """
     found = [scan for path in paths for scan in find_scans(path)]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, paths))}; expected images or folders of DICOM files")
-    return found
-
-
-def distinct_scans(found: list[Path]) -> tuple[list[Path], list[str]]:
-    """Keep the first scan of every name: outputs are named after it, so a second one would overwrite them.
-
-    Returns:
-        These scans, and a line for every later one, which is left out.
-    """
     first: dict[str, Path] = {}
     lines: list[str] = []
     for path in found:
@@ -41,35 +72,23 @@ def distinct_scans(found: list[Path]) -> tuple[list[Path], list[str]]:
         else:
             other = f"another scan has the name {name} ({first[name]})"
             lines.append(f"{path}: {other}; rename one of them, or write its results into another folder")
-        tell_left_out(lines[-1])
-    return list(first.values()), lines
-
-
-def failure_line(path: Path, error: UserError) -> str:
-    """One line with the name of a scan and its fault."""
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
-
-
-def tell_left_out(line: str) -> None:
-    """Say why a scan has no results while the others go on."""
-    console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
+        print_left_out(lines[-1])
+    return [ScanJob(name, path, outputs(name, path)) for name, path in first.items()], lines
 
 
 def find_scans(path: Path) -> list[Path]:
     """The scans a path stands for: a file, a folder of DICOM files, or all of both kinds inside a folder.
 
-    Of a cohort these are its images/; its masks are no scans.
+    Of a cohort these are its images/; its masks are not scans.
 
     Raises:
-        UserError: Nothing there.
+        UserError: The path does not exist.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; expected a scan")
-    if path.is_file():
+    if path.is_file() or holds_series(path):
         return [path]
-    if _holds_dicom(path):
-        return [path]
-    if (path / "images").is_dir() and ((path / "scores.csv").is_file() or (path / "regions").is_dir()):
+    if (path / "images").is_dir() and any((path / name).exists() for name in ("scores.csv", "labels.csv", "regions")):
         return find_scans(path / "images")
     scans = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.lower().endswith(tuple(IMAGE_SUFFIXES))]
     for folder in sorted(p for p in path.iterdir() if p.is_dir()):
@@ -77,49 +96,36 @@ def find_scans(path: Path) -> list[Path]:
     return scans
 
 
-def _holds_dicom(folder: Path) -> bool:
-    """Whether DICOM files lie directly in a folder: by suffix, or by the four letters of the preamble."""
-    for file in folder.iterdir():
-        if not file.is_file():
-            continue
-        if file.suffix.lower() == ".dcm":
-            return True
-        if not file.suffix or file.suffix[1:].isdigit():
-            with file.open("rb") as opened:
-                if opened.read(132)[128:] == b"DICM":
-                    return True
-    return False
-
-
-def refuse_replacing(inputs: Iterable[Path], outputs: Iterable[Path]) -> None:
-    """Refuse results that would take the place of what they are made from, whatever links lead there.
+def each_scan(jobs: Sequence[ScanJob], what: str, work: Callable[[ScanJob], Result]) -> Done[Result]:
+    """Do the same with every scan; a scan at fault is named in one line and the others go on.
 
     Args:
-        inputs: Files and folders that are read.
-        outputs: Files to write.
+        jobs: The scans.
+        what: The word beside the progress bar.
+        work: The work on one scan.
 
     Raises:
-        UserError: An output is one of the inputs.
+        UserError: Every scan failed.
     """
-    read = {_identity(path) for path in inputs}
-    for file in outputs:
-        if file.exists() and _identity(file) in read:
-            raise UserError(f"{file}: is read here, and a result would replace it; choose another folder for --out")
+    results: list[tuple[ScanJob, Result]] = []
+    failures: list[str] = []
+    for job in track(jobs, what, len(jobs)):
+        try:
+            results.append((job, work(job)))
+        except UserError as error:
+            failures.append(str(error) if str(job.image) in str(error) else f"{job.image}: {error}")
+            if len(jobs) > 1:
+                print_left_out(failures[-1])
+    if not results:
+        raise UserError(failures[0] if len(jobs) == 1 else f"all {len(jobs)} scans failed; the first: {failures[0]}")
+    return Done(tuple(results), tuple(failures))
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+def outputs_of(jobs: Iterable[ScanJob]) -> list[Path]:
+    """All files that may be written for some scans."""
+    return [file for job in jobs for file in job.outputs.values()]
 
 
-def open_output(out: Path) -> bool:
-    """Find out before the work whether the folder can be written; returns whether it was made now."""
-    created = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / ".weakmask"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(unwritable(out, error)) from error
-    return created
+def print_left_out(line: str) -> None:
+    """Print why a scan has no results."""
+    console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)

@@ -7,7 +7,6 @@ alike. The opened picture is where dRAM's anchored training starts from: the net
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -22,19 +21,19 @@ from weakmask.errors import UserError
 from weakmask.losses import inverse_frequency_weights
 from weakmask.methods.dram.config import DramSettings, MapSettings
 from weakmask.methods.dram.refinement import opened_threshold
-from weakmask.pipeline import Stage, Work, read_manifest
+from weakmask.methods.method import Method
+from weakmask.pipeline import Run, Stage, Work
 from weakmask.progress import track
 from weakmask.refinement.grey_opening import opened
 from weakmask.region_learning.crops import load_crops
 from weakmask.region_learning.evaluate_run import fixed_threshold, judge_masks
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.region_model import RegionModel
-from weakmask.region_learning.run_report import copy_tables
 from weakmask.region_learning.scan_map import scan_map
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
 from weakmask.region_learning.threshold_baselines import fixed_threshold_mask, otsu_in_regions, predict_nothing
 from weakmask.region_learning.usable_cases import checked, judged_cases, read_case, read_usable
-from weakmask.report.page import Page, write_report
+from weakmask.report.page import Page
 from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
@@ -87,7 +86,7 @@ def masks(work: Work) -> None:
         if checked(case, cohort, work) is None:
             continue
         try:
-            image, regions = read_case(case, cohort.region_names, work)
+            image, regions = read_case(case, cohort, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue
@@ -100,19 +99,15 @@ def judge(work: Work) -> None:
     judge_masks(work, {work.config.floor.mask: work.stage("maps") / "masks"})
 
 
-def conclude(run: Path, config: FloorSettings) -> pd.DataFrame:
-    """Copy the tables to the run's root, write report.html and return the summary."""
-    copy_tables(run)
-    summary = pd.read_csv(run / "summary.csv")
-    page = Page(
-        title=config.floor.mask,
+def report(run: Run[FloorSettings]) -> Page:
+    """The report of a run."""
+    return Page(
+        title=run.config.floor.mask,
         summary="A mask that needs no network.",
-        table=summary,
-        config=config.model_dump(mode="json"),
-        provenance=read_manifest(run),
+        table=pd.read_csv(run.stage("evaluation") / "summary.csv"),
+        config=run.config.model_dump(mode="json"),
+        provenance=run.manifest(),
     )
-    write_report(run / "report.html", page)
-    return summary
 
 
 def _mask_of(work: Work, score_map: ScoreMap) -> Mask:
@@ -151,8 +146,15 @@ def _opened_mask(model: RegionModel, image: Volume, regions: Volume, labels: lis
     return (found >= 0.5) & np.isin(regions.voxels, labels)
 
 
-STAGES = (
-    Stage("prepare", prepare, settings=("device", "data", "prepare")),
-    Stage("maps", masks, after=("prepare",)),
-    Stage("evaluation", judge, after=("prepare", "maps")),
+METHOD = Method(
+    title="masks without a network",
+    paper="none",
+    labels="scores, for a threshold",
+    settings=FloorSettings,
+    stages=(
+        Stage("prepare", prepare, settings=("device", "data", "prepare")),
+        Stage("maps", masks, after=("prepare",)),
+        Stage("evaluation", judge, after=("prepare", "maps")),
+    ),
+    report=report,
 )

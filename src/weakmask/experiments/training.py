@@ -1,17 +1,14 @@
 """The training of one run of an experiment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from weakmask.config import Settings
 from weakmask.experiments import floors
 from weakmask.experiments.stage_reuse import reuse_stages
-from weakmask.methods import METHODS
+from weakmask.methods import METHODS, write_run_report
+from weakmask.methods.method import Method
 from weakmask.pipeline import Stage, run_stages
 
 
@@ -35,15 +32,16 @@ class Training:
 
     def start(self) -> None:
         """Make the first stage, or reuse that of another run."""
-        self._run_stages(method_of(self.method)[0][:1])
+        self._run_stages(method_of(self.method).stages[:1])
 
     def finish(self) -> None:
         """Run the other stages and write the run's report."""
-        stages, report = method_of(self.method)
+        method = method_of(self.method)
+        stages = method.stages
         names = [stage.name for stage in stages]
         self._run_stages(stages[: names.index(self.last_stage or names[-1]) + 1])
         if self.last_stage is None:
-            report(self.run, self.settings)
+            write_run_report(method, self.settings, self.run)
 
     def _run_stages(self, stages: Sequence[Stage]) -> None:
         run_stages([], self.run, self.settings)
@@ -51,7 +49,6 @@ class Training:
         run_stages(stages, self.run, self.settings)
 
 
-def method_of(name: str) -> tuple[Sequence[Stage], Callable[[Path, Any], pd.DataFrame]]:
-    """The stages of a method, and the function that writes the report of a run."""
-    module = floors if name == "floor" else import_module(METHODS[name].module)
-    return module.STAGES, module.conclude
+def method_of(name: str) -> Method:
+    """The record of a method, or of the floors, which are methods only here."""
+    return floors.METHOD if name == "floor" else METHODS[name]

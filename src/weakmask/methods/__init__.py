@@ -1,68 +1,48 @@
-"""A folder is a paper; its files are its stages. This table is what the command line, docs and tests read."""
+"""Papers: a folder is a paper, and its files are its stages.
 
-from dataclasses import dataclass
+`METHODS` is the only list of them: the command line, the documentation and the tests read it.
+"""
+
+import shutil
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-from weakmask.config import parse, read_yaml, with_overrides
+import pandas as pd
+import torch
+
+from weakmask.atomic_write import atomic_file
+from weakmask.config import Settings, parse, read_yaml, with_overrides
 from weakmask.errors import UserError
+from weakmask.methods.method import Method
+from weakmask.pipeline import Run, run_stages, stage_folder
+from weakmask.prediction import Limits, Segmenter
+from weakmask.report.page import write_report
+from weakmask.training.checkpoints import MODEL, load_weights
+
+NAMES = ("dram", "cam", "supervised", "lobes")
 
 
-@dataclass(frozen=True)
-class MethodCard:
-    """Description of a method; its module is imported only when it is used.
+class _Methods(Mapping[str, Method]):
+    """Name -> record; a method is imported only when it is asked for."""
 
-    Attributes:
-        title: In plain words.
-        paper: The source.
-        labels: The weak labels it learns from.
-        module: Holds STAGES, the settings class and `conclude`.
-        settings: Name of the settings class in the module.
-    """
+    def __getitem__(self, name: str) -> Method:
+        if name not in NAMES:
+            raise KeyError(name)
+        return import_module(f"weakmask.methods.{name}").METHOD
 
-    title: str
-    paper: str
-    labels: str
-    module: str
-    settings: str
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
 
 
-METHODS = {
-    "dram": MethodCard(
-        title="lesion masks from a severity score per region",
-        paper="Xie et al. 2021, arXiv 2105.11748",
-        labels="an interval of the lesion fraction per region (0-5 per lobe)",
-        module="weakmask.methods.dram",
-        settings="DramSettings",
-    ),
-    "cam": MethodCard(
-        title="lesion masks from a yes or no per region, the baseline that dRAM is compared with",
-        paper="Zhou et al. 2016; Xie et al. 2021, arXiv 2105.11748, section IV-C-2",
-        labels="whether a region has lesions (a score above 0)",
-        module="weakmask.methods.cam",
-        settings="CamSettings",
-    ),
-    "supervised": MethodCard(
-        title="lesion masks from true masks, the bound that weak labels are measured against",
-        paper="the U-Net of Xie et al. 2021, arXiv 2105.11748",
-        labels="true masks (truth/)",
-        module="weakmask.methods.supervised",
-        settings="SupervisedSettings",
-    ),
-    "lobes": MethodCard(
-        title="the five lobes of the lungs, for methods that learn from scores per lobe",
-        paper="Imran et al. 2019, arXiv 1902.06362",
-        labels="lobe masks (regions/), or none: phantoms",
-        module="weakmask.methods.lobes",
-        settings="LobeSettings",
-    ),
-}
+METHODS = _Methods()
 
 
-def load_config(path: Path, overrides: list[str] | None = None) -> tuple[ModuleType, Any]:
-    """The method's module and the typed settings of a config file.
+def load_config(path: Path, overrides: list[str] | None = None) -> tuple[Method, Settings]:
+    """The method and the typed settings of a config file.
 
     Args:
         path: A YAML file with a key `method`.
@@ -75,5 +55,67 @@ def load_config(path: Path, overrides: list[str] | None = None) -> tuple[ModuleT
     name = values.get("method")
     if not isinstance(name, str) or name not in METHODS:
         raise UserError(f"{path}: method is {name!r}; expected one of {', '.join(METHODS)}")
-    module = import_module(METHODS[name].module)
-    return module, parse(getattr(module, METHODS[name].settings), values, str(path))
+    return METHODS[name], parse(METHODS[name].settings, values, str(path))
+
+
+def train(method: Method, settings: Settings, run: Path) -> pd.DataFrame:
+    """Run the stages that are not complete yet, write tables and report.html, and return the summary.
+
+    Raises:
+        UserError: The folder cannot be written or holds another run, or the data does not do.
+    """
+    run_stages(method.stages, run, settings)
+    return write_run_report(method, settings, run)
+
+
+def write_run_report(method: Method, settings: Settings, run: Path) -> pd.DataFrame:
+    """Copy the tables of the evaluation to the run's root, write report.html, and return the summary.
+
+    Raises:
+        UserError: The run is not finished.
+    """
+    for table in sorted(stage_folder(run, "evaluation").glob("*.csv")):
+        with atomic_file(run / table.name) as temporary:
+            shutil.copyfile(table, temporary)
+    page = method.report(Run(run, settings))
+    write_report(run / "report.html", page)
+    return pd.DataFrame() if page.table is None else page.table
+
+
+def model_file(path: Path) -> Path:
+    """The model file of a run folder, or the path itself.
+
+    Args:
+        path: A run folder, or a model file.
+
+    Raises:
+        UserError: Nothing there, or a run that is not finished.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such model; expected a run folder or a .safetensors file")
+    if path.is_file():
+        return path
+    if not (path / "config.yaml").exists():
+        raise UserError(f"{path}: holds no config.yaml; expected a run folder made by `weakmask train`")
+    method, settings = load_config(path / "config.yaml")
+    return stage_folder(path, method.model_stage(settings)) / MODEL
+
+
+def load_segmenter(path: Path, device: torch.device, limits: Limits | None = None) -> Segmenter:
+    """The model of a run folder or a model file, of any method.
+
+    Args:
+        path: A run folder, or a model file.
+        device: Where to compute.
+        limits: Memory and precision of networks that segment whole scans; None: the defaults.
+
+    Raises:
+        UserError: No such model, a run that is not finished, or a model of a method that `predict` does not take.
+    """
+    file = model_file(path)
+    name = load_weights(file)[1].get("method")
+    able = [known for known in METHODS if METHODS[known].load is not None]
+    load = METHODS[name].load if name in able else None
+    if load is None:
+        raise UserError(f"{file}: a {name or 'nameless'} model; expected one of {', '.join(able)}")
+    return load(file, device, limits or Limits())

@@ -6,10 +6,11 @@
 """
 
 from weakmask.pipeline.keys import finished_elsewhere
-from weakmask.pipeline.manifest import find_stage, provenance, read_manifest, read_stage, stage_folder
+from weakmask.pipeline.manifest import Run, find_stage, provenance, read_manifest, read_stage, stage_folder
 from weakmask.pipeline.stages import Stage, Work, run_stages
 
 __all__ = [
+    "Run",
     "Stage",
     "Work",
     "find_stage",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from weakmask.config import Settings, restricted
 
@@ -18,6 +18,7 @@ ABSENT = "absent"  # the digest of a file that does not exist; a file that appea
 RECORD = "stage.json"
 
 
+@runtime_checkable
 class Keyed(Protocol):
     """The part of a stage that its key is made of."""
 

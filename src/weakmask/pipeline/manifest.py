@@ -6,9 +6,10 @@ import platform
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from weakmask import __version__
 from weakmask.atomic_write import atomic_file
@@ -18,6 +19,37 @@ from weakmask.pipeline.keys import RECORD
 
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "lightning-fabric")
 MANIFEST = "manifest.json"
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Run(Generic[Config]):
+    """A run folder and its settings.
+
+    Attributes:
+        folder: The run folder.
+        config: The settings of the method.
+    """
+
+    folder: Path
+    config: Config
+
+    def stage(self, name: str) -> Path:
+        """The folder of a finished stage.
+
+        Raises:
+            UserError: The stage is not finished.
+        """
+        return stage_folder(self.folder, name)
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest.
+
+        Raises:
+            UserError: The folder is not a run.
+        """
+        return read_manifest(self.folder)
 
 
 def find_stage(run: Path, name: str) -> Path | None:

@@ -140,7 +140,7 @@ def _judge_case(
     All masks are compared on equal terms: each, a threshold's too, marks every region of the scan, scored or not, and
     overlap is counted inside all regions.
     """
-    image, regions = read_case(case, cohort.region_names, work)
+    image, regions = read_case(case, cohort, work)
     truth = truth_or_note(case, image, work)
     labels = [label for label in case.scores if (regions.voxels == label).any()]
     everywhere = [int(label) for label in np.unique(regions.voxels) if label != 0]

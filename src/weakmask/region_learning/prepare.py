@@ -75,7 +75,7 @@ def _refuse_window(cohort: Cohort, settings: PrepareSettings) -> None:
 
 def _prepare_case(case: Case, cohort: Cohort, work: Work) -> list[dict[str, object]]:
     config = work.config
-    image, regions = read_case(case, cohort.region_names, work)
+    image, regions = read_case(case, cohort, work)
     rows = []
     unscored = len(unscored_regions(regions, case.scores))
     for label, crop in region_crops(image, regions, list(case.scores), config.prepare).items():

@@ -16,10 +16,8 @@ from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import read_usable
 from weakmask.scoring.severity import ScoreMap
-from weakmask.training.checkpoints import load_weights, save_weights
+from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.volume.geometry import Float3
-
-MODEL = "model.safetensors"
 
 
 @dataclass(frozen=True)

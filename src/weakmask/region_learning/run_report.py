@@ -1,7 +1,6 @@
 """The run and the prediction, for a person: tables at the root of the run, and report.html."""
 
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,14 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from weakmask.atomic_write import atomic_file
-from weakmask.datasets.case import Case
-from weakmask.pipeline import Work, provenance, read_manifest, stage_folder
+from weakmask.datasets.case import Case, Cohort
+from weakmask.pipeline import Run, Work
+from weakmask.prediction import About
 from weakmask.region_learning.evaluate_run import truth_or_note
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import judged_cases, read_case
-from weakmask.report.page import Page, ScanView, write_report
+from weakmask.report.page import Page, ScanView
 from weakmask.volume.files import read_volume
 
 Rows = Sequence[Mapping[Any, Any]]
@@ -26,15 +25,15 @@ NO_LESIONS = 2.0  # their place among the scans, behind every IoU
 
 
 @dataclass(frozen=True)
-class Story:
-    """Texts of a method for its reports.
+class ReportText:
+    """What is particular to a method in its report.
 
     Attributes:
         title: The method in a few words.
         row: Its row in the tables.
-        learned: Its training data, to follow its name in a sentence.
-        training: The stage that left curves.csv.
-        methods_text: Paragraphs for a paper's draft.
+        learned: What it was trained from, to follow its name in a sentence.
+        training: Name of the stage that left curves.csv.
+        methods_text: Paragraphs for the draft of a paper.
     """
 
     title: str
@@ -44,69 +43,41 @@ class Story:
     methods_text: str
 
 
-def conclude_run(run: Path, config: Any, story: Story) -> pd.DataFrame:
-    """Copy the tables to the run's root, write report.html and return the summary.
+def run_page(run: Run[Any], text: ReportText) -> Page:
+    """The report of a finished run; its table is the summary.
 
     Raises:
         UserError: The run is not finished.
     """
-    copy_tables(run)
-    summary = pd.read_csv(run / "summary.csv")
-    ours = next((row for row in summary.to_dict("records") if row["method"] == story.row), None)
-    page = Page(
-        title=f"{story.title}: {run.name}",
-        summary=_sentence(story, ours, "it was trained on" if config.data.seen else "it has not seen"),
-        tiles=_tiles(ours),
+    summary = pd.read_csv(run.stage("evaluation") / "summary.csv")
+    own = next((row for row in summary.to_dict("records") if row["method"] == text.row), None)
+    return Page(
+        title=f"{text.title}: {run.folder.name}",
+        summary=_sentence(text, own, "it was trained on" if run.config.data.seen else "it has not seen"),
+        tiles=_tiles(own),
         table=summary,
         table_caption=(
             "Means are over scans with lesions; pooled and specificity are over all scans. Kappa is linear weighted, "
             "with its 95 % bootstrap interval over patients."
         ),
-        views=_worst_first(run, config, story),
-        curves=pd.read_csv(stage_folder(run, story.training) / "curves.csv"),
-        config=config.model_dump(mode="json"),
-        methods_text=story.methods_text,
-        provenance=read_manifest(run),
+        views=_worst_first(run, text),
+        curves=pd.read_csv(run.stage(text.training) / "curves.csv"),
+        config=run.config.model_dump(mode="json"),
+        methods_text=text.methods_text,
+        provenance=run.manifest(),
     )
-    write_report(run / "report.html", page)
-    return summary
 
 
-def copy_tables(run: Path) -> None:
-    """Copy all tables of the evaluation to the run's root, where a reader looks for them.
+def about_model(text: ReportText, model: RegionModel, tiles: tuple[tuple[str, str], ...] = ()) -> About:
+    """What the report of a prediction says of a model.
 
-    Raises:
-        UserError: The run is not finished.
+    Args:
+        text: Of the model's method and settings.
+        model: The model.
+        tiles: Key numbers beside those that every report has.
     """
-    for table in sorted(stage_folder(run, "evaluation").glob("*.csv")):
-        with atomic_file(run / table.name) as temporary:
-            shutil.copyfile(table, temporary)
-
-
-def prediction_page(
-    story: Story,
-    model: RegionModel,
-    model_path: Path,
-    rows: Rows,
-    views: Sequence[Callable[[], ScanView]],
-    failures: Sequence[str],
-) -> Page:
-    """The report of a prediction: nothing to compare with, so masks, maps and scores."""
-    totals: dict[str, int] = {}
-    for row in rows:
-        totals[str(row["scan"])] = totals.get(str(row["scan"]), 0) + int(str(row["score_predicted"]))
-    span = " to ".join(str(total) for total in sorted({min(totals.values()), max(totals.values())}))
-    return Page(
-        title=f"{story.title}: prediction",
-        summary=f"{len(totals)} scan{'s' if len(totals) > 1 else ''} segmented with {model_path}; severity {span}, "
-        "summed over the regions.",
-        tiles=(("scans", str(len(totals))), ("left out", str(len(failures)))),
-        views=views[:MOST_SCANS],
-        config=model.header["config"],
-        methods_text=story.methods_text,
-        provenance={**provenance(), "model": str(model_path), "trained_with": model.header["provenance"]},
-        notes=tuple(f"left out: {line}" for line in failures),
-    )
+    header = model.header
+    return About(text.title, text.methods_text, header.get("config", {}), header.get("provenance", {}), tiles)
 
 
 def shown_scores(rows: Rows) -> pd.DataFrame:
@@ -128,49 +99,48 @@ def preparation_text(prepare: PrepareSettings) -> str:
     )
 
 
-def _sentence(story: Story, ours: Mapping[Any, Any] | None, seen: str) -> str:
-    if ours is None or not math.isfinite(ours["iou_mean"]):
-        kappa = math.nan if ours is None else ours["kappa"]
+def _sentence(text: ReportText, own: Mapping[Any, Any] | None, seen: str) -> str:
+    if own is None or not math.isfinite(own["iou_mean"]):
+        kappa = math.nan if own is None else own["kappa"]
         agrees = f" Its scores agree with those given with a kappa of {kappa:.3f}." if math.isfinite(kappa) else ""
-        return f"{story.row}, {story.learned}; there was no truth to judge masks by.{agrees}"
+        return f"{text.row}, {text.learned}; there was no truth to judge masks by.{agrees}"
     return (
-        f"{story.row}, {story.learned}, reaches a mean IoU of {ours['iou_mean']:.3f} (pooled "
-        f"{ours['iou_pooled']:.3f}) and a kappa of {ours['kappa']:.3f} on {ours['scans']} scans {seen}."
+        f"{text.row}, {text.learned}, reaches a mean IoU of {own['iou_mean']:.3f} (pooled "
+        f"{own['iou_pooled']:.3f}) and a kappa of {own['kappa']:.3f} on {own['scans']} scans {seen}."
     )
 
 
-def _tiles(ours: Mapping[Any, Any] | None) -> tuple[tuple[str, str], ...]:
-    if ours is None:
+def _tiles(own: Mapping[Any, Any] | None) -> tuple[tuple[str, str], ...]:
+    if own is None:
         return ()
     names = {"iou_mean": "mean IoU", "dice_mean": "mean Dice", "sensitivity": "sensitivity", "kappa": "kappa"}
-    known = [(text, f"{ours[column]:.3f}") for column, text in names.items() if math.isfinite(ours[column])]
-    return (("scans", str(ours["scans"])), *known)
+    known = [(text, f"{own[column]:.3f}") for column, text in names.items() if math.isfinite(own[column])]
+    return (("scans", str(own["scans"])), *known)
 
 
-def _worst_first(run: Path, config: Any, story: Story) -> list[Callable[[], ScanView]]:
+def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]]:
     """Ways to load the judged scans, the lowest IoU first; scans without lesions come last."""
-    results = pd.read_csv(run / "results.csv", dtype={"scan": str}).to_dict("records")
-    severity = pd.read_csv(run / "severity.csv", dtype={"scan": str, "region": str}).to_dict("records")
-    ours = {row["scan"]: row for row in results if row["method"] == story.row and row["subset"] == "all"}
-    work, maps = Work(run, run, config), stage_folder(run, "maps")
+    results = pd.read_csv(run.stage("evaluation") / "results.csv", dtype={"scan": str}).to_dict("records")
+    scored = pd.read_csv(run.stage("evaluation") / "severity.csv", dtype={"scan": str, "region": str})
+    severity = scored.to_dict("records")
+    own = {row["scan"]: row for row in results if row["method"] == text.row and row["subset"] == "all"}
+    work, maps = Work(run.folder, run.folder, run.config), run.stage("maps")
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
     cohort, cases = judged_cases(work)
     for case in cases:
         if not (maps / "masks" / f"{case.name}.nii.gz").exists():
             continue
-        row = ours.get(case.name)
+        row = own.get(case.name)
         positive = row is not None and row["tp"] + row["fn"] > 0
         iou = row["iou"] if row is not None and positive else math.nan
-        scores = [row for row in severity if row["scan"] == case.name and row["method"] == story.row]
-        loaders.append(
-            (iou if positive else NO_LESIONS, partial(_view, work, maps, (case, cohort.region_names), scores, iou))
-        )
+        scores = [row for row in severity if row["scan"] == case.name and row["method"] == text.row]
+        loaders.append((iou if positive else NO_LESIONS, partial(_view, work, maps, (case, cohort), scores, iou)))
     return [load for _, load in sorted(loaders, key=lambda pair: pair[0])[:MOST_SCANS]]
 
 
-def _view(work: Work, maps: Path, named: tuple[Case, Mapping[int, str]], scores: Rows, iou: float) -> ScanView:
-    case, names = named
-    image, regions = read_case(case, names, work)
+def _view(work: Work, maps: Path, of: tuple[Case, Cohort], scores: Rows, iou: float) -> ScanView:
+    case, cohort = of
+    image, regions = read_case(case, cohort, work)
     return ScanView(
         name=case.name,
         image=image,

@@ -10,6 +10,8 @@ from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.cohort_checks import check_case
 from weakmask.pipeline import Work
+from weakmask.prediction import Scan
+from weakmask.region_learning.prediction import regions_of
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.regions.make_regions import make_regions, relabelled
 from weakmask.regions.scan_regions import read_regions
@@ -40,13 +42,10 @@ def checked(case: Case, cohort: Cohort, work: Work) -> Case | None:
     return usable
 
 
-def read_case(case: Case, names: Mapping[int, str], work: Work) -> tuple[Volume, Volume]:
-    """A case's image and regions; without a region mask, lobes by the lobe network or lungs by threshold, and a note.
+def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
+    """A case as a model gets it, with its own grey values.
 
-    Args:
-        case: The case.
-        names: Region label -> name in its cohort (`Cohort.region_names`).
-        work: Of the stage.
+    Without a region mask, lobes are found by the lobe network or lungs by threshold, and a note says so.
 
     Raises:
         UserError: A file is faulty, or the grids do not fit.
@@ -54,13 +53,23 @@ def read_case(case: Case, names: Mapping[int, str], work: Work) -> tuple[Volume,
     image = read_volume(case.image)
     refuse_nonfinite(image, case.image)
     work.hash_input(case.image)
-    if case.regions is None:
-        made = make_regions(image, names.values(), device=work.config.device)
-        work.note(f"{case.name}: no region mask; {made.told}")
-        return image, relabelled(made, names)
-    regions = read_regions(case.regions, image)
-    work.hash_input(case.regions)
-    return in_hounsfield(image, regions, work.config.prepare), regions
+    if case.regions is not None:
+        work.hash_input(case.regions)
+        return Scan(case.name, image, read_regions(case.regions, image), cohort.region_names)
+    made = make_regions(image, cohort.region_names.values(), device=work.config.device)
+    work.note(f"{case.name}: no region mask; {made.told}")
+    return Scan(case.name, image, relabelled(made, cohort.region_names), cohort.region_names)
+
+
+def read_case(case: Case, cohort: Cohort, work: Work) -> tuple[Volume, Volume]:
+    """A case's image in Hounsfield units and its regions; see `read_scan`.
+
+    Raises:
+        UserError: A file is faulty, the grids do not fit, or a picture has no lung or soft tissue.
+    """
+    scan = read_scan(case, cohort, work)
+    regions = regions_of(scan)
+    return in_hounsfield(scan.image, regions, work.config.prepare), regions
 
 
 def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> Volume:

@@ -6,25 +6,25 @@ import pandas as pd
 
 from weakmask.errors import UserError
 from weakmask.pipeline import Work
+from weakmask.prediction import Prediction, Segmenter
 from weakmask.progress import track
-from weakmask.region_learning.prediction import Prediction, score_rows
-from weakmask.region_learning.usable_cases import checked, judged_cases, read_case
+from weakmask.region_learning.prediction import prediction_rows, region_name
+from weakmask.region_learning.usable_cases import checked, judged_cases, read_scan
 from weakmask.volume.files import write_volume
-from weakmask.volume.volume import Volume
-
-Segment = Callable[[Volume, Volume], Prediction]  # image, regions -> prediction
 
 
-def write_maps(work: Work, segment: Segment, further: Callable[[str, Prediction], None] | None = None) -> None:
+def write_predictions(
+    work: Work, segmenter: Segmenter, further: Callable[[str, Prediction], None] | None = None
+) -> None:
     """Write activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one.
 
     Args:
         work: Of the stage.
-        segment: Image and regions -> prediction.
+        segmenter: The trained model.
         further: Called with every scan's name and prediction, for what a method writes beside.
 
     Raises:
-        UserError: No scan to judge.
+        UserError: No scan to segment.
     """
     rows: list[dict[str, object]] = []
     cohort, cases = judged_cases(work)
@@ -32,16 +32,17 @@ def write_maps(work: Work, segment: Segment, further: Callable[[str, Prediction]
         if checked(case, cohort, work) is None:
             continue
         try:
-            image, regions = read_case(case, cohort.region_names, work)
-            found = segment(image, regions)
+            scan = read_scan(case, cohort, work)
+            found = segmenter.segment(scan)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue
-        write_volume(found.activation, work.out / "activation" / f"{case.name}.nii.gz")
+        write_volume(found.maps["activation"], work.out / "activation" / f"{case.name}.nii.gz")
         write_volume(found.mask, work.out / "masks" / f"{case.name}.nii.gz")
         if further is not None:
             further(case.name, found)
-        rows += score_rows(case.name, found, cohort.region_names, case.scores)
+        given = {region_name(cohort.region_names, label): score for label, score in case.scores.items()}
+        rows += prediction_rows(case.name, found, given)
     if not rows:
         raise UserError("no scan to judge: give data.test, or a larger data.validation")
     pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)

@@ -16,9 +16,8 @@ from weakmask.errors import UserError
 from weakmask.networks import build_network
 from weakmask.pipeline import stage_folder
 from weakmask.regions.lobe_frame import FrameSettings
-from weakmask.training.checkpoints import load_weights
+from weakmask.training.checkpoints import MODEL, load_weights
 
-MODEL = "model.safetensors"
 SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
 CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
 

@@ -17,6 +17,7 @@ from weakmask.errors import UserError
 
 WEIGHTS = "weakmask weights 1"
 CHECKPOINT = "weakmask checkpoint 1"
+MODEL = "model.safetensors"  # the file in which a run leaves its model
 
 
 @dataclass(frozen=True)

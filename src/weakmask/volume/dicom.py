@@ -55,6 +55,12 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+def holds_series(folder: Path) -> bool:
+    """Whether DICOM files lie directly in a folder, whatever their names: by the mark in them, or named .dcm."""
+    files = (path for path in folder.iterdir() if path.is_file() and _may_be_image(path.name))
+    return any(path.suffix.lower() == ".dcm" or is_dicom(path) for path in files)
+
+
 def find_series(folder: str | Path) -> list[Series]:
     """All grey-value image series in a folder and the folders in it, the longest first.
 
@@ -125,8 +131,12 @@ def _files(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
-            if not name.startswith(".") and name.upper() != "DICOMDIR":
+            if _may_be_image(name):
                 yield Path(place) / name
+
+
+def _may_be_image(name: str) -> bool:
+    return not name.startswith(".") and name.upper() != "DICOMDIR"
 
 
 @dataclass(frozen=True)

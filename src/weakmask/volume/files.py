@@ -4,6 +4,7 @@
 of `file_faults.py`.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -137,10 +138,10 @@ def write_volume(volume: Volume, path: str | Path) -> None:
 
 
 def scan_name(path: str | Path) -> str:
-    """Name of a scan: its file name without the (double) suffix, or the name of its folder."""
+    """The name of a scan: of its file without the (double) suffix, or of its folder; a link has a name of its own."""
     path = Path(path)
     if path.is_dir():
-        return path.resolve().name
+        return Path(os.path.abspath(path)).name  # noqa: PTH100 - `resolve` would follow links
     return path.name[: len(path.name) - len(_suffix(path))]
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from weakmask.methods.cam import CamSettings
 from weakmask.methods.cam.classification import BatchMaker, Validation, losses_of
 from weakmask.methods.cam.config import MapSettings
-from weakmask.methods.cam.predict import crop_activation, otsu_mask, proposal
+from weakmask.methods.cam.maps import crop_activation, otsu_mask, proposal
 from weakmask.networks.classifiers import EncoderClassifier
 from weakmask.region_learning.crops import CropSet
 from weakmask.region_learning.settings import DataSettings, TrainingSettings

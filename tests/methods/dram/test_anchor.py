@@ -15,10 +15,10 @@ from weakmask.methods.dram.config import (
     RefinementSettings,
     VesselSettings,
 )
-from weakmask.methods.dram.judging import method_name
 from weakmask.methods.dram.model import network_of
 from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
 from weakmask.methods.dram.regression import BatchMaker, Objective
+from weakmask.methods.dram.report import row_of
 from weakmask.networks import build_network
 from weakmask.region_learning.crops import CropSet
 from weakmask.region_learning.prepare import SPACING_COLUMNS
@@ -136,5 +136,5 @@ def test_patients_are_drawn_alike_however_many_slices_they_have() -> None:
 def test_a_row_is_named_after_what_is_switched_on(refinement: dict, vessels: bool, name: str) -> None:
     switched = {"vessels": VesselSettings(suppress=vessels), "context": ContextSettings(train=False)}
     config = settings(**refinement).model_copy(update=switched)
-    assert method_name(config) == name
-    assert method_name(config.model_copy(update={"context": ContextSettings()})) == "dRAM + context"
+    assert row_of(config) == name
+    assert row_of(config.model_copy(update={"context": ContextSettings()})) == "dRAM + context"

@@ -19,6 +19,7 @@ from weakmask.methods.dram.model import DramModel, save_model
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled
 from weakmask.networks import UNet
 from weakmask.pipeline import Work
+from weakmask.prediction import Limits
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.scoring.severity import CT_SEVERITY
@@ -195,7 +196,7 @@ def test_on_the_scans_grid_it_is_one_pass_of_the_network() -> None:
     config, found = settings(), scan()
     network = UNet(**context_arguments(config)).eval()  # pyright: ignore[reportArgumentType]
     regional = RegionModel(network, config, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), header={})
-    model = DramModel(regional, 0.5, config.context, memory_gb=1.0)
+    model = DramModel(regional, 0.5, config.context, Limits(memory_gb=1.0))
     activation, mask = segment_in_context(model, found.image, found.regions)
     grey = np.clip((found.image.voxels.astype(np.float32) + 1200) / 1500, 0, 1)
     inside = found.regions.voxels > 0
@@ -286,7 +287,7 @@ def test_memory_and_precision_change_the_tiles_and_little_else(padding: str) -> 
     regional = RegionModel(network, config, CT_SEVERITY, {3: "RUL"}, (2.0, 2.0, 2.0), header={})
     model = DramModel(regional, 0.5, config.context)
     plain, _ = segment_in_context(model, found.image, found.regions)
-    tiled, _ = segment_in_context(replace(model, memory_gb=0.3), found.image, found.regions)
-    half, _ = segment_in_context(replace(model, precision="bfloat16"), found.image, found.regions)
+    tiled, _ = segment_in_context(replace(model, limits=Limits(memory_gb=0.3)), found.image, found.regions)
+    half, _ = segment_in_context(replace(model, limits=Limits(precision="bfloat16")), found.image, found.regions)
     assert np.abs(tiled - plain).max() < 1e-4
     assert 0 < np.abs(half - plain).max() < 0.05

@@ -10,9 +10,10 @@ from bright_ball import Brightness, dice, scene
 from weakmask.errors import UserError
 from weakmask.methods.dram import DramSettings
 from weakmask.methods.dram.config import ContextSettings, MapSettings
+from weakmask.methods.dram.maps import map_of_scan, segmenter
 from weakmask.methods.dram.model import DramModel, load_model, network_of, save_model
-from weakmask.methods.dram.predict import map_of_scan, predict_scan
 from weakmask.networks import build_network
+from weakmask.prediction import Scan
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
@@ -32,12 +33,12 @@ NAMES, VOXEL_MM = {1: "LUL", 2: "LLL"}, (2.0, 2.0, 2.0)
 def test_the_mask_is_the_map_above_the_threshold(threshold: float) -> None:
     image, regions, truth = scene()
     regional = RegionModel(Brightness().eval(), CONFIG, CT_SEVERITY, NAMES, VOXEL_MM, header={})
-    found = predict_scan(DramModel(regional, threshold), image, regions)
+    found = segmenter(DramModel(regional, threshold)).segment(Scan("scan", image, regions, regional.region_names))
     activation = map_of_scan(DramModel(regional, threshold), image, regions)
-    np.testing.assert_array_equal(found.activation.voxels, activation)
+    np.testing.assert_array_equal(found.maps["activation"].voxels, activation)
     np.testing.assert_array_equal(found.mask.voxels > 0, (activation >= threshold) & (regions.voxels > 0))
-    assert found.mask.geometry == found.activation.geometry == image.geometry
-    assert found.scores[1] > 0
+    assert found.mask.geometry == found.maps["activation"].geometry == image.geometry
+    assert (found.severity or 0) > 0
     assert threshold != 0.5 or dice(found.mask.voxels > 0, truth) > 0.97
 
 

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.cli import app
-from weakmask.commands.lobes import write_lobe_maps
+from weakmask.commands.lobes import write_lobe_masks
 from weakmask.errors import UserError
-from weakmask.methods import load_config
-from weakmask.methods.lobes import STAGES, LobeSettings, conclude
+from weakmask.methods import load_config, train
+from weakmask.methods.lobes import METHOD, LobeSettings
 from weakmask.methods.lobes.config import DataSettings, FrameSettings, NetworkSettings, SegmentationSettings
 from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
 from weakmask.methods.lobes.scans import folder_scans, phantom_scan, phantoms, split_scans
@@ -98,8 +98,7 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("run")
     data = DataSettings(cohort=folder, numbering="rtsu", validation=0.25)
     config = settings(data=data)
-    run_stages(STAGES, run, config)
-    conclude(run, config)
+    train(METHOD, config, run)
     return run
 
 
@@ -128,16 +127,17 @@ def test_the_other_networks_train_on_the_same_grids(network: str, run: Path, tmp
     config = settings(network=named, data=data)
     run_stages([], tmp_path / "fresh", config)
     shutil.copytree(run / "01-prepare", tmp_path / "fresh" / "01-prepare")
-    run_stages(STAGES[:3], tmp_path / "fresh", config)
+    run_stages(METHOD.stages[:3], tmp_path / "fresh", config)
     model = load_lobe_model(tmp_path / "fresh", device_of("cpu"))
     assert model.header["network"] == network
     assert np.isfinite(pd.read_csv(tmp_path / "fresh" / "02-segmentation" / "curves.csv")["dice"]).all()
 
 
-def test_lobe_maps_lie_on_the_scans_own_grids_and_bad_scans_cost_nothing_else(
+def test_lobe_masks_lie_on_the_scans_own_grids_and_bad_scans_cost_nothing_else(
     run: Path, folder: Path, tmp_path: Path
 ) -> None:
-    table, failures = write_lobe_maps([folder / "images"], tmp_path / "regions", run, "cpu")
+    done = write_lobe_masks([folder / "images"], tmp_path / "regions", run, "cpu")
+    table, failures = done.table, done.failures
     assert sorted(table["scan"]) == ["scan0", "scan1", "scan2"]
     assert len(failures) == 1
     assert "air.nii.gz" in failures[0]
@@ -160,17 +160,18 @@ def test_the_verb_warns_of_lobes_that_nobody_has(run: Path, folder: Path, tmp_pa
 
 def test_one_bad_scan_alone_is_an_error_and_leaves_nothing(run: Path, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"air\.nii\.gz"):
-        write_lobe_maps([folder / "images" / "air.nii.gz"], tmp_path / "out", run, "cpu")
+        write_lobe_masks([folder / "images" / "air.nii.gz"], tmp_path / "out", run, "cpu")
     assert not (tmp_path / "out").exists()
-    with pytest.raises(UserError, match="expected a run whose training is complete"):
-        write_lobe_maps([folder / "images"], tmp_path / "out", folder, "cpu")
+    with pytest.raises(UserError, match="stage model is not finished"):
+        write_lobe_masks([folder / "images"], tmp_path / "out", folder, "cpu")
 
 
 def test_two_scans_of_one_name_do_not_overwrite_each_other(run: Path, folder: Path, tmp_path: Path) -> None:
     scan, other = folder / "images" / "scan1.nii.gz", tmp_path / "other" / "scan1.nii.gz"
     other.parent.mkdir()
     shutil.copy(folder / "images" / "scan2.nii.gz", other)
-    table, failures = write_lobe_maps([scan, scan, other], tmp_path / "out", run, "cpu")
+    done = write_lobe_masks([scan, scan, other], tmp_path / "out", run, "cpu")
+    table, failures = done.table, done.failures
     assert table["scan"].tolist() == ["scan1"]
     assert [failure.partition(";")[0] for failure in failures] == [
         f"{scan}: given twice",
@@ -217,8 +218,8 @@ def test_after_a_lobectomy_the_other_lobes_have_a_mean(tmp_path: Path) -> None:
     assert np.isnan(lobe_dice(truth.with_voxels(0 * cut), truth.with_voxels(0 * cut))["mean"])
     write_volume(image, tmp_path / "images" / "one.nii.gz")
     write_volume(truth.with_voxels(cut), tmp_path / "regions" / "one.nii.gz")
-    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, seen=True, validation=0.0))
-    run_stages(STAGES[:1], tmp_path / "run", config)
+    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, validation=0.0))
+    run_stages(METHOD.stages[:1], tmp_path / "run", config)
     grids = Grids(tmp_path / "run" / "01-prepare", "training", config)
     assert Validation(grids)(Knowing(grids.plain(0)[1]), 1)["lobe_dice"] == 1.0
 

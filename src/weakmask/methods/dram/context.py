@@ -6,8 +6,9 @@ from jaxtyping import Bool, Float
 
 from weakmask.activation.whole_scan import Workspace, class_probabilities
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, VESSEL, context_grid
-from weakmask.methods.dram.model import DramModel, Precision
+from weakmask.methods.dram.model import DramModel
 from weakmask.networks import UNet
+from weakmask.prediction import Precision
 from weakmask.region_learning.crops import refuse_volume
 from weakmask.volume.intensity import window
 from weakmask.volume.resample import resample_onto
@@ -43,7 +44,7 @@ def segment_in_context(
     if model.context.inside_only:
         grey *= resample_onto(regions, grid.whole).voxels > 0
     device = next(network.parameters()).device
-    workspace = Workspace(model.memory_gb, str(device), _dtype(model.precision, device))
+    workspace = Workspace(model.limits.memory_gb, str(device), _dtype(model.limits.precision, device))
     if model.context.padding == "valid":
         found = class_probabilities(network, grey, workspace, part=grid.answered)
     else:

@@ -15,8 +15,8 @@ from weakmask.methods.dram.model import load_model, save_model
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import dimensions_of
-from weakmask.region_learning.region_model import MODEL, trained_on
-from weakmask.training.checkpoints import load_weights
+from weakmask.region_learning.region_model import trained_on
+from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.plan import Plan

@@ -1,30 +1,39 @@
-"""Stages 4 and 7: the model file with its threshold; maps, masks and scores of the scans that are judged."""
+"""Network -> model file with its threshold; model and scans -> activation maps, masks and scores, and their tables."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
 
 from weakmask.activation.dram import dense_regression_map
 from weakmask.methods.dram.config import DramSettings
-from weakmask.methods.dram.model import load_model, save_model
-from weakmask.methods.dram.predict import predict_scan
+from weakmask.methods.dram.context import segment_in_context
+from weakmask.methods.dram.model import DramModel, load_model, save_model
+from weakmask.methods.dram.report import report_text, row_of
 from weakmask.pipeline import Work
+from weakmask.prediction import Limits
 from weakmask.progress import track
 from weakmask.region_learning.crops import inside_of
-from weakmask.region_learning.region_model import MODEL, RegionModel, trained_network, trained_on
-from weakmask.region_learning.scan_map import crop_map
+from weakmask.region_learning.evaluate_run import judge_masks
+from weakmask.region_learning.region_model import RegionModel, trained_network, trained_on
+from weakmask.region_learning.run_report import about_model
+from weakmask.region_learning.scan_map import crop_map, scan_map
+from weakmask.region_learning.segmenter import MapAndMask, RegionSegmenter
 from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
 from weakmask.region_learning.usable_cases import read_usable
-from weakmask.region_learning.write_predictions import write_maps
+from weakmask.region_learning.write_predictions import write_predictions
 from weakmask.scoring.severity import ScoreMap
-from weakmask.training.checkpoints import load_weights
+from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume
+from weakmask.volume.volume import Volume
 
 
 def model(work: Work) -> None:
-    """Stage 4: write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
+    """Write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
     config: DramSettings = work.config
     network = trained_network(*load_weights(work.stage("regression") / f"{config.regression.keep}.safetensors"))
     score_map = read_usable(config.data.cohort, work).score_map
@@ -33,18 +42,65 @@ def model(work: Work) -> None:
     if threshold != "scores":
         save(threshold=threshold)
         return
-    save(threshold=0.5)  # which the maps, that the threshold is chosen on, do not depend on
+    save(threshold=0.5)  # the maps that the threshold is chosen on do not depend on it
     chosen = _threshold_from_scores(work, load_model(path, device_of(config.device)).regional, score_map)
     work.note(f"threshold of the map chosen on the training scores: {chosen:.3f}")
     save(threshold=chosen)
 
 
 def maps(work: Work) -> None:
-    """Stage 7: activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
+    """Write activation/, masks/ and scores.csv of the test cohort, or of the validation scans without one."""
     config: DramSettings = work.config
-    stage = "context-model" if config.context.train else "model"
-    trained = load_model(work.stage(stage) / MODEL, device_of(config.device))
-    write_maps(work, partial(predict_scan, trained))
+    write_predictions(work, load(work.stage(model_stage(config)) / MODEL, device_of(config.device)))
+
+
+def judge(work: Work) -> None:
+    """Write the tables."""
+    judge_masks(work, {row_of(work.config): work.stage("maps") / "masks"})
+
+
+def model_stage(config: DramSettings) -> str:
+    """The stage that leaves the model for `predict`: the context network's, if there is one."""
+    return "context-model" if config.context.train else "model"
+
+
+def load(path: Path, device: torch.device, limits: Limits | None = None) -> RegionSegmenter:
+    """Read a model file.
+
+    Raises:
+        UserError: Not a weights file of this package, or of another method.
+    """
+    return segmenter(load_model(path, device, limits or Limits()))
+
+
+def segmenter(model: DramModel) -> RegionSegmenter:
+    """The model ready to segment; its threshold is among the key numbers of a report."""
+    config: DramSettings = model.regional.config
+    context = config.context.model_copy(update={"train": model.context is not None})  # it may be the regression's
+    text = report_text(config.model_copy(update={"context": context}))
+    about = about_model(text, model.regional, (("threshold", f"{model.threshold:.2f}"),))
+    return RegionSegmenter(model.regional, about, partial(map_and_mask, model))
+
+
+def map_and_mask(model: DramModel, image: Volume, regions: Volume, *, known: bool) -> MapAndMask:
+    """The map of a scan in [0, 1] and the mask.
+
+    Args:
+        model: A trained model.
+        image: The scan in Hounsfield units.
+        regions: Region labels on the same grid.
+        known: Whether the regions are of the kind that the model was trained on, see `scan_map`.
+    """
+    if model.context is not None:
+        return segment_in_context(model, image, regions)
+    activation = map_of_scan(model, image, regions, known=known)
+    return activation, (activation >= model.threshold) & (regions.voxels > 0)
+
+
+def map_of_scan(model: DramModel, image: Volume, regions: Volume, *, known: bool = True) -> Float[np.ndarray, "z y x"]:
+    """The regression's map on the scan's grid, in [0, 1], zero outside the regions; arguments as `map_and_mask`."""
+    probability_of = partial(dense_regression_map, model.regional.network)
+    return scan_map(model.regional, probability_of, image, regions, trained_regions=known)
 
 
 def _threshold_from_scores(work: Work, trained: RegionModel, score_map: ScoreMap) -> float:

@@ -1,20 +1,18 @@
 """The model file of dRAM: beside what every model file holds, the threshold, and how a context network sees a scan."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
 from weakmask.methods.dram.config import ContextSettings, DramSettings
+from weakmask.prediction import Limits
 from weakmask.region_learning.crop_batches import dimensions_of
 from weakmask.region_learning.region_model import RegionModel, load_region_model, model_header
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import save_weights
-
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)
@@ -25,15 +23,13 @@ class DramModel:
         regional: The network and how it sees regions.
         threshold: The mask is where the averaged map is at least this.
         context: The network is a context network: it has its own grid and segments whole scans.
-        memory_gb: Memory for a context network's feature maps.
-        precision: Type of these maps; auto: bfloat16 on a graphics card, float32 elsewhere.
+        limits: Memory and precision of a context network's feature maps.
     """
 
     regional: RegionModel
     threshold: float
     context: ContextSettings | None = None
-    memory_gb: float = 4.0
-    precision: Precision = "auto"
+    limits: Limits = field(default_factory=Limits)
 
 
 def network_arguments(config: DramSettings) -> dict[str, Any]:
@@ -89,13 +85,7 @@ def save_model(
     save_weights(path, network, described | own)
 
 
-def lacks_context(header: Mapping[str, Any]) -> bool:
-    """Whether a model file's header speaks of a run with a context network, and the file holds the regression's."""
-    wanted = header.get("config", {}).get("context") or {}
-    return bool(wanted.get("train")) and header.get("context") is None
-
-
-def load_model(path: Path, device: torch.device) -> DramModel:
+def load_model(path: Path, device: torch.device, limits: Limits | None = None) -> DramModel:
     """Read a model file.
 
     Raises:
@@ -107,4 +97,5 @@ def load_model(path: Path, device: torch.device) -> DramModel:
         regional=regional,
         threshold=regional.header["threshold"],
         context=None if context is None else ContextSettings(**context),
+        limits=limits or Limits(),
     )

@@ -15,17 +15,17 @@ import torch
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, NOT_LEARNT, VESSEL, context_grid
+from weakmask.methods.dram.maps import map_of_scan
 from weakmask.methods.dram.model import load_model
-from weakmask.methods.dram.predict import map_of_scan
 from weakmask.methods.dram.refinement import crf_of
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement import refine_map
 from weakmask.refinement.score_consistent import score_consistent
-from weakmask.region_learning.region_model import MODEL
 from weakmask.region_learning.usable_cases import read_case, read_usable, unscored_regions
 from weakmask.scoring.severity import ScoreMap
+from weakmask.training.checkpoints import MODEL
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.intensity import compacted, window
@@ -47,7 +47,7 @@ def pseudo_labels(work: Work) -> None:
     unscored: list[int] = []  # per scan
     for case in track(cases, "pseudo-labels", len(cases)):
         try:
-            image, regions = read_case(case, cohort.region_names, work)
+            image, regions = read_case(case, cohort, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue

@@ -16,6 +16,7 @@ Positive = Annotated[float, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+TITLES = {"pdv_net": "PDV-Net", "dense_v_net": "dense V-Net", "v_net": "V-Net", "unet": "2-D U-Net"}
 
 
 class DataSettings(Settings):

@@ -8,12 +8,13 @@ import pandas as pd
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.errors import UserError
 from weakmask.evaluation.overlap import Overlap
-from weakmask.methods.lobes.config import LobeSettings
+from weakmask.methods.lobes.config import TITLES, LobeSettings
 from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.regions.find_lobes import find_lobes
-from weakmask.regions.lobe_model import MODEL, load_lobe_model
+from weakmask.regions.lobe_model import load_lobe_model
+from weakmask.training.checkpoints import MODEL
 from weakmask.training.devices import device_of
 from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
@@ -21,13 +22,15 @@ from weakmask.volume.volume import Volume
 LOBES = NUMBERINGS["weakmask"]
 
 
-def judge(work: Work) -> None:
-    """Write masks/NAME.nii.gz and results.csv; a faulty scan is left out and noted."""
+def evaluate(work: Work) -> None:
+    """Write masks/NAME.nii.gz, results.csv and summary.csv; a faulty scan is left out and noted."""
     config: LobeSettings = work.config
     model = load_lobe_model(work.stage("model") / MODEL, device_of(config.device))
     scans = judged_scans(config)
     rows: list[dict[str, object]] = []
     for scan in track(scans, "judging", len(scans)):
+        for file in scan.files:
+            work.hash_input(file)
         try:
             image, truth = scan.load()
             found = find_lobes(model, image)
@@ -39,8 +42,11 @@ def judge(work: Work) -> None:
         write_volume(found.lobes, work.out / "masks" / f"{scan.name}.nii.gz")
         identity = {"scan": scan.name, "patient": scan.patient or scan.name}
         rows.append({**identity, **lobe_dice(found.lobes, truth), "faults": len(found.faults)})
-    columns = ["scan", "patient", *LOBES, "mean", "faults"]
-    pd.DataFrame(rows, columns=columns).to_csv(work.out / "results.csv", index=False)
+    results = pd.DataFrame(rows, columns=["scan", "patient", *LOBES, "mean", "faults"])
+    results.to_csv(work.out / "results.csv", index=False)
+    means, implausible = results[[*LOBES, "mean"]].mean(), sum(faults > 0 for faults in results["faults"])
+    summary = {"method": TITLES[config.network.name], "scans": len(results), **means, "implausible": implausible}
+    pd.DataFrame([summary]).to_csv(work.out / "summary.csv", index=False)
 
 
 def judged_scans(config: LobeSettings) -> list[LobeScan]:

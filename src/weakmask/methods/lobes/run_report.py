@@ -1,20 +1,16 @@
 """The run of a lobe network for a person: results.csv and summary.csv at its root, and report.html."""
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pandas as pd
 
-from weakmask.atomic_write import atomic_file
-from weakmask.methods.lobes.config import LobeSettings
+from weakmask.methods.lobes.config import TITLES, LobeSettings
 from weakmask.methods.lobes.evaluate_run import LOBES, judged_scans
 from weakmask.methods.lobes.scans import LobeScan
-from weakmask.pipeline import read_manifest, stage_folder
-from weakmask.report.page import Page, ScanView, write_report
+from weakmask.pipeline import Run
+from weakmask.report.page import Page, ScanView
 from weakmask.volume.files import read_volume
 
-TITLES = {"pdv_net": "PDV-Net", "dense_v_net": "dense V-Net", "v_net": "V-Net", "unet": "2-D U-Net"}
 CITATIONS = {
     "pdv_net": "Imran A-A-Z, Hatamizadeh A, Ananth SP, Ding X, Tajbakhsh N, Terzopoulos D. Fast and automatic "
     "segmentation of pulmonary lobes from chest CT using a progressive dense V-network. arXiv 1902.06362, 2019.",
@@ -27,45 +23,36 @@ CITATIONS = {
 MOST_SCANS = 8  # shown in a report; the worst
 
 
-def conclude(run: Path, config: LobeSettings) -> pd.DataFrame:
-    """Write the tables and report.html at the run's root and return the summary."""
-    results = pd.read_csv(stage_folder(run, "evaluation") / "results.csv", dtype={"scan": str})
-    summary = _summary(results, TITLES[config.network.name])
-    for name, table in (("results.csv", results), ("summary.csv", summary)):
-        with atomic_file(run / name) as temporary:
-            table.to_csv(temporary, index=False)
+def run_page(run: Run[LobeSettings]) -> Page:
+    """The report of a finished run; its table is the summary.
+
+    Raises:
+        UserError: The run is not finished.
+    """
+    config = run.config
+    results = pd.read_csv(run.stage("evaluation") / "results.csv", dtype={"scan": str})
+    summary = pd.read_csv(run.stage("evaluation") / "summary.csv")
     dice, seen = summary.iloc[0], "it was trained on" if config.data.seen else "it has not seen"
     worst = results.sort_values("mean").head(MOST_SCANS)
     scans = {scan.name: scan for scan in judged_scans(config)}
-    page = Page(
-        title=f"Lobes by {TITLES[config.network.name]}: {run.name}",
+    return Page(
+        title=f"Lobes by {TITLES[config.network.name]}: {run.folder.name}",
         summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans {seen}.",
         tiles=(("scans", str(dice["scans"])), *((name, f"{dice[name]:.3f}") for name in (*LOBES, "mean"))),
-        views=[_shown(run, config, scans[row["scan"]], row["mean"]) for row in worst.to_dict("records")],
-        curves=pd.read_csv(stage_folder(run, "segmentation") / "curves.csv"),
+        views=[partial(_view, run, scans[row["scan"]], row["mean"]) for row in worst.to_dict("records")],
+        curves=pd.read_csv(run.stage("segmentation") / "curves.csv"),
         config=config.model_dump(mode="json"),
         methods_text=_methods_text(config),
-        provenance=read_manifest(run),
+        provenance=run.manifest(),
     )
-    write_report(run / "report.html", page)
-    return summary
 
 
-def _summary(results: pd.DataFrame, row: str) -> pd.DataFrame:
-    """One row: mean Dice per lobe and over all."""
-    means = results[[*LOBES, "mean"]].mean()
-    return pd.DataFrame([{"method": row, "scans": len(results), **means, "implausible": (results["faults"] > 0).sum()}])
-
-
-def _shown(run: Path, config: LobeSettings, scan: LobeScan, dice: float) -> Callable[[], ScanView]:
-    return partial(_view, run, config, scan, dice)
-
-
-def _view(run: Path, config: LobeSettings, scan: LobeScan, dice: float) -> ScanView:
+def _view(run: Run[LobeSettings], scan: LobeScan, dice: float) -> ScanView:
     image, _ = scan.load()
+    config = run.config
     percentiles = config.prepare.grey_values == "percentiles"
     grey = (float(image.voxels.min()), float(image.voxels.max())) if percentiles else config.prepare.window
-    lobes = read_volume(stage_folder(run, "evaluation") / "masks" / f"{scan.name}.nii.gz", "label")
+    lobes = read_volume(run.stage("evaluation") / "masks" / f"{scan.name}.nii.gz", "label")
     return ScanView(scan.name, image, grey, regions=lobes, headline=f"Dice {dice:.3f}", rank=dice)
 
 

@@ -18,8 +18,8 @@ from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
 from weakmask.methods.lobes.config import LobeSettings
 from weakmask.pipeline import Work, provenance
 from weakmask.regions.lobe_frame import BLANK, network_input
-from weakmask.regions.lobe_model import CLASSES, MODEL, lobe_logits, lobe_network
-from weakmask.training.checkpoints import load_weights, save_weights
+from weakmask.regions.lobe_model import CLASSES, lobe_logits, lobe_network
+from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.plan import Plan

@@ -1,28 +1,50 @@
-"""Stages 3 to 5: the model file; maps, masks and scores of the scans that are judged; their tables."""
+"""Network -> model file; model and scans -> maps, masks and scores, and their tables."""
 
 from functools import partial
+from pathlib import Path
 
-from weakmask.methods.supervised.predict import load_model, predict_scan
+import torch
+
+from weakmask.activation.dram import dense_regression_map
+from weakmask.methods.supervised.config import SupervisedSettings
+from weakmask.methods.supervised.report import ROW, report_text
 from weakmask.pipeline import Work
+from weakmask.prediction import Limits
 from weakmask.region_learning.evaluate_run import judge_masks
-from weakmask.region_learning.region_model import MODEL, write_model
-from weakmask.region_learning.write_predictions import write_maps
+from weakmask.region_learning.region_model import RegionModel, load_region_model, write_model
+from weakmask.region_learning.run_report import about_model
+from weakmask.region_learning.segmenter import RegionSegmenter, threshold_map
+from weakmask.region_learning.write_predictions import write_predictions
+from weakmask.training.checkpoints import MODEL
 from weakmask.training.devices import device_of
-
-ROW = "supervised U-Net"
 
 
 def model(work: Work) -> None:
-    """Stage 3: write model.safetensors."""
+    """Write model.safetensors."""
     write_model(work, work.stage("segmentation") / f"{work.config.segmentation.keep}.safetensors")
 
 
 def maps(work: Work) -> None:
-    """Stage 4: activation/, masks/ and scores.csv."""
-    trained = load_model(work.stage("model") / MODEL, device_of(work.config.device))
-    write_maps(work, partial(predict_scan, trained))
+    """Write activation/, masks/ and scores.csv."""
+    write_predictions(work, load(work.stage("model") / MODEL, device_of(work.config.device)))
 
 
 def judge(work: Work) -> None:
-    """Stage 5: the tables."""
+    """Write the tables."""
     judge_masks(work, {ROW: work.stage("maps") / "masks"})
+
+
+def load(path: Path, device: torch.device, limits: Limits | None = None) -> RegionSegmenter:  # noqa: ARG001
+    """Read a model file; the limits are not needed.
+
+    Raises:
+        UserError: Not a weights file of this package, or of another method.
+    """
+    return segmenter(load_region_model(path, device, "supervised", SupervisedSettings))
+
+
+def segmenter(model: RegionModel) -> RegionSegmenter:
+    """The model ready to segment: a U-Net's probability inside the regions, cut at `maps.threshold`."""
+    probability_of = partial(dense_regression_map, model.network)  # made as dRAM's map is, learned otherwise
+    about = about_model(report_text(model.config), model)
+    return RegionSegmenter(model, about, threshold_map(probability_of, model.config.maps.threshold, model))

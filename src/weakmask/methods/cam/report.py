@@ -1,18 +1,10 @@
-"""The run and the prediction of the CAM baseline for a person."""
-
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
+"""The report of the CAM baseline."""
 
 from weakmask.methods.cam.config import CamSettings
-from weakmask.methods.cam.maps import row_of
-from weakmask.region_learning import run_report
 from weakmask.region_learning.crop_batches import dimensions_of
-from weakmask.region_learning.region_model import RegionModel
-from weakmask.report.page import Page, ScanView
+from weakmask.region_learning.run_report import ReportText, preparation_text
 
+RAW_ROW, REFINED_ROW = "CAM raw", "CAM + refine"
 CITATION = (
     "Zhou B, Khosla A, Lapedriza A, Oliva A, Torralba A. Learning Deep Features for Discriminative Localization. CVPR "
     "2016. Baseline as in: Xie W, Jacobs C, Charbonnier J-P, van Ginneken B. Dense Regression Activation Maps For "
@@ -20,33 +12,24 @@ CITATION = (
 )
 
 
-def conclude(run: Path, config: CamSettings) -> pd.DataFrame:
-    """Copy the tables to the run's root, write report.html and return the summary."""
-    return run_report.conclude_run(run, config, _story(config))
-
-
-def prediction_page(
-    model: RegionModel,
-    model_path: Path,
-    rows: Sequence[Mapping[Any, Any]],
-    views: Sequence[Callable[[], ScanView]],
-    failures: Sequence[str],
-) -> Page:
-    """The report of a prediction."""
-    return run_report.prediction_page(_story(model.config), model, model_path, rows, views, failures)
-
-
-def _story(config: CamSettings) -> run_report.Story:
-    return run_report.Story(
+def report_text(config: CamSettings) -> ReportText:
+    """What is particular to the CAM baseline in its report."""
+    return ReportText(
         title="CAM baseline",
         row=row_of(refine=config.maps.refine),
         learned="trained from a yes or no per region",
         training="classification",
-        methods_text=_methods_text(config),
+        methods_text=methods_text(config),
     )
 
 
-def _methods_text(config: CamSettings) -> str:
+def row_of(*, refine: bool) -> str:
+    """The row of the paper's ablation (Table IV b)."""
+    return REFINED_ROW if refine else RAW_ROW
+
+
+def methods_text(config: CamSettings) -> str:
+    """Paragraphs that say what was done with which numbers."""
     settings = config.classification
     scales = ", ".join(f"{scale:g}" for scale in config.maps.scales)
     refined = ""
@@ -67,4 +50,4 @@ def _methods_text(config: CamSettings) -> str:
         f"[0, 1] over the scan and cut by Otsu's threshold{refined}. The share of marked voxels in a region gave its "
         "severity score."
     )
-    return "\n\n".join([run_report.preparation_text(config.prepare), training, inference, CITATION])
+    return "\n\n".join([preparation_text(config.prepare), training, inference, CITATION])

@@ -1,18 +1,10 @@
-"""The run and the prediction of the supervised method for a person."""
-
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
+"""The report of the supervised method."""
 
 from weakmask.methods.supervised.config import SupervisedSettings
-from weakmask.methods.supervised.maps import ROW
-from weakmask.region_learning import run_report
 from weakmask.region_learning.crop_batches import dimensions_of
-from weakmask.region_learning.region_model import RegionModel
-from weakmask.report.page import Page, ScanView
+from weakmask.region_learning.run_report import ReportText, preparation_text
 
+ROW = "supervised U-Net"
 CITATION = (
     "Network as in: Xie W, Jacobs C, Charbonnier J-P, van Ginneken B. Dense Regression Activation Maps For Lesion "
     "Segmentation in CT scans of COVID-19 patients. arXiv 2105.11748, 2021. Dice loss: Milletari F, Navab N, Ahmadi "
@@ -20,33 +12,19 @@ CITATION = (
 )
 
 
-def conclude(run: Path, config: SupervisedSettings) -> pd.DataFrame:
-    """Copy the tables to the run's root, write report.html and return the summary."""
-    return run_report.conclude_run(run, config, _story(config))
-
-
-def prediction_page(
-    model: RegionModel,
-    model_path: Path,
-    rows: Sequence[Mapping[Any, Any]],
-    views: Sequence[Callable[[], ScanView]],
-    failures: Sequence[str],
-) -> Page:
-    """The report of a prediction."""
-    return run_report.prediction_page(_story(model.config), model, model_path, rows, views, failures)
-
-
-def _story(config: SupervisedSettings) -> run_report.Story:
-    return run_report.Story(
+def report_text(config: SupervisedSettings) -> ReportText:
+    """What is particular to the supervised method in its report."""
+    return ReportText(
         title="Supervised U-Net",
         row=ROW,
         learned="trained from true masks",
         training="segmentation",
-        methods_text=_methods_text(config),
+        methods_text=methods_text(config),
     )
 
 
-def _methods_text(config: SupervisedSettings) -> str:
+def methods_text(config: SupervisedSettings) -> str:
+    """Paragraphs that say what was done with which numbers."""
     settings, losses = config.segmentation, config.losses
     drawing = "uniformly over the scores" if settings.sampling == "balanced" else "uniformly over the regions"
     dimensions, width = dimensions_of(config.prepare), config.network.width
@@ -62,4 +40,4 @@ def _methods_text(config: SupervisedSettings) -> str:
         f"Maps were averaged over the scales {scales}, put back onto the scan's own grid and cut at "
         f"{config.maps.threshold:g}. The share of marked voxels in a region gave its severity score."
     )
-    return "\n\n".join([run_report.preparation_text(config.prepare), training, inference, CITATION])
+    return "\n\n".join([preparation_text(config.prepare), training, inference, CITATION])

@@ -1,16 +1,47 @@
-"""The methods paragraph of a run, written from its resolved settings, for a paper's draft."""
+"""The report of dRAM, with a methods paragraph for the draft of a paper."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from weakmask.methods.dram.config import DramSettings
 from weakmask.region_learning.crop_batches import dimensions_of
-from weakmask.region_learning.run_report import preparation_text
+from weakmask.region_learning.run_report import ReportText, preparation_text
 
 CITATION = (
     "Xie W, Jacobs C, Charbonnier J-P, van Ginneken B. Dense Regression Activation Maps For Lesion Segmentation in CT "
     "scans of COVID-19 patients. arXiv 2105.11748, 2021."
 )
+
+
+def report_text(config: DramSettings, manifest: Mapping[str, Any] | None = None) -> ReportText:
+    """What is particular to dRAM in its report.
+
+    Args:
+        config: The resolved settings.
+        manifest: The run's manifest; None where there is none.
+    """
+    return ReportText(
+        title="dRAM",
+        row=row_of(config),
+        learned="trained from scores alone",
+        training="regression",
+        methods_text=methods_text(config, manifest or {}),
+    )
+
+
+def row_of(config: DramSettings) -> str:
+    """The row of the paper's ablation that the settings make, or the name of our own variant."""
+    refinement = config.refinement
+    if config.context.train:
+        return "dRAM + context"
+    if refinement.weight and refinement.anchor.until:
+        return "dRAM anchored"
+    if refinement.weight and config.vessels.suppress:
+        return "dRAM + vessel suppression"
+    if refinement.weight:
+        return "dRAM + attention" if refinement.attention else "dRAM + refine"
+    regularised = config.losses.equivariance > 0 or config.losses.entropy > 0
+    return "dRAM + regularizer" if regularised else "dRAM raw"
 
 
 def methods_text(config: DramSettings, manifest: Mapping[str, Any]) -> str:

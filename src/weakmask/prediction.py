@@ -1,0 +1,152 @@
+"""What a model gets and gives: a scan, and a prediction that any method can fill."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from weakmask.volume.volume import Volume
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image as a model gets it.
+
+    Attributes:
+        name: Of the image, for tables and messages.
+        image: With its own grey values: Hounsfield units of a CT.
+        regions: Region labels on the same grid; None: the image has none.
+        region_names: Label -> name of the regions; a label without a name stands for itself.
+    """
+
+    name: str
+    image: Volume
+    regions: Volume | None = None
+    region_names: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number that a model gives for a region or for a whole image.
+
+    Attributes:
+        scope: What it belongs to.
+        name: Of the region, or of the image.
+        quantity: What the number is.
+        amount: The number: a fraction or probability in [0, 1], or a count.
+        of: The class, for example "lesion".
+        score: The severity score of the amount; None: the method gives none.
+    """
+
+    scope: Literal["region", "image"]
+    name: str
+    quantity: Literal["fraction", "probability", "count"]
+    amount: float
+    of: str = "lesion"
+    score: int | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model gives for one scan; all volumes lie on the grid of its image.
+
+    Attributes:
+        mask: 0 outside, else a class, or an instance.
+        maps: Activation maps in [0, 1] by name.
+        regions: The regions it was made in; None: none were needed.
+        values: In the order in which tables show them.
+        kind: What the labels of the mask are.
+    """
+
+    mask: Volume
+    maps: Mapping[str, Volume]
+    regions: Volume | None
+    values: tuple[Value, ...]
+    kind: Literal["classes", "instances"] = "classes"
+
+    @property
+    def severity(self) -> int | None:
+        """The sum of the scores; None if the method gives none."""
+        scores = [value.score for value in self.values if value.score is not None]
+        return sum(scores) if scores else None
+
+
+@dataclass(frozen=True)
+class About:
+    """What a report says of a model.
+
+    Attributes:
+        title: The method in a few words.
+        methods_text: Paragraphs for the draft of a paper, parted by blank lines.
+        config: The settings of its run.
+        provenance: Versions and machine of its training.
+        tiles: Key numbers: label and value.
+    """
+
+    title: str
+    methods_text: str
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    tiles: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Resources of networks that segment whole scans.
+
+    Attributes:
+        memory_gb: Memory for feature maps, in GB; less makes more tiles.
+        precision: Number format of feature maps; 16-bit formats halve the memory. auto: bfloat16 on a graphics card,
+            else float32.
+    """
+
+    memory_gb: float = 4.0
+    precision: Precision = "auto"
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """A trained model of any method."""
+
+    @property
+    def needs_regions(self) -> Mapping[int, str]:
+        """Label -> name of the regions that it was trained on; empty: it needs none."""
+        ...
+
+    @property
+    def about(self) -> About:
+        """What a report says of the model."""
+        ...
+
+    def segment(self, scan: Scan) -> Prediction:
+        """Segment one scan.
+
+        Raises:
+            UserError: The scan does not fit the model.
+        """
+        ...
+
+    def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
+        """The image as a report shows it, and the grey values that are black and white."""
+        ...
+
+
+def value_rows(scan: str, values: tuple[Value, ...]) -> list[dict[str, object]]:
+    """One row per value, for a table.
+
+    The columns are `scan`, `region` (empty for the whole image), `class` where there are several, the quantities, and
+    `score_predicted` where the method gives scores.
+    """
+    classes = {value.of for value in values}
+    scored = any(value.score is not None for value in values)
+    return [
+        {
+            "scan": scan,
+            "region": value.name if value.scope == "region" else "",
+            **({"class": value.of} if len(classes) > 1 else {}),
+            value.quantity: round(value.amount, 6),
+            **({"score_predicted": value.score} if scored else {}),
+        }
+        for value in values
+    ]

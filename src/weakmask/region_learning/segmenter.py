@@ -1,0 +1,82 @@
+"""A trained model that works region by region, ready to segment scans."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from weakmask.prediction import About, Prediction, Scan
+from weakmask.region_learning.prediction import as_prediction, region_name, regions_of
+from weakmask.region_learning.region_model import RegionModel
+from weakmask.region_learning.scan_map import Activation, scan_map
+from weakmask.region_learning.usable_cases import in_hounsfield
+from weakmask.volume.volume import Volume
+
+MapAndMask = tuple[Float[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
+
+
+@runtime_checkable
+class SegmentVolume(Protocol):
+    """Image in Hounsfield units and region labels -> map and mask on the image's grid."""
+
+    def __call__(self, image: Volume, regions: Volume, *, known: bool) -> MapAndMask:
+        """Segment; `known` says whether the regions are of the kind that the model was trained on, see `scan_map`."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegionSegmenter:
+    """A model, and how its method makes a map and a mask.
+
+    Attributes:
+        model: The network, and how it sees regions.
+        about: For reports.
+        segment_volume: How its method makes a map and a mask.
+    """
+
+    model: RegionModel
+    about: About
+    segment_volume: SegmentVolume
+
+    @property
+    def needs_regions(self) -> Mapping[int, str]:
+        """Label -> name of the regions that it was trained on."""
+        return self.model.region_names
+
+    def segment(self, scan: Scan) -> Prediction:
+        """Segment one scan.
+
+        Raises:
+            UserError: The scan has no regions, is a volume and the model takes slices, or cannot be brought to HU.
+        """
+        regions = regions_of(scan)
+        names = {region_name(scan.region_names, int(label)) for label in np.unique(regions.voxels) if label > 0}
+        image = in_hounsfield(scan.image, regions, self.model.prepare)
+        known = names <= set(self.model.region_names.values())
+        activation, mask = self.segment_volume(image, regions, known=known)
+        return as_prediction(self.model.score_map, scan, activation, mask)
+
+    def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
+        """The image in Hounsfield units and the window of the training."""
+        return in_hounsfield(scan.image, regions_of(scan), self.model.prepare), self.model.prepare.window
+
+
+def threshold_map(activation_of: Activation, threshold: float, model: RegionModel) -> SegmentVolume:
+    """The way of most methods: the map of the regions, and the mask where it is at least a threshold.
+
+    Args:
+        activation_of: Crops and their regions -> maps.
+        threshold: Of the averaged map.
+        model: How it sees regions.
+    """
+    return partial(_threshold_map, activation_of, threshold, model)
+
+
+def _threshold_map(
+    activation_of: Activation, threshold: float, model: RegionModel, image: Volume, regions: Volume, *, known: bool
+) -> MapAndMask:
+    found = scan_map(model, activation_of, image, regions, trained_regions=known)
+    return found, (found >= threshold) & (regions.voxels > 0)
