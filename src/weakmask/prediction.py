@@ -1,4 +1,4 @@
-"""What a model gets and gives: a scan, and a prediction that any method can fill."""
+"""Input and output of a model: a scan, and a prediction that any method can fill."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,9 +31,9 @@ class Value:
     """One number that a model gives for a region or for a whole image.
 
     Attributes:
-        scope: What it belongs to.
+        scope: The region or the image that it belongs to.
         name: Of the region, or of the image.
-        quantity: What the number is.
+        quantity: Meaning of the number.
         amount: The number: a fraction or probability in [0, 1], or a count.
         of: The class, for example "lesion".
         score: The severity score of the amount; None: the method gives none.
@@ -56,7 +56,7 @@ class Prediction:
         maps: Activation maps in [0, 1] by name.
         regions: The regions it was made in; None: none were needed.
         values: In the order in which tables show them.
-        kind: What the labels of the mask are.
+        kind: Meaning of the labels of the mask.
     """
 
     mask: Volume
@@ -74,7 +74,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class About:
-    """What a report says of a model.
+    """Description of a model for a report.
 
     Attributes:
         title: The method in a few words.
@@ -116,7 +116,7 @@ class Segmenter(Protocol):
 
     @property
     def about(self) -> About:
-        """What a report says of the model."""
+        """Description of the model for a report."""
         ...
 
     def segment(self, scan: Scan) -> Prediction:

@@ -26,12 +26,12 @@ NO_LESIONS = 2.0  # their place among the scans, behind every IoU
 
 @dataclass(frozen=True)
 class ReportText:
-    """What is particular to a method in its report.
+    """Texts of a method for its report.
 
     Attributes:
         title: The method in a few words.
         row: Its row in the tables.
-        learned: What it was trained from, to follow its name in a sentence.
+        learned: Its training data, to follow its name in a sentence.
         training: Name of the stage that left curves.csv.
         methods_text: Paragraphs for the draft of a paper.
     """
@@ -69,7 +69,7 @@ def run_page(run: Run[Any], text: ReportText) -> Page:
 
 
 def about_model(text: ReportText, model: RegionModel, tiles: tuple[tuple[str, str], ...] = ()) -> About:
-    """What the report of a prediction says of a model.
+    """Description of a model for the report of a prediction.
 
     Args:
         text: Of the model's method and settings.

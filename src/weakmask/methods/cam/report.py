@@ -13,7 +13,7 @@ CITATION = (
 
 
 def report_text(config: CamSettings) -> ReportText:
-    """What is particular to the CAM baseline in its report."""
+    """Texts of the CAM baseline for its report."""
     return ReportText(
         title="CAM baseline",
         row=row_of(refine=config.maps.refine),

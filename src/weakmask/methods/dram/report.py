@@ -14,7 +14,7 @@ CITATION = (
 
 
 def report_text(config: DramSettings, manifest: Mapping[str, Any] | None = None) -> ReportText:
-    """What is particular to dRAM in its report.
+    """Texts of dRAM for its report.
 
     Args:
         config: The resolved settings.

@@ -13,7 +13,7 @@ CITATION = (
 
 
 def report_text(config: SupervisedSettings) -> ReportText:
-    """What is particular to the supervised method in its report."""
+    """Texts of the supervised method for its report."""
     return ReportText(
         title="Supervised U-Net",
         row=ROW,
