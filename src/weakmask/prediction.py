@@ -49,7 +49,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model gives for one scan; all volumes lie on the grid of its image.
+    """Output of a model for one scan; all volumes lie on the grid of its image.
 
     Attributes:
         mask: 0 outside, else a class, or an instance.

@@ -23,7 +23,7 @@ LOBES = NUMBERINGS["weakmask"]
 
 @dataclass(frozen=True)
 class WrittenLobes:
-    """What `write_lobe_masks` did.
+    """Result of `write_lobe_masks`.
 
     Attributes:
         table: One row per scan: litres of both lungs, each lobe's share of them, and whether it looks plausible.

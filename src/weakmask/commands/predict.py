@@ -40,7 +40,7 @@ MOST_SCANS = 12  # shown in a report; the most severe
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` did.
+    """Result of `predict`.
 
     Attributes:
         scores: The table that it wrote.
@@ -53,7 +53,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Segmented:
-    """What is kept of a scan after its files are written: no voxels.
+    """Result of one scan, without its voxels: these are in its files.
 
     Attributes:
         rows: Of scores.csv.
@@ -195,7 +195,7 @@ def _page(segmenter: Segmenter, model: Path, done: Done[Segmented], twice: list[
 
 
 def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
-    """What the report shows of a scan, read back from its files."""
+    """One scan for the report, read back from its files."""
     image = read_volume(job.image)
 
     def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:

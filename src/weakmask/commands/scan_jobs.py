@@ -32,7 +32,7 @@ class ScanJob:
 
 @dataclass(frozen=True)
 class Done(Generic[Result]):
-    """What a command did with its scans.
+    """Result of a command for its scans.
 
     Attributes:
         results: Of the scans that succeeded, in order.

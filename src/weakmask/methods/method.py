@@ -1,4 +1,4 @@
-"""What the package knows of a method: one record, which the command line, the documentation and the tests read."""
+"""The record of a method, which the command line, the documentation and the tests read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Method:
     """One paper, as the package runs it.
 
     Attributes:
-        title: What it makes, in plain words.
+        title: Its result, in plain words.
         paper: The source.
         labels: The labels that it learns from.
         settings: The class of its settings.

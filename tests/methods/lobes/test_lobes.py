@@ -90,7 +90,7 @@ def test_scans_of_one_patient_stay_together_where_a_table_names_the_patients(fol
 def test_test_scans_that_are_trained_on_are_refused(folder: Path, tmp_path: Path) -> None:
     data = DataSettings(cohort=folder, test=folder, numbering="rtsu", validation=0.34)
     with pytest.raises(UserError, match="trained on, by name or content: air, scan0, scan1, scan2;"):
-        run_stages(STAGES[:1], tmp_path / "run", settings().model_copy(update={"data": data}))
+        run_stages(METHOD.stages[:1], tmp_path / "run", settings().model_copy(update={"data": data}))
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_after_a_lobectomy_the_other_lobes_have_a_mean(tmp_path: Path) -> None:
     assert np.isnan(lobe_dice(truth.with_voxels(0 * cut), truth.with_voxels(0 * cut))["mean"])
     write_volume(image, tmp_path / "images" / "one.nii.gz")
     write_volume(truth.with_voxels(cut), tmp_path / "regions" / "one.nii.gz")
-    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, validation=0.0))
+    config = settings(cohort=tmp_path, data=DataSettings(cohort=tmp_path, test=tmp_path, seen=True, validation=0.0))
     run_stages(METHOD.stages[:1], tmp_path / "run", config)
     grids = Grids(tmp_path / "run" / "01-prepare", "training", config)
     assert Validation(grids)(Knowing(grids.plain(0)[1]), 1)["lobe_dice"] == 1.0
