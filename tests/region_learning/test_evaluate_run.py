@@ -1,6 +1,7 @@
 """Masks are judged by the truth and the scores of the cohort they are of, whatever the training's scores mean."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,13 @@ from weakmask.evaluation.table import result_rows, results_table, summarise_deta
 from weakmask.methods.dram import DramSettings
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import Work
+from weakmask.prediction import About, Prediction, Scan
 from weakmask.region_learning.evaluate_run import judge_masks, overlaps_of, without_empty_subtypes
+from weakmask.region_learning.prediction import as_prediction
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
-from weakmask.scoring.severity import CT_SEVERITY
+from weakmask.region_learning.write_predictions import write_predictions
+from weakmask.scoring.severity import CT_SEVERITY, ScoreMap, read_score_map
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
@@ -61,6 +65,41 @@ def test_scores_mean_what_they_mean_to_the_judged_cohort(judged: Path) -> None:
     assert len(scores) == 15
     assert (scores["score_given"] > 0).any()
     assert (scores["score_predicted"] == scores["score_given"]).all()
+
+
+class TruthSegmenter:
+    """Marks the truth, and scores it as the training cohort does."""
+
+    needs_regions: ClassVar[dict[int, str]] = {}
+    about = About(title="the truth", methods_text="", config={}, provenance={})
+
+    def __init__(self, cohort: Path, score_map: ScoreMap) -> None:
+        self.truth = {case.name: case.truth for case in read_cohort(cohort).cases}
+        self.score_map = score_map
+
+    def segment(self, scan: Scan) -> Prediction:
+        path = self.truth[scan.name]
+        assert path is not None
+        mask = read_volume(path, "label").voxels > 0
+        return as_prediction(self.score_map, scan, mask.astype(np.float32), mask)
+
+    def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
+        return scan.image, (-1200.0, 300.0)
+
+
+def test_scores_csv_and_severity_csv_score_by_the_same_map(judged: Path) -> None:
+    folder = judged.parents[1]
+    config = DramSettings(device="cpu", data=DataSettings(cohort=folder / "training", test=folder / "test"))
+    work = Work(judged.parent, judged.parent / "predictions", config)
+    work.out.mkdir()
+    halves = read_score_map(folder / "training" / "scores.yaml")
+    write_predictions(work, TruthSegmenter(folder / "test", halves))
+    scores = pd.read_csv(work.out / "scores.csv")
+    severity = pd.read_csv(judged / "severity.csv").query("method == 'the truth'")
+    both = scores.merge(severity, on=["scan", "region"], suffixes=("", "_severity"))
+    assert len(both) == 15
+    assert (both["score_predicted"] == both["score_predicted_severity"]).all()
+    assert (both["fraction"].map(halves.score_of) != both["score_predicted"]).any()  # the maps do differ
 
 
 def test_the_first_masks_are_tested_against_all_others(judged: Path) -> None:

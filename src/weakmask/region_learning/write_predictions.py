@@ -1,6 +1,7 @@
 """The stage that segments the scans to evaluate: maps, masks and scores."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from weakmask.prediction import Prediction, Segmenter
 from weakmask.progress import track
 from weakmask.region_learning.prediction import prediction_rows, region_name
 from weakmask.region_learning.usable_cases import checked, judged_cases, read_scan
+from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
 
 
@@ -42,7 +44,19 @@ def write_predictions(
         if further is not None:
             further(case.name, found)
         given = {region_name(cohort.region_names, label): score for label, score in case.scores.items()}
-        rows += prediction_rows(case.name, found, given)
+        rows += prediction_rows(case.name, scored_by(found, cohort.score_map), given)
     if not rows:
         raise UserError("no scan to judge: give data.test, or a larger data.validation")
     pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)
+
+
+def scored_by(found: Prediction, score_map: ScoreMap) -> Prediction:
+    """The prediction with scores of another score map: given scores are those of the test cohort's.
+
+    A model scores by the map of its training cohort, which may mean other fractions by the same scores.
+    """
+    values = [
+        value if value.score is None else replace(value, score=score_map.score_of(value.amount))
+        for value in found.values
+    ]
+    return replace(found, values=tuple(values))
