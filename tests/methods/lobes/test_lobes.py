@@ -104,7 +104,7 @@ def run(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_a_model_masks_tables_and_a_report(run: Path) -> None:
     results = pd.read_csv(run / "results.csv")
-    assert list(results.columns) == ["scan", *LOBES, "mean", "faults"]
+    assert list(results.columns) == ["scan", "patient", *LOBES, "mean", "faults"]
     assert results["mean"].between(0, 1).all()
     assert (run / "report.html").read_text().count("PDV-Net") > 1
     assert "left out air" in (run / "manifest.json").read_text()
