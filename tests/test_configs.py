@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from weakmask.commands.demo import demo_settings
-from weakmask.config import Settings, parse, read_yaml, to_yaml
+from weakmask.config import Settings, differences, parse, read_yaml, to_yaml
 from weakmask.errors import UserError
 from weakmask.methods import METHODS
 from weakmask.methods.dram import DramSettings
@@ -96,3 +96,14 @@ def test_baselines_are_trained_as_dram_is(method: str, training: str, data: str)
     assert ours.network.width == drams.network.width  # pyright: ignore[reportAttributeAccessIssue]
     for field in SAME:
         assert getattr(getattr(ours, training), field) == getattr(drams.regression, field), field
+
+
+def test_the_paper_s_config_leaves_out_the_choices_of_others() -> None:
+    """It differs from the defaults only in fields whose description says that the default is not the paper's."""
+    paper, default = settings_of("dram_paper"), settings_of("dram_ct")
+    changed = [line.split(" ")[0] for line in differences(default, paper)]
+    assert len(changed) == 9
+    for name in changed:
+        section, field = name.split(".")
+        description = type(getattr(paper, section)).model_fields[field].description or ""
+        assert "(C)" in description or "(O" in description, f"{name}: the default is the paper's already"
