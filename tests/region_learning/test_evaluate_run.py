@@ -14,7 +14,7 @@ from weakmask.methods.dram import DramSettings
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import Work
 from weakmask.prediction import About, Prediction, Scan
-from weakmask.region_learning.evaluate_run import judge_masks, overlaps_of, without_empty_subtypes
+from weakmask.region_learning.evaluate_run import evaluate_run, overlaps_of, without_empty_subtypes
 from weakmask.region_learning.prediction import as_prediction
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
@@ -49,7 +49,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if case.truth is not None:
             truth = read_volume(case.truth, "label")
             write_volume(truth.with_voxels((truth.voxels > 0).astype("uint8")), run / "maps" / f"{case.name}.nii.gz")
-    judge_masks(Work(run, run / "judging", config), {"the truth": run / "maps"})
+    evaluate_run(Work(run, run / "judging", config), {"the truth": run / "maps"})
     return run / "judging"
 
 
@@ -147,7 +147,7 @@ def judge_slices(cohort: Path, run: Path, masks: Path, validation: float) -> Pat
     for stage in ("01-prepare", "judging"):
         (run / stage).mkdir(parents=True)
     prepare(Work(run, run / "01-prepare", config))
-    judge_masks(Work(run, run / "judging", config), {"masks": masks})
+    evaluate_run(Work(run, run / "judging", config), {"masks": masks})
     return run / "judging"
 
 

@@ -45,7 +45,7 @@ def test_lobes_are_made_where_lobes_are_scored(scan: tuple[Volume, Volume], netw
     made = make_regions(scan[0], ["LUL", "LLL", "RUL", "RML", "RLL"])
     assert made.numbering == LOBES
     assert np.array_equal(made.labels.voxels, scan[1].voxels)
-    assert made.told == "lobes by the lobe network that comes with weakmask"
+    assert made.note == "lobes by the lobe network that comes with weakmask"
     assert make_regions(scan[0], ["rll"], Path("mine.safetensors")).told == "lobes by mine.safetensors"
 
 
@@ -53,15 +53,15 @@ def test_models_of_lungs_keep_their_lungs(scan: tuple[Volume, Volume]) -> None:
     made = make_regions(scan[0], ["left", "right"])
     assert made.numbering == LUNGS
     assert np.array_equal(made.labels.voxels, lung_field(scan[0]).voxels)
-    assert made.told == "left and right lung by threshold"
+    assert made.note == "left and right lung by threshold"
 
 
 def test_lobes_that_nobody_has_are_not_passed_on(scan: tuple[Volume, Volume], network: Callable[..., None]) -> None:
     network("LUL lies lower in the patient than LLL")
     made = make_regions(scan[0], list(LOBES))
     assert made.numbering == LUNGS
-    assert "LUL lies lower" in made.told
-    assert made.told.endswith("left and right lung by threshold")
+    assert "LUL lies lower" in made.note
+    assert made.note.endswith("left and right lung by threshold")
 
 
 def test_regions_take_the_labels_of_the_cohort(scan: tuple[Volume, Volume]) -> None:

@@ -48,4 +48,4 @@ def test_a_plain_scan_needs_nothing_else() -> None:
     image, _ = phantom_scan(UNSEEN, (75, 65, 75), (4.0, 4.0, 4.0))
     made = make_regions(image, list(LOBES), device="cpu")
     assert made.numbering == LOBES
-    assert made.told == "lobes by the lobe network that comes with weakmask"
+    assert made.note == "lobes by the lobe network that comes with weakmask"

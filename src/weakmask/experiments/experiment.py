@@ -152,7 +152,7 @@ class Experiment:
         floors: Rows without a network that every call adds, with the first seed alone.
         first: Rows that are begun first where several are trained at a time: the longest.
         needs_data: Whether the user must name the folder of a data set.
-        judge: Writes results.csv into a run folder; for an experiment that judges its runs by itself, one after the
+        evaluate: Writes results.csv into a run folder; for an experiment that judges its runs by itself, one after the
             other, so that their times can be compared. None: the method does.
         is_judged: Whether a run folder holds all results.
         last_stage: The stage that a run ends with; None: the last one of its method.
@@ -173,7 +173,7 @@ class Experiment:
     floors: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     needs_data: bool = False
-    judge: Callable[[Path, Setup], None] | None = None
+    evaluate: Callable[[Path, Setup], None] | None = None
     is_judged: Callable[[Path], bool] = lambda run: (run / "report.html").exists()
     last_stage: str | None = None
     final: Callable[[Path, Path, int], pd.DataFrame] | None = None

@@ -26,13 +26,13 @@ from weakmask.pipeline import Run, Stage, Work
 from weakmask.progress import track
 from weakmask.refinement.grey_opening import opened
 from weakmask.region_learning.crops import load_crops
-from weakmask.region_learning.evaluate_run import fixed_threshold, judge_masks
+from weakmask.region_learning.evaluate_run import evaluate_run, fixed_threshold
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.scan_map import scan_map
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
 from weakmask.region_learning.threshold_baselines import fixed_threshold_mask, otsu_in_regions, predict_nothing
-from weakmask.region_learning.usable_cases import checked, judged_cases, read_case, read_usable
+from weakmask.region_learning.usable_cases import evaluated_cases, noted_cohort, read_case, usable_case
 from weakmask.report.page import Page
 from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
@@ -80,10 +80,10 @@ class OpenedPicture(nn.Module):
 def masks(work: Work) -> None:
     """Write masks/ of the test scans."""
     config: FloorSettings = work.config
-    cohort, cases = judged_cases(work)
-    mask_of = _mask_of(work, read_usable(config.data.cohort, work).score_map)
+    cohort, cases = evaluated_cases(work)
+    mask_of = _mask_of(work, noted_cohort(config.data.cohort, work).score_map)
     for case in track(cases, "masks", len(cases)):
-        if checked(case, cohort, work) is None:
+        if usable_case(case, cohort, work) is None:
             continue
         try:
             image, regions = read_case(case, cohort, work)
@@ -94,9 +94,9 @@ def masks(work: Work) -> None:
         write_volume(image.with_voxels(found.astype(np.uint8), "label"), work.out / "masks" / f"{case.name}.nii.gz")
 
 
-def judge(work: Work) -> None:
+def evaluate(work: Work) -> None:
     """Write the tables of the mask, which comes first in them."""
-    judge_masks(work, {work.config.floor.mask: work.stage("maps") / "masks"})
+    evaluate_run(work, {work.config.floor.mask: work.stage("maps") / "masks"})
 
 
 def report(run: Run[FloorSettings]) -> Page:
@@ -154,7 +154,7 @@ METHOD = Method(
     stages=(
         Stage("prepare", prepare, settings=("device", "data", "prepare")),
         Stage("maps", masks, after=("prepare",)),
-        Stage("evaluation", judge, after=("prepare", "maps")),
+        Stage("evaluation", evaluate, after=("prepare", "maps")),
     ),
     report=report,
 )

@@ -24,7 +24,7 @@ TABLE_COLUMNS = (*WORDS, "seed", *NUMBERS)
 
 def judged_runs(experiment: Experiment, setup: Setup) -> list[Judged]:
     """All complete runs, in the order of the table."""
-    read = read_results if experiment.judge is None else pd.read_csv
+    read = read_results if experiment.evaluate is None else pd.read_csv
     return [
         Judged(
             place=place,

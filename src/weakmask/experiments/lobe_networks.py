@@ -120,7 +120,7 @@ def write_test_scans(setup: Setup) -> None:
                 write_volume(volume, temporary / f"{subset.replace(' ', '-')}_{number:02d}_{part}.nii.gz")
 
 
-def judge(run: Path, setup: Setup) -> None:
+def evaluate(run: Path, setup: Setup) -> None:
     """Write the run's results.csv: a line per test scan. The time is that of a whole prediction, lungs included."""
     write_test_scans(setup)
     test, model = test_folder(setup), load_lobe_model(run, device_of("auto"))
@@ -185,7 +185,7 @@ EXPERIMENT = Experiment(
     cohorts=lambda setup, place: (Path(), test_folder(setup)),  # noqa: ARG005 (one test set; phantoms to train on)
     tabulate=tabulate,
     caption=CAPTION,
-    judge=judge,
+    evaluate=evaluate,
     is_judged=is_judged,
     last_stage="model",
 )

@@ -89,9 +89,9 @@ def reproduce(experiment: Experiment, out: Path, request: Request) -> pd.DataFra
         device = getattr(next(iter(longer.values())).settings, "device", "auto")
         jobs = jobs_for(device) if request.jobs is None else request.jobs
         run_in_parallel(tasks_of(experiment, setup, longer, jobs), jobs)
-    if experiment.judge is not None:
+    if experiment.evaluate is not None:
         for training in trainings.values():
-            experiment.judge(training.run, setup)
+            experiment.evaluate(training.run, setup)
     return write_results(experiment, setup)
 
 

@@ -24,7 +24,7 @@ from weakmask.region_learning.threshold_baselines import (
     predict_nothing,
     value_histogram,
 )
-from weakmask.region_learning.usable_cases import judged_cases, read_case, read_usable
+from weakmask.region_learning.usable_cases import evaluated_cases, noted_cohort, read_case
 from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Volume
@@ -34,7 +34,7 @@ BINS = 300  # of the window, for the fixed threshold: 5 HU each on the paper's w
 Rows = list[dict[str, object]]
 
 
-def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
+def evaluate_run(work: Work, masks: Mapping[str, Path]) -> None:
     """Write results.csv, severity.csv, summary.csv, summary_detail.csv and significance.csv.
 
     Without truth only scores are compared.
@@ -45,12 +45,12 @@ def judge_masks(work: Work, masks: Mapping[str, Path]) -> None:
             all others, and scans that it has no mask of were left out by the stage that writes masks.
     """
     config = work.config
-    score_map = read_usable(config.data.cohort, work).score_map
+    score_map = noted_cohort(config.data.cohort, work).score_map
     threshold = fixed_threshold(work.stage("prepare"), config.prepare, score_map)
     work.note(f"fixed threshold chosen on the training scores: {threshold:.0f}")
     results: Rows = []
     scores: Rows = []
-    cohort, cases = judged_cases(work)
+    cohort, cases = evaluated_cases(work)
     own = next(iter(masks.values()))
     for case in track(cases, "judging", len(cases)):
         if (own / f"{case.name}.nii.gz").exists():

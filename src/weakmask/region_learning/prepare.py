@@ -15,7 +15,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.crops import region_crops
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import AIR_AT_MOST_HU, checked, read_case, read_usable, unscored_regions
+from weakmask.region_learning.usable_cases import AIR_AT_MOST_HU, noted_cohort, read_case, unscored_regions, usable_case
 from weakmask.volume.files import write_volume
 from weakmask.volume.pictures import is_picture
 
@@ -32,8 +32,8 @@ def prepare(work: Work) -> None:
     """
     config = work.config
     if config.data.test is None and config.data.validation == 0:
-        raise UserError("data.validation is 0 and data.test null, so no scan is left to judge; give one of them")
-    cohort = read_usable(config.data.cohort, work)
+        raise UserError("data.validation is 0 and data.test null, so no scan is left to evaluate; give one of them")
+    cohort = noted_cohort(config.data.cohort, work)
     cohort = replace(cohort, cases=tuple(cases_with(cohort, "scores")))
     refuse_unmakeable_regions(cohort)
     _refuse_window(cohort, config.prepare)
@@ -43,7 +43,7 @@ def prepare(work: Work) -> None:
     (work.out / "crops").mkdir()
     rows = []
     for case in track(cohort.cases, "crops", len(cohort.cases)):
-        usable = checked(case, cohort, work)
+        usable = usable_case(case, cohort, work)
         if usable is None:
             continue
         try:

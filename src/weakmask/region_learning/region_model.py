@@ -14,7 +14,7 @@ from weakmask.networks import build_network
 from weakmask.pipeline import Work, provenance
 from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import read_usable
+from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.volume.geometry import Float3
@@ -59,7 +59,7 @@ def write_model(work: Work, weights: Path) -> None:
         weights: Weights of the training, with the network's name and arguments in the header.
     """
     state, header = load_weights(weights)
-    score_map = read_usable(work.config.data.cohort, work).score_map
+    score_map = noted_cohort(work.config.data.cohort, work).score_map
     described_as = header["network"], header["arguments"]
     described = model_header(work.config, described_as, score_map, trained_on(work))
     save_weights(work.out / MODEL, trained_network(state, header), described)

@@ -15,7 +15,7 @@ from weakmask.prediction import About
 from weakmask.region_learning.evaluate_run import truth_or_note
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import judged_cases, read_case
+from weakmask.region_learning.usable_cases import evaluated_cases, read_case
 from weakmask.report.page import Page, ScanView
 from weakmask.volume.files import read_volume
 
@@ -126,7 +126,7 @@ def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]
     own = {row["scan"]: row for row in results if row["method"] == text.row and row["subset"] == "all"}
     work, maps = Work(run.folder, run.folder, run.config), run.stage("maps")
     loaders: list[tuple[float, Callable[[], ScanView]]] = []
-    cohort, cases = judged_cases(work)
+    cohort, cases = evaluated_cases(work)
     for case in cases:
         if not (maps / "masks" / f"{case.name}.nii.gz").exists():
             continue

@@ -23,7 +23,7 @@ TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 
 
-def read_usable(folder: Path, work: Work) -> Cohort:
+def noted_cohort(folder: Path, work: Work) -> Cohort:
     """A cohort of which only tables and file names have been read; every fault is noted."""
     cohort = read_cohort(folder)
     for name in TABLES:
@@ -33,7 +33,7 @@ def read_usable(folder: Path, work: Work) -> Cohort:
     return cohort
 
 
-def checked(case: Case, cohort: Cohort, work: Work) -> Case | None:
+def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
     """The case as far as it is usable, or None; its voxels are read, and every fault is noted."""
     expects_hu = work.config.prepare.window[0] < AIR_AT_MOST_HU
     usable, faults = check_case(case, cohort, hounsfield=expects_hu)
@@ -57,7 +57,7 @@ def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
         work.hash_input(case.regions)
         return Scan(case.name, image, read_regions(case.regions, image), cohort.region_names)
     made = make_regions(image, cohort.region_names.values(), device=work.config.device)
-    work.note(f"{case.name}: no region mask; {made.told}")
+    work.note(f"{case.name}: no region mask; {made.note}")
     return Scan(case.name, image, relabelled(made, cohort.region_names), cohort.region_names)
 
 
@@ -86,13 +86,13 @@ def unscored_regions(regions: Volume, scores: Mapping[int, int]) -> list[int]:
     return [label for label in region_boxes(regions) if label not in scores]
 
 
-def judged_cases(work: Work) -> tuple[Cohort, list[Case]]:
+def evaluated_cases(work: Work) -> tuple[Cohort, list[Case]]:
     """The scans to evaluate on, and their cohort: those of `data.test`, or the validation scans without one."""
     config = work.config
     if config.data.test is not None:
-        cohort = read_usable(config.data.test, work)
+        cohort = noted_cohort(config.data.test, work)
         return cohort, list(cohort.cases)
-    cohort = read_usable(config.data.cohort, work)
+    cohort = noted_cohort(config.data.cohort, work)
     index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
     held_out = set(index.loc[index["split"] == "validation", "scan"])
     return cohort, [case for case in cohort.cases if case.name in held_out]

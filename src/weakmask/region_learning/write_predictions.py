@@ -10,7 +10,7 @@ from weakmask.pipeline import Work
 from weakmask.prediction import Prediction, Segmenter
 from weakmask.progress import track
 from weakmask.region_learning.prediction import prediction_rows, region_name
-from weakmask.region_learning.usable_cases import checked, judged_cases, read_scan
+from weakmask.region_learning.usable_cases import evaluated_cases, read_scan, usable_case
 from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
 
@@ -29,9 +29,9 @@ def write_predictions(
         UserError: No scan to segment.
     """
     rows: list[dict[str, object]] = []
-    cohort, cases = judged_cases(work)
+    cohort, cases = evaluated_cases(work)
     for case in track(cases, "maps", len(cases)):
-        if checked(case, cohort, work) is None:
+        if usable_case(case, cohort, work) is None:
             continue
         try:
             scan = read_scan(case, cohort, work)
@@ -46,7 +46,7 @@ def write_predictions(
         given = {region_name(cohort.region_names, label): score for label, score in case.scores.items()}
         rows += prediction_rows(case.name, scored_by(found, cohort.score_map), given)
     if not rows:
-        raise UserError("no scan to judge: give data.test, or a larger data.validation")
+        raise UserError("no scan to evaluate: give data.test, or a larger data.validation")
     pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)
 
 

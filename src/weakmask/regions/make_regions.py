@@ -24,12 +24,12 @@ class MadeRegions:
     Attributes:
         labels: On the scan's grid, in the house's numbering of lobes or lungs.
         numbering: Name -> label.
-        told: How they were made, for the notes.
+        note: How they were made, for the notes.
     """
 
     labels: Volume
     numbering: Mapping[str, int]
-    told: str
+    note: str
 
 
 def make_regions(image: Volume, names: Collection[str], model: Path | None = None, device: str = "auto") -> MadeRegions:

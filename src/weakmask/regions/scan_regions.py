@@ -70,7 +70,7 @@ def regions_of(
             raise UserError(f"{scan}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
         made = make_regions(image, known.values(), source.lobe_model, device)
         if made.numbering.keys() != set(known.values()):
-            console.print(f"[yellow]note[/] {escape(f'{scan}: {made.told}')}", highlight=False, soft_wrap=True)
+            console.print(f"[yellow]note[/] {escape(f'{scan}: {made.note}')}", highlight=False, soft_wrap=True)
         return made.labels, {label: name for name, label in made.numbering.items()}
     masks = source.masks_of(scan)
     if not masks:

@@ -10,7 +10,7 @@ Xie et al. 2021 (arXiv 2105.11748, section IV-C-2) compare their dRAM with it. T
 
 from weakmask.methods.cam.classification import classification
 from weakmask.methods.cam.config import CamSettings
-from weakmask.methods.cam.maps import judge, load, maps, model
+from weakmask.methods.cam.maps import evaluate, load, maps, model
 from weakmask.methods.cam.report import report_text
 from weakmask.methods.method import Method
 from weakmask.pipeline import Stage
@@ -33,7 +33,7 @@ METHOD = Method(
         ),
         Stage("model", model, after=("prepare", "classification")),
         Stage("maps", maps, after=("prepare", "model")),
-        Stage("evaluation", judge, after=("prepare", "maps")),
+        Stage("evaluation", evaluate, after=("prepare", "maps")),
     ),
     report=lambda run: run_page(run, report_text(run.config)),
     load=load,

@@ -22,7 +22,7 @@ from weakmask.prediction import Limits, Prediction
 from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
 from weakmask.refinement.vessels import vessel_mask
-from weakmask.region_learning.evaluate_run import judge_masks
+from weakmask.region_learning.evaluate_run import evaluate_run
 from weakmask.region_learning.region_model import RegionModel, load_region_model, write_model
 from weakmask.region_learning.run_report import about_model
 from weakmask.region_learning.scan_map import scan_map
@@ -47,13 +47,13 @@ def maps(work: Work) -> None:
     write_predictions(work, trained, partial(_write_raw, work) if work.config.maps.refine else None)
 
 
-def judge(work: Work) -> None:
+def evaluate(work: Work) -> None:
     """Write the tables; a refined run has a second row, of its raw masks."""
     folder = work.stage("maps")
     masks = {row_of(refine=work.config.maps.refine): folder / "masks"}
     if work.config.maps.refine:
         masks[RAW_ROW] = folder / RAW
-    judge_masks(work, masks)
+    evaluate_run(work, masks)
 
 
 def _write_raw(work: Work, name: str, found: Prediction) -> None:

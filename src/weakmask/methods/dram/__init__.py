@@ -15,7 +15,7 @@ COVID-19 patients", 2021, arXiv 2105.11748. The files are the stages, in this or
 
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_training import context_network
-from weakmask.methods.dram.maps import judge, load, maps, model, model_stage
+from weakmask.methods.dram.maps import evaluate, load, maps, model, model_stage
 from weakmask.methods.dram.pseudo_labels import pseudo_labels
 from weakmask.methods.dram.regression import regression
 from weakmask.methods.dram.report import report_text
@@ -51,7 +51,7 @@ METHOD = Method(
         Stage("pseudo-labels", pseudo_labels, after=("prepare", "vessels", "model")),
         Stage("context-model", context_network, after=("prepare", "model", "pseudo-labels"), resumable=True),
         Stage("maps", maps, after=("prepare", "model", "context-model")),
-        Stage("evaluation", judge, after=("prepare", "maps")),
+        Stage("evaluation", evaluate, after=("prepare", "maps")),
     ),
     report=lambda run: run_page(run, report_text(run.config, run.manifest())),
     load=load,

@@ -17,13 +17,13 @@ from weakmask.pipeline import Work
 from weakmask.prediction import Limits
 from weakmask.progress import track
 from weakmask.region_learning.crops import inside_of
-from weakmask.region_learning.evaluate_run import judge_masks
+from weakmask.region_learning.evaluate_run import evaluate_run
 from weakmask.region_learning.region_model import RegionModel, trained_network, trained_on
 from weakmask.region_learning.run_report import about_model
 from weakmask.region_learning.scan_map import crop_map, scan_map
 from weakmask.region_learning.segmenter import MapAndMask, RegionSegmenter
 from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
-from weakmask.region_learning.usable_cases import read_usable
+from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.region_learning.write_predictions import write_predictions
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights
@@ -36,7 +36,7 @@ def model(work: Work) -> None:
     """Write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
     config: DramSettings = work.config
     network = trained_network(*load_weights(work.stage("regression") / f"{config.regression.keep}.safetensors"))
-    score_map = read_usable(config.data.cohort, work).score_map
+    score_map = noted_cohort(config.data.cohort, work).score_map
     path, threshold = work.out / MODEL, config.maps.threshold
     save = partial(save_model, path, network, config, score_map=score_map, trained_on=trained_on(work))
     if threshold != "scores":
@@ -54,9 +54,9 @@ def maps(work: Work) -> None:
     write_predictions(work, load(work.stage(model_stage(config)) / MODEL, device_of(config.device)))
 
 
-def judge(work: Work) -> None:
+def evaluate(work: Work) -> None:
     """Write the tables."""
-    judge_masks(work, {row_of(work.config): work.stage("maps") / "masks"})
+    evaluate_run(work, {row_of(work.config): work.stage("maps") / "masks"})
 
 
 def model_stage(config: DramSettings) -> str:

@@ -23,7 +23,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.refinement import refine_map
 from weakmask.refinement.score_consistent import score_consistent
-from weakmask.region_learning.usable_cases import read_case, read_usable, unscored_regions
+from weakmask.region_learning.usable_cases import noted_cohort, read_case, unscored_regions
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL
 from weakmask.training.devices import device_of
@@ -40,7 +40,7 @@ def pseudo_labels(work: Work) -> None:
         return
     index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
     training = set(index.loc[index["split"] == "training", "scan"])
-    cohort = read_usable(config.data.cohort, work)
+    cohort = noted_cohort(config.data.cohort, work)
     trained = load_model(work.stage("model") / MODEL, device_of(config.device))
     (work.out / "images").mkdir()
     cases = [case for case in cohort.cases if case.name in training]

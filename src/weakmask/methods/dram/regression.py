@@ -28,7 +28,7 @@ from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import plan_of, rows_of_step, sampling_groups
 from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.region_learning.prepare import SPACING_COLUMNS
-from weakmask.region_learning.usable_cases import read_usable
+from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
@@ -62,7 +62,7 @@ def _anchor_threshold(training: CropSet, work: Work) -> float:
     settings = work.config.refinement.anchor
     if not settings.until:
         return 0.5
-    score_map = read_usable(work.config.data.cohort, work).score_map
+    score_map = noted_cohort(work.config.data.cohort, work).score_map
     chosen = opened_threshold(training, settings.opening_voxels, score_map)
     work.note(f"threshold of the opened images chosen on the training scores: {chosen:.3f} of the window")
     return chosen

@@ -26,7 +26,7 @@ def evaluate(work: Work) -> None:
     """Write masks/NAME.nii.gz, results.csv and summary.csv; a faulty scan is left out and noted."""
     config: LobeSettings = work.config
     model = load_lobe_model(work.stage("model") / MODEL, device_of(config.device))
-    scans = judged_scans(config)
+    scans = evaluated_scans(config)
     rows: list[dict[str, object]] = []
     for scan in track(scans, "judging", len(scans)):
         for file in scan.files:
@@ -49,7 +49,7 @@ def evaluate(work: Work) -> None:
     pd.DataFrame([summary]).to_csv(work.out / "summary.csv", index=False)
 
 
-def judged_scans(config: LobeSettings) -> list[LobeScan]:
+def evaluated_scans(config: LobeSettings) -> list[LobeScan]:
     """The scans of the test folder, else those kept for validation."""
     if config.data.test is not None:
         return folder_scans(config.data.test, config.data.numbering)

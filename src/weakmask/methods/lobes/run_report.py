@@ -5,7 +5,7 @@ from functools import partial
 import pandas as pd
 
 from weakmask.methods.lobes.config import TITLES, LobeSettings
-from weakmask.methods.lobes.evaluate_run import LOBES, judged_scans
+from weakmask.methods.lobes.evaluate_run import LOBES, evaluated_scans
 from weakmask.methods.lobes.scans import LobeScan
 from weakmask.pipeline import Run
 from weakmask.report.page import Page, ScanView
@@ -34,7 +34,7 @@ def run_page(run: Run[LobeSettings]) -> Page:
     summary = pd.read_csv(run.stage("evaluation") / "summary.csv")
     dice, seen = summary.iloc[0], "it was trained on" if config.data.seen else "it has not seen"
     worst = results.sort_values("mean").head(MOST_SCANS)
-    scans = {scan.name: scan for scan in judged_scans(config)}
+    scans = {scan.name: scan for scan in evaluated_scans(config)}
     return Page(
         title=f"Lobes by {TITLES[config.network.name]}: {run.folder.name}",
         summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans {seen}.",

@@ -10,7 +10,7 @@ The difference to dRAM is the labels alone. The files are the stages, in this or
 
 from weakmask.methods.method import Method
 from weakmask.methods.supervised.config import SupervisedSettings
-from weakmask.methods.supervised.maps import judge, load, maps, model
+from weakmask.methods.supervised.maps import evaluate, load, maps, model
 from weakmask.methods.supervised.prepare import prepare
 from weakmask.methods.supervised.report import report_text
 from weakmask.methods.supervised.segmentation import segmentation
@@ -33,7 +33,7 @@ METHOD = Method(
         ),
         Stage("model", model, after=("prepare", "segmentation")),
         Stage("maps", maps, after=("prepare", "model")),
-        Stage("evaluation", judge, after=("prepare", "maps")),
+        Stage("evaluation", evaluate, after=("prepare", "maps")),
     ),
     report=lambda run: run_page(run, report_text(run.config)),
     load=load,

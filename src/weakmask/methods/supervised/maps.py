@@ -10,7 +10,7 @@ from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.methods.supervised.report import ROW, report_text
 from weakmask.pipeline import Work
 from weakmask.prediction import Limits
-from weakmask.region_learning.evaluate_run import judge_masks
+from weakmask.region_learning.evaluate_run import evaluate_run
 from weakmask.region_learning.region_model import RegionModel, load_region_model, write_model
 from weakmask.region_learning.run_report import about_model
 from weakmask.region_learning.segmenter import RegionSegmenter, threshold_map
@@ -29,9 +29,9 @@ def maps(work: Work) -> None:
     write_predictions(work, load(work.stage("model") / MODEL, device_of(work.config.device)))
 
 
-def judge(work: Work) -> None:
+def evaluate(work: Work) -> None:
     """Write the tables."""
-    judge_masks(work, {ROW: work.stage("maps") / "masks"})
+    evaluate_run(work, {ROW: work.stage("maps") / "masks"})
 
 
 def load(path: Path, device: torch.device, limits: Limits | None = None) -> RegionSegmenter:  # noqa: ARG001

@@ -16,7 +16,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.crops import CropSet, as_batch
 from weakmask.region_learning.prepare import prepare as prepare_crops
-from weakmask.region_learning.usable_cases import checked, read_usable
+from weakmask.region_learning.usable_cases import noted_cohort, usable_case
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
@@ -33,12 +33,12 @@ def prepare(work: Work) -> None:
     config: SupervisedSettings = work.config
     prepare_crops(work)
     index = pd.read_csv(work.out / "index.csv", dtype={"scan": str, "patient": str, "name": str})
-    cohort = read_usable(config.data.cohort, work)
+    cohort = noted_cohort(config.data.cohort, work)
     (work.out / TRUTH).mkdir()
     learnable: list[str] = []
     cases = [case for case in cohort.cases if case.name in set(index["scan"])]
     for case in track(cases, "true masks", len(cases)):
-        usable = checked(case, cohort, work)
+        usable = usable_case(case, cohort, work)
         if usable is None or usable.truth is None:
             work.note(f"left out {case.name}: no usable truth to learn from")
             continue
