@@ -100,5 +100,5 @@ def test_regions_that_cannot_be_made_are_refused_as_the_check_does(tmp_path: Pat
 
 
 def test_a_run_without_anything_to_judge_is_refused_before_it_begins(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no scan is left to judge; give one of them"):
+    with pytest.raises(UserError, match="no scan is left to evaluate; give one of them"):
         prepare(work(tmp_path, tmp_path / "none", validation=0.0))
