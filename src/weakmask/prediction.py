@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
+
 from weakmask.volume.volume import Volume
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Quantity = Literal["fraction", "probability", "count"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,14 @@ class Scan:
         image: With its own grey values: Hounsfield units of a CT.
         regions: Region labels on the same grid; None: the image has none.
         region_names: Label -> name of the regions; a label without a name stands for itself.
+        colour: Red, green and blue of a picture, (3, y, x); None: the image is not a picture.
     """
 
     name: str
     image: Volume
     regions: Volume | None = None
     region_names: Mapping[int, str] = field(default_factory=dict)
+    colour: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Value:
 
     scope: Literal["region", "image"]
     name: str
-    quantity: Literal["fraction", "probability", "count"]
+    quantity: Quantity
     amount: float
     of: str = "lesion"
     score: int | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, out
 from weakmask.errors import UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
-from weakmask.prediction import Limits, Prediction, Scan, Segmenter, value_rows
+from weakmask.prediction import Limits, Prediction, Quantity, Scan, Segmenter, value_rows
 from weakmask.progress import console
 from weakmask.regions.scan_regions import PICTURES, RegionSource, regions_of, unknown_regions
 from weakmask.report.page import Page, ScanView, write_report
@@ -30,6 +31,7 @@ from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.pictures import is_picture, read_rgb
 from weakmask.volume.volume import Volume
 
 __all__ = ["Limits", "Predicted", "RegionSource", "predict"]
@@ -132,7 +134,7 @@ def _segment(
         if not (regions.voxels > 0).any():
             return _empty(job, image)
         _note_unknown(segmenter, source, job, regions, names)
-    found = segmenter.segment(Scan(job.name, image, regions, names))
+    found = segmenter.segment(_scan(job, image, regions, names))
     _write_layers(job, found)
     rows = value_rows(job.name, found.values)
     if reference is not None and found.regions is not None and job.outputs["mask"].suffix != ".png":
@@ -141,6 +143,12 @@ def _segment(
         volumes = subtype_volumes(labelled, found.regions)
         rows = [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=True)]
     return Segmented(rows, found.severity, names)
+
+
+def _scan(job: ScanJob, image: Volume, regions: Volume | None, names: Mapping[int, str]) -> Scan:
+    """One image as a model gets it, a picture with its colours."""
+    colour = read_rgb(job.image)[0] if is_picture(job.image) else None
+    return Scan(job.name, image, regions, names, colour)
 
 
 def _empty(job: ScanJob, image: Volume) -> Segmented:
@@ -205,9 +213,9 @@ def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
     activation = layer("activation", read_volume)
     if activation is not None and job.outputs["activation"].suffix == ".png":
         activation = activation.with_voxels(activation.voxels / np.float32(255))
-    shown, window = segmenter.shown(Scan(job.name, image, regions, one.region_names))
+    shown, window = segmenter.shown(_scan(job, image, regions, one.region_names))
     columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}
-    table = pd.DataFrame([{new: row.get(old) for old, new in columns.items()} for row in one.rows])
+    of_regions = [{new: row.get(old) for old, new in columns.items()} for row in one.rows if row["region"]]
     return ScanView(
         name=job.name,
         image=shown,
@@ -215,10 +223,22 @@ def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
         mask=layer("mask", partial(read_volume, kind="label")),
         activation=activation,
         regions=regions,
-        headline=("" if one.severity is None else f"severity {one.severity}") + _subtype_text(one.rows),
+        headline=_headline(one),
         rank=-float(one.severity or 0),
-        scores=table.dropna(axis="columns", how="all"),
+        scores=pd.DataFrame(of_regions).dropna(axis="columns", how="all") if of_regions else None,
     )
+
+
+def _headline(one: Segmented) -> str:
+    """The severity, the volume of each subtype, and the values of the whole image."""
+    severity = "" if one.severity is None else f"severity {one.severity}"
+    of_image = [
+        f"{row.get('class') or quantity} {row[quantity]:.3g}"
+        for row in one.rows
+        for quantity in get_args(Quantity)
+        if not row["region"] and quantity in row
+    ]
+    return severity + _subtype_text(one.rows) + ", ".join(of_image)
 
 
 def _subtype_text(rows: list[dict[str, object]]) -> str:
