@@ -1,5 +1,6 @@
 """Regions of scans that bring none: lobes where lobes are wanted and believable, else lungs, and always said."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,3 +88,24 @@ def test_a_cohort_without_masks_is_prepared_by_lobes(
     _, found = read_case(cohort.cases[0], cohort, work)
     assert np.array_equal(found.voxels, scan[1].voxels)
     assert work.notes == ["chest: no region mask; lobes by the lobe network that comes with weakmask"]
+
+
+def test_the_regions_of_a_scan_are_found_once_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = phantom_scan(1, (48, 44, 52), (6.0, 6.0, 6.0), ill=False)
+    write_volume(scan[0], tmp_path / "images" / "chest.nii.gz")
+    (tmp_path / "scores.csv").write_text("scan,region,score\nchest,RUL,2\n", encoding="utf-8")
+    made: list[Volume] = []
+
+    def once(image: Volume, names: object, device: str) -> MadeRegions:
+        made.append(image)
+        return MadeRegions(scan[1], LOBES, "lobes by a test")
+
+    monkeypatch.setattr(sys.modules["weakmask.region_learning.usable_cases"], "make_regions", once)
+    config, cohort = DramSettings(device="cpu", data=DataSettings(cohort=tmp_path)), read_cohort(tmp_path)
+    run = tmp_path / "run"
+    for stage in ("01-prepare", "04-maps"):
+        _, regions = read_case(cohort.cases[0], cohort, Work(run, run / stage, config))
+        assert np.array_equal(regions.voxels == LOBES["RUL"], scan[1].voxels == LOBES["RUL"])
+    _, regions = read_case(cohort.cases[0], cohort, Work(run, run, config))  # the report
+    assert len(made) == 1
+    assert [path.parent.parent.name for path in run.rglob("chest-*.nii.gz")] == ["01-prepare"]

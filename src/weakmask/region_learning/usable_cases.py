@@ -1,5 +1,6 @@
 """The cases of a cohort as stages read them: faulty ones are noted and left out, missing regions are made."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from weakmask.region_learning.prediction import regions_of
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.regions.make_regions import make_regions, relabelled
 from weakmask.regions.scan_regions import read_regions
-from weakmask.volume.files import read_volume, refuse_nonfinite
+from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
 from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
 TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx", "regions.yaml", "truth.yaml")
+FOUND = "found-regions"
 AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 
 
@@ -56,9 +58,7 @@ def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
     if case.regions is not None:
         work.hash_input(case.regions)
         return Scan(case.name, image, read_regions(case.regions, image), cohort.region_names)
-    made = make_regions(image, cohort.region_names.values(), device=work.config.device)
-    work.note(f"{case.name}: no region mask; {made.note}")
-    return Scan(case.name, image, relabelled(made, cohort.region_names), cohort.region_names)
+    return Scan(case.name, image, _found_regions(case, image, cohort, work), cohort.region_names)
 
 
 def read_case(case: Case, cohort: Cohort, work: Work) -> tuple[Volume, Volume]:
@@ -70,6 +70,23 @@ def read_case(case: Case, cohort: Cohort, work: Work) -> tuple[Volume, Volume]:
     scan = read_scan(case, cohort, work)
     regions = regions_of(scan)
     return in_hounsfield(scan.image, regions, work.config.prepare), regions
+
+
+def _found_regions(case: Case, image: Volume, cohort: Cohort, work: Work) -> Volume:
+    """The regions of a scan without a mask: found once, by the first stage that needs them, and read by later ones.
+
+    They depend on the scan and on the package's own lobe network alone, so that any stage may have left them.
+    """
+    file = Path(FOUND) / f"{case.name}-{hashlib.sha256(str(case.image.absolute()).encode()).hexdigest()[:8]}.nii.gz"
+    for folder in (work.out, *sorted(work.run.glob("[0-9][0-9]-*"))):
+        if (folder / file).exists():
+            return read_regions(folder / file, image)
+    made = make_regions(image, cohort.region_names.values(), device=work.config.device)
+    work.note(f"{case.name}: no region mask; {made.note}")
+    regions = relabelled(made, cohort.region_names)
+    if work.out != work.run:  # a report writes no stage
+        write_volume(regions, work.out / file)
+    return regions
 
 
 def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> Volume:

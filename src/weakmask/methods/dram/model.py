@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -32,7 +31,7 @@ class DramModel:
     limits: Limits = field(default_factory=Limits)
 
 
-def network_arguments(config: DramSettings) -> dict[str, Any]:
+def network_arguments(config: DramSettings) -> dict[str, object]:
     """Arguments of the U-Net: two-dimensional when a crop is one slice."""
     return {
         "dimensions": dimensions_of(config.prepare),
@@ -44,7 +43,7 @@ def network_arguments(config: DramSettings) -> dict[str, Any]:
     }
 
 
-def network_of(config: DramSettings) -> tuple[str, dict[str, Any]]:
+def network_of(config: DramSettings) -> tuple[str, dict[str, object]]:
     """Name and arguments of the regression network: with the attention branch where the refinement asks for it."""
     arguments, settings = network_arguments(config), config.refinement
     if not (settings.weight and settings.attention):
@@ -61,8 +60,8 @@ def save_model(
     *,
     threshold: float,
     score_map: ScoreMap,
-    trained_on: dict[str, Any],
-    described_as: tuple[str, dict[str, Any]] | None = None,
+    trained_on: dict[str, object],
+    described_as: tuple[str, dict[str, object]] | None = None,
 ) -> None:
     """Write the weights with their header.
 

@@ -1,7 +1,6 @@
 """The report of dRAM, with a methods paragraph for the draft of a paper."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from weakmask.methods.dram.config import DramSettings
 from weakmask.region_learning.crop_batches import dimensions_of
@@ -13,7 +12,7 @@ CITATION = (
 )
 
 
-def report_text(config: DramSettings, manifest: Mapping[str, Any] | None = None) -> ReportText:
+def report_text(config: DramSettings, manifest: Mapping[str, object] | None = None) -> ReportText:
     """Texts of dRAM for its report.
 
     Args:
@@ -44,7 +43,7 @@ def row_of(config: DramSettings) -> str:
     return "dRAM + regularizer" if regularised else "dRAM raw"
 
 
-def methods_text(config: DramSettings, manifest: Mapping[str, Any]) -> str:
+def methods_text(config: DramSettings, manifest: Mapping[str, object]) -> str:
     """Paragraphs that say what was done with which numbers.
 
     Args:
