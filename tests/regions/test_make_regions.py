@@ -47,7 +47,7 @@ def test_lobes_are_made_where_lobes_are_scored(scan: tuple[Volume, Volume], netw
     assert made.numbering == LOBES
     assert np.array_equal(made.labels.voxels, scan[1].voxels)
     assert made.note == "lobes by the lobe network that comes with weakmask"
-    assert make_regions(scan[0], ["rll"], Path("mine.safetensors")).told == "lobes by mine.safetensors"
+    assert make_regions(scan[0], ["rll"], Path("mine.safetensors")).note == "lobes by mine.safetensors"
 
 
 def test_models_of_lungs_keep_their_lungs(scan: tuple[Volume, Volume]) -> None:
