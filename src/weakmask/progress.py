@@ -1,19 +1,26 @@
-"""Progress bars with the remaining time; silent if the output is not a terminal."""
+"""Progress of long work: bars on a terminal, else one line a minute."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 console = Console(stderr=True)
 Item = TypeVar("Item")  # 3.11 has no `def track[Item]`
+EVERY_SECONDS = 60  # between two lines where there is no terminal
 
 
 @contextmanager
 def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Show a bar; yield `advance(steps=1, note="")`, whose note (a loss, a scan's name) is shown after the bar."""
+    """Show progress; yield `advance(steps=1, note="")`, whose note (a loss, a scan's name) is shown after the count."""
+    if not console.is_terminal:
+        yield MinuteLines(label, total, done).advance
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -23,7 +30,7 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal, refresh_per_second=4) as progress:
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
         task = progress.add_task(label, total=total, completed=done, note="")
 
         def advance(steps: int = 1, note: str = "") -> None:
@@ -33,8 +40,37 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
         yield advance
 
 
+class MinuteLines:
+    """Progress for a log file: a line at most once a minute, and none for work that is shorter."""
+
+    def __init__(self, label: str, total: int, done: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the clock.
+
+        Args:
+            label: The word before the count.
+            total: Steps of the whole work.
+            done: Steps that were done before, in an earlier run.
+            clock: Seconds from any start.
+        """
+        self._label, self._total, self._clock = label, total, clock
+        self._before, self._done = done, done
+        self._start = self._last = clock()
+
+    def advance(self, steps: int = 1, note: str = "") -> None:
+        """Count steps, and print a line if the last one is a minute old."""
+        self._done += steps
+        now = self._clock()
+        if now - self._last < EVERY_SECONDS or self._done >= self._total:
+            return
+        self._last = now
+        seconds = (now - self._start) / max(1, self._done - self._before) * (self._total - self._done)
+        left = timedelta(seconds=round(seconds))
+        line = f"{self._label} {self._done}/{self._total}  {left} left  {note}"
+        console.print(escape(line.rstrip()), highlight=False, soft_wrap=True)
+
+
 def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:
-    """Iterate over items with a bar."""
+    """Iterate over items and show the progress."""
     with bar(label, total) as advance:
         for item in items:
             yield item
