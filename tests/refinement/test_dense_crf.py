@@ -232,7 +232,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         dense_crf(p, image, spacing_mm=(1, 2, 3))
     with pytest.raises(ValueError, match="not finite"):
         dense_crf(p, image * float("nan"))
-    with pytest.raises(ValueError, match="expected 2 or 3 behind"):
+    with pytest.raises(ValueError, match="with 2 or 3 axes of space"):
         dense_crf(p[..., 0], image[..., 0])
     with pytest.raises(ValueError, match="one channel only"):
         dense_crf(p, image.expand(-1, 3, -1, -1), CRF(appearance_intensity=0))

@@ -3,6 +3,9 @@
     from weakmask.refinement import drop_small, fill_holes, keep_largest
     lesions = fill_holes(drop_small(lesions, 50.0, scan.geometry.spacing_mm))   # at least 50 mm^3 each
 
+A mask is an array (z, y, x) of bool, or of whole numbers that are 0 outside. A function that gets another type or
+number of axes raises a TypeError or ValueError that says how to convert it.
+
 Components are labelled inside the mask's bounding box and processed slab by slab: a mask that fills a scan needs about
 five bytes per voxel of additional memory.
 """
@@ -14,15 +17,18 @@ import cc3d
 import numpy as np
 from jaxtyping import Bool, Integer, UInt
 
+from weakmask.refinement.input_checks import as_mask
 from weakmask.volume.geometry import Float3
-from weakmask.volume.morphology import Mask, object_boxes, open_to_side
+from weakmask.volume.morphology import Labels, Mask, object_boxes, open_to_side
 
 Neighbours = Literal[6, 18, 26]  # across faces, also edges, also corners
 Sizes = Integer[np.ndarray, " components"]
 _SLAB = 2**22  # voxels looked up at once
 
 
-def drop_small(mask: Mask, least_mm3: float, spacing_mm: Float3 = (1.0, 1.0, 1.0), neighbours: Neighbours = 6) -> Mask:
+def drop_small(
+    mask: Mask | Labels, least_mm3: float, spacing_mm: Float3 = (1.0, 1.0, 1.0), neighbours: Neighbours = 6
+) -> Mask:
     """Remove the components smaller than `least_mm3`.
 
     Args:
@@ -39,7 +45,7 @@ def drop_small(mask: Mask, least_mm3: float, spacing_mm: Float3 = (1.0, 1.0, 1.0
     return _components_where(mask, lambda counts: counts >= least, neighbours)
 
 
-def keep_largest(mask: Mask, count: int = 1, neighbours: Neighbours = 6) -> Mask:
+def keep_largest(mask: Mask | Labels, count: int = 1, neighbours: Neighbours = 6) -> Mask:
     """Keep the largest components, at most `count`; of two equal ones the one whose first voxel comes first.
 
     Args:
@@ -59,7 +65,7 @@ def keep_largest(mask: Mask, count: int = 1, neighbours: Neighbours = 6) -> Mask
     return _components_where(mask, largest, neighbours)
 
 
-def fill_holes(mask: Mask, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 1.0, 1.0)) -> Mask:
+def fill_holes(mask: Mask | Labels, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 1.0, 1.0)) -> Mask:
     """Fill the holes of a mask: background that no path across voxel faces connects to the grid's edge.
 
     An axis of one voxel has no edge, so holes in a single slice are two-dimensional.
@@ -72,6 +78,7 @@ def fill_holes(mask: Mask, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 
     Returns:
         A new mask.
     """
+    mask = as_mask("mask", mask)
     filled = mask.copy()
     most = most_mm3 / float(np.prod(spacing_mm)) * (1 + 1e-9)
     for _, box in object_boxes(mask.view(np.int8)):
@@ -88,7 +95,7 @@ def fill_holes(mask: Mask, most_mm3: float = np.inf, spacing_mm: Float3 = (1.0, 
     return filled
 
 
-def fill_holes_in_slices(mask: Mask, axis: int = 0) -> Mask:
+def fill_holes_in_slices(mask: Mask | Labels, axis: int = 0) -> Mask:
     """Fill the holes of each slice across `axis` separately.
 
     Args:
@@ -98,6 +105,7 @@ def fill_holes_in_slices(mask: Mask, axis: int = 0) -> Mask:
     Returns:
         A new mask.
     """
+    mask = as_mask("mask", mask)
     filled = mask.copy()
     for index in range(mask.shape[axis]):
         at = (slice(None),) * axis + (slice(index, index + 1),)
@@ -108,9 +116,10 @@ def fill_holes_in_slices(mask: Mask, axis: int = 0) -> Mask:
 
 
 def _components_where(
-    mask: Mask, keeps: Callable[[Sizes], Bool[np.ndarray, " components"]], neighbours: Neighbours
+    mask: Mask | Labels, keeps: Callable[[Sizes], Bool[np.ndarray, " components"]], neighbours: Neighbours
 ) -> Mask:
     """The components that `keeps` selects by their sizes in voxels."""
+    mask = as_mask("mask", mask)
     kept = np.zeros(mask.shape, dtype=bool)
     for _, box in object_boxes(mask.view(np.int8)):
         labels, sizes = _labelled(mask[box.slices], neighbours)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from weakmask.refinement.bilateral_filter import BilateralFilter
 from weakmask.refinement.gaussian_kernels import gaussian_filter
+from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.permutohedral_filter import PermutohedralFilter
 
 # Lower bound of probabilities: the logarithm of 0 would make both kernels ineffective.
@@ -108,8 +109,10 @@ def dense_crf(
         Probabilities of the same shape and type. A single class stays 1. Gradients reach `probabilities`, not `image`.
 
     Raises:
+        TypeError: an input that is not a tensor.
         ValueError: shapes that do not fit, other than 2 or 3 axes of space, or an image that is not finite.
     """
+    require_tensors(probabilities=probabilities, image=image, region=region)
     spacing = _checked_spacing(probabilities, image, spacing_mm)
     if probabilities.shape[1] == 1 or crf.iterations == 0 or probabilities.numel() == 0:
         return probabilities.clone()
@@ -135,7 +138,13 @@ def refine_map(
     spacing_mm: Sequence[float] | None = None,
     region: Bool[Tensor, "batch 1 *space"] | None = None,
 ) -> Float[Tensor, "batch 1 *space"]:
-    """Dense CRF of lesion against background for a map in [0, 1]; returns the refined map (see `dense_crf`)."""
+    """Dense CRF of lesion against background for a map in [0, 1]; returns the refined map (see `dense_crf`).
+
+    Raises:
+        TypeError: an input that is not a tensor.
+        ValueError: as for `dense_crf`.
+    """
+    require_tensors(activation_map=activation_map)
     return dense_crf(torch.cat([1 - activation_map, activation_map], dim=1), image, crf, spacing_mm, region)[:, 1:]
 
 
@@ -146,7 +155,12 @@ def label_probabilities(labels: Tensor, classes: int, confidence: float = 0.7) -
         labels: integers 0 ... classes - 1, (batch, *space).
         classes: at least 2.
         confidence: 0.7 in IRNet; between 1 / classes and 1.
+
+    Raises:
+        TypeError: labels that are not a tensor.
+        ValueError: other than 2 or 3 axes of space.
     """
+    require_tensors("(batch, *space)", labels=labels)
     one_hot = torch.nn.functional.one_hot(labels.long(), classes).movedim(-1, 1).float()
     rest = (1 - confidence) / (classes - 1)
     return rest + (confidence - rest) * one_hot
@@ -154,8 +168,6 @@ def label_probabilities(labels: Tensor, classes: int, confidence: float = 0.7) -
 
 def _checked_spacing(probabilities: Tensor, image: Tensor, spacing_mm: Sequence[float] | None) -> tuple[float, ...]:
     axes = probabilities.dim() - 2
-    if axes not in {2, 3}:
-        raise ValueError(f"probabilities have {axes} axes of space; expected 2 or 3 behind batch and classes")
     if image.shape[:1] + image.shape[2:] != probabilities.shape[:1] + probabilities.shape[2:]:
         raise ValueError(
             f"image {tuple(image.shape)} and probabilities {tuple(probabilities.shape)} differ in batch or space"

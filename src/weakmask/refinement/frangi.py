@@ -18,6 +18,7 @@ from torch import Tensor
 
 from weakmask.refinement.eigenvalues import symmetric_eigenvalues
 from weakmask.refinement.hessian import HessianFilter
+from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.parallel_slabs import in_threads
 
 Gamma = float | Literal["scale", "first"]
@@ -61,9 +62,11 @@ def vesselness(
         In [0, 1], on the image's device; 0 for a constant image.
 
     Raises:
+        TypeError: an input that is not a tensor.
         ValueError: other than 2 or 3 axes of space, shapes or a spacing that do not fit, a sigma or spacing that is not
             above 0, or an image that is not finite.
     """
+    require_tensors(image=image, region=region)
     spacing = _checked_spacing(image, sigmas_mm, spacing_mm, region)
     values = image.detach()
     values = values if values.dtype == torch.float64 else values.float()
@@ -80,10 +83,10 @@ def _checked_spacing(
 ) -> tuple[float, ...]:
     axes = image.dim() - 2
     spacing = (1.0,) * axes if spacing_mm is None else tuple(float(s) for s in spacing_mm)
-    if axes not in {2, 3} or image.shape[1] != 1 or len(spacing) != axes:
+    if image.shape[1] != 1 or len(spacing) != axes:
         raise ValueError(
-            f"image is {tuple(image.shape)} and spacing_mm {spacing}; expected (batch, 1, *space) with 2 or 3 axes of "
-            "space and a number for each"
+            f"image is {tuple(image.shape)} and spacing_mm {spacing}; expected (batch, 1, *space) and a number for "
+            "each axis of space"
         )
     if not sigmas_mm or min(*spacing, *sigmas_mm) <= 0:
         raise ValueError(f"sigmas_mm {tuple(sigmas_mm)} and spacing_mm {spacing} must be above 0")

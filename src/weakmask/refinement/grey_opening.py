@@ -8,6 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from weakmask.refinement.input_checks import require_tensors
+
 MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 
 
@@ -22,8 +24,10 @@ def opened(image: Float[Tensor, "batch channel *space"], voxels: int) -> Float[T
         The opened image, nowhere above the image.
 
     Raises:
-        ValueError: The window is not odd.
+        TypeError: The image is not a tensor.
+        ValueError: The window is not odd, or the tensor has other than 2 or 3 axes of space.
     """
+    require_tensors(image=image)
     if voxels < 1 or voxels % 2 == 0:
         raise ValueError(f"the window has {voxels} voxels; expected an odd number from 1 up")
     if voxels == 1:

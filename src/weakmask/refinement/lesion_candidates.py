@@ -8,6 +8,7 @@ candidates = lesion_candidates(scan, lobes.voxels, vessels.voxels > 0)   # a Vol
 import numpy as np
 from jaxtyping import Bool, Integer
 
+from weakmask.refinement.input_checks import as_mask, require_volume
 from weakmask.refinement.otsu import otsu_threshold
 from weakmask.volume.morphology import object_boxes
 from weakmask.volume.volume import Volume
@@ -18,7 +19,7 @@ WINDOW_HU = (-1150.0, 350.0)  # (C); the paper names none
 def lesion_candidates(
     image: Volume,
     regions: Integer[np.ndarray, "z y x"] | Bool[np.ndarray, "z y x"],
-    vessels: Bool[np.ndarray, "z y x"] | None = None,
+    vessels: Bool[np.ndarray, "z y x"] | Integer[np.ndarray, "z y x"] | None = None,
     factor: float = 1.0,
     window_hu: tuple[float, float] = WINDOW_HU,
 ) -> Volume:
@@ -32,14 +33,21 @@ def lesion_candidates(
         image: HU.
         regions: Region labels, 0 outside; each region gets its own threshold. A mask is one region, as the lungs are in
             the paper.
-        vessels: True in vessels; None excludes nothing.
+        vessels: True, or not 0, in vessels; None excludes nothing.
         factor: Factor of the threshold, measured from the window's lower end: 1 (P) or 0.75 (C). 0.75 includes faint
             ground-glass and also more normal tissue.
         window_hu: Values are clipped to this range.
 
     Returns:
         A label volume on the image's grid, 1 in candidates. A constant region has none.
+
+    Raises:
+        TypeError: The image is not a volume, or a mask not an array of bool or whole numbers.
+        ValueError: A mask has another shape than the image.
     """
+    require_volume("image", image)
+    as_mask("regions", regions, image)
+    outside = None if vessels is None else ~as_mask("vessels", vessels, image)
     low, high = window_hu
     mask = np.zeros(image.geometry.shape, dtype=np.uint8)
     for label, box in object_boxes(regions.view(np.int8) if regions.dtype == bool else regions):
@@ -47,7 +55,7 @@ def lesion_candidates(
         hu = image.voxels[box.slices]
         threshold = low + factor * (otsu_threshold(np.clip(hu[region], low, high)) - low)
         found = region & (hu > threshold)
-        if vessels is not None:
-            found &= ~vessels[box.slices]
+        if outside is not None:
+            found &= outside[box.slices]
         mask[box.slices][found] = 1
     return image.with_voxels(mask, "label")

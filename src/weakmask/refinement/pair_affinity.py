@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from weakmask.refinement.input_checks import require_tensors
+
 
 def pair_offsets(radius: float, dimensions: int) -> list[tuple[int, ...]]:
     """Offsets shorter than `radius` to other voxels; of two opposite offsets the one that goes forward.
@@ -59,7 +61,12 @@ def edge_affinity(edge: Float[Tensor, "batch 1 *space"], radius: float) -> Float
     Args:
         edge: Probability of an edge, in [0, 1]; 2-D or 3-D.
         radius: See `pair_offsets`.
+
+    Raises:
+        TypeError: The edges are not a tensor.
+        ValueError: The tensor has other than 2 or 3 axes of space, or no step is shorter than the radius.
     """
+    require_tensors(edge=edge)
     space = edge.shape[2:]
     offsets = pair_offsets(radius, len(space))
     affinity = edge.new_zeros(len(edge), len(offsets), *space)
@@ -84,8 +91,10 @@ def intensity_affinity(
         sigma: In the unit of the intensities.
 
     Raises:
-        ValueError: `sigma` is not positive.
+        TypeError: The image is not a tensor.
+        ValueError: `sigma` is not positive, or the tensor has other than 2 or 3 axes of space.
     """
+    require_tensors(image=image)
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}, expected a positive number in the unit of the intensities")
     space = image.shape[2:]

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.pair_affinity import edge_affinity, pair_offsets
 
 
@@ -37,7 +38,12 @@ def walk_within_edges(
         radius: See `pair_offsets`.
         beta: See `random_walk`.
         steps: See `random_walk`; 2^8 in IRNet.
+
+    Raises:
+        TypeError: An input is not a tensor.
+        ValueError: As for `random_walk`.
     """
+    require_tensors(seeds=seeds, edge=edge)
     return random_walk(seeds * (1 - edge), edge_affinity(edge, radius), radius=radius, beta=beta, steps=steps)
 
 
@@ -65,8 +71,10 @@ def random_walk(
         tolerance: Largest error of leaving out high degrees, in units of the largest seed; 0 leaves out none.
 
     Raises:
+        TypeError: An input is not a tensor.
         ValueError: The shapes do not match, or a number is out of range.
     """
+    require_tensors(seeds=seeds, affinity=affinity)
     space = seeds.shape[2:]
     offsets = pair_offsets(radius, len(space))
     if affinity.shape != (len(seeds), len(offsets), *space):

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Integer
 
 from weakmask.refinement.frangi import vesselness
+from weakmask.refinement.input_checks import as_mask, require_volume
 from weakmask.refinement.otsu import otsu_threshold
 from weakmask.volume.intensity import window
 from weakmask.volume.morphology import object_boxes
@@ -22,7 +23,7 @@ _LUNG_WINDOW = (-1000.0, 0.0)
 
 def vessel_mask(
     image: Volume,
-    region: Bool[np.ndarray, "z y x"],
+    region: Bool[np.ndarray, "z y x"] | Integer[np.ndarray, "z y x"],
     sigmas_mm: Sequence[float] = LUNG_VESSELS_MM,
     device: str | torch.device = "cpu",
 ) -> Volume:
@@ -33,13 +34,19 @@ def vessel_mask(
 
     Args:
         image: HU.
-        region: True inside the lungs.
+        region: True, or not 0, inside the lungs.
         sigmas_mm: scales (O: chosen on phantoms, see benchmarks/vessel_dice.py).
         device: device of the computation.
 
     Returns:
         A label volume on the image's grid, 1 in vessels; empty for an empty region.
+
+    Raises:
+        TypeError: The image is not a volume, or the region not an array of bool or whole numbers.
+        ValueError: The region has another shape than the image.
     """
+    require_volume("image", image)
+    region = as_mask("region", region, image)
     mask = np.zeros(image.geometry.shape, dtype=np.uint8)
     for _, box in object_boxes(region.view(np.int8)):
         inside = region[box.slices]
