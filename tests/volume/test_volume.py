@@ -61,3 +61,45 @@ def test_flip_moves_no_voxel_in_the_world(volume, axis):
     z, y, x, _ = np.rint(flipped.geometry.inverse_affine @ point).astype(int)
     assert flipped.voxels[z, y, x] == volume.voxels[1, 2, 3]
     assert np.array_equal(flipped.flip(axis).voxels, volume.voxels)
+
+
+def test_an_array_becomes_a_volume():
+    volume = Volume.from_array(np.ones((4, 5, 6)), (1.25, 0.7, 0.7))
+    assert (volume.geometry, volume.kind, volume.voxels.dtype) == (Geometry((4, 5, 6), (1.25, 0.7, 0.7)), "image", "f4")
+    assert Volume.from_array(np.ones((4, 5, 6), np.int16), [1, 1, 1]).voxels.dtype == np.int16
+    assert Volume.from_array([[[0, 1], [2, 3]]], (1, 1, 1)).geometry.shape == (1, 2, 2)
+
+
+def test_a_slice_becomes_a_volume_of_one_slice():
+    assert Volume.from_array(np.zeros((5, 6)), (0.7, 0.8)).geometry == Geometry((1, 5, 6), (1.0, 0.7, 0.8))
+
+
+def test_labels_of_an_array_become_integers():
+    mask = Volume.from_array(np.ones((4, 5, 6), bool), (1, 1, 1), "label")
+    assert (mask.kind, mask.voxels.dtype, int(mask.voxels.max())) == ("label", np.uint8, 1)
+    assert Volume.from_array(np.full((4, 5, 6), 300.0), (1, 1, 1), "label").voxels.dtype == np.int32
+    for fraction in (0.5, np.nan, np.inf):
+        with pytest.raises(ValueError, match="label map with fractions"):
+            Volume.from_array(np.full((4, 5, 6), fraction), (1, 1, 1), "label")
+
+
+@pytest.mark.parametrize(
+    ("array", "spacing", "words"),
+    [
+        (np.zeros((2, 4, 5, 6)), (1, 1, 1), r"shape \(2, 4, 5, 6\)"),
+        (np.zeros((4, 5, 6)), (1, 1), r"spacing_mm is \(1.0, 1.0\)"),
+        (np.zeros((4, 5, 6)), (1, 0, 1), "three positive numbers"),
+        (np.zeros((4, 0, 6)), (1, 1, 1), "three positive numbers"),
+        (np.zeros((4, 5, 6), complex), (1, 1, 1), "complex128; expected real numbers"),
+        (np.full((4, 5, 6), "a"), (1, 1, 1), "expected real numbers"),
+    ],
+)
+def test_an_array_that_is_no_volume_is_refused(array, spacing, words):
+    with pytest.raises(ValueError, match=words):
+        Volume.from_array(array, spacing)
+
+
+@pytest.mark.parametrize("arguments", [(np.zeros((4, 5, 6)), (1, 1, 1)), ([[[0]]], Geometry((1, 1, 1)))])
+def test_other_types_are_refused_in_one_line(arguments):
+    with pytest.raises(TypeError, match=r"expected a NumPy array and a Geometry; Volume\.from_array"):
+        Volume(*arguments)

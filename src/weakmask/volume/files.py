@@ -17,7 +17,7 @@ from weakmask.volume.intensity import nonfinite_count
 from weakmask.volume.itk import ITK_FORMATS, from_itk, read_by_itk, to_itk, write_by_itk
 from weakmask.volume.nifti import read_nifti, write_nifti
 from weakmask.volume.pictures import is_picture, png_pixels, read_picture
-from weakmask.volume.volume import Kind, Volume
+from weakmask.volume.volume import Kind, Volume, as_image, as_label
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".dcm")
 _WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png")
@@ -48,7 +48,12 @@ def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
         volume = _read(path, kind)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
-    return _as_label(volume, path) if kind == "label" else _as_image(volume)
+    if kind == "image":
+        return as_image(volume)
+    try:
+        return as_label(volume)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}; save the labels, not a map") from error
 
 
 def _read(path: Path, kind: Kind) -> Volume:
@@ -76,23 +81,6 @@ def _read_by_itk(path: Path, suffix: str) -> Volume:
         return Volume(*from_itk(read_by_itk(path, suffix)))
     except ValueError as error:
         raise UserError(f"{path}: {error}; correct the header or export one rectangular grey volume") from error
-
-
-def _as_image(volume: Volume) -> Volume:
-    if volume.voxels.dtype != np.float64:
-        return volume
-    with np.errstate(over="ignore"):  # too large numbers become infinite, which is refused later
-        return volume.with_voxels(volume.voxels.astype(np.float32))
-
-
-def _as_label(volume: Volume, path: Path) -> Volume:
-    labels = volume.voxels
-    if labels.dtype.kind == "f":
-        if nonfinite_count(labels) or not all(np.array_equal(plane, np.rint(plane)) for plane in labels):
-            raise UserError(f"{path}: a label map with fractions; expected whole numbers; save the labels, not a map")
-        largest, smallest = float(labels.max()), float(labels.min())
-        labels = labels.astype(np.uint8 if smallest >= 0 and largest <= 255 else np.int32)
-    return volume.with_voxels(labels, "label")
 
 
 def refuse_nonfinite(volume: Volume, path: str | Path) -> None:

@@ -1,9 +1,11 @@
 """Volume: voxels together with their geometry, in array order (z, y, x)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from weakmask.volume.geometry import Box, Geometry
 
@@ -14,10 +16,16 @@ Kind = Literal["image", "label"]
 class Volume:
     """Voxels (z, y, x) with their geometry in the world; an X-ray or a slice has one voxel along z.
 
-    `kind` decides the interpolation in resampling: linear for images, nearest neighbour for labels.
+    `Volume.from_array(array, spacing_mm)` makes one from a NumPy array.
+
+    Attributes:
+        voxels: Array (z, y, x).
+        geometry: Shape, spacing, origin and direction of the grid.
+        kind: Decides the interpolation in resampling: linear for an "image", nearest neighbour for a "label" map.
 
     Raises:
-        ValueError: The array is not three-dimensional or its shape is not the geometry's.
+        TypeError: The voxels are not an array, or the geometry is not a `Geometry`.
+        ValueError: The array's shape is not the geometry's.
     """
 
     voxels: np.ndarray
@@ -25,9 +33,43 @@ class Volume:
     kind: Kind = "image"
 
     def __post_init__(self) -> None:
-        """Check that voxels and geometry have the same shape."""
+        """Check that voxels and geometry are of the right types and have the same shape."""
+        if not isinstance(self.voxels, np.ndarray) or not isinstance(self.geometry, Geometry):
+            raise TypeError(
+                f"voxels are {_type(self.voxels)} and the geometry is {_type(self.geometry)}; expected a NumPy array "
+                "and a Geometry; Volume.from_array(array, spacing_mm) makes a volume from an array"
+            )
         if self.voxels.shape != self.geometry.shape:
             raise ValueError(f"voxels have shape {self.voxels.shape}; the geometry has {self.geometry.shape}")
+
+    @classmethod
+    def from_array(cls, array: ArrayLike, spacing_mm: Sequence[float], kind: Kind = "image") -> "Volume":
+        """Make a volume from an array.
+
+        The grid starts at the world's origin and runs along its axes: slices toward the head, rows toward the back,
+        columns toward the patient's left. Flip an array that runs another way, or give a `Geometry` with its direction.
+
+        Args:
+            array: (z, y, x), or (y, x) for a slice or a picture; anything that `numpy.asarray` takes.
+            spacing_mm: Voxel size along each axis of the array, in mm.
+            kind: "image" for grey values (float64 becomes float32), "label" for whole numbers (bool becomes uint8).
+
+        Raises:
+            ValueError: The array is not of numbers, has not 2 or 3 axes or is empty, labels have fractions, or the
+                spacing does not have a positive number for each axis.
+        """
+        voxels, spacing = np.asarray(array), tuple(float(step) for step in spacing_mm)
+        if voxels.ndim not in {2, 3} or len(spacing) != voxels.ndim:
+            raise ValueError(
+                f"the array has shape {voxels.shape} and spacing_mm is {spacing}; expected an array (z, y, x) or "
+                "(y, x), and the voxel size in mm along each of its axes"
+            )
+        if voxels.dtype.kind not in "biuf":
+            raise ValueError(f"the array is of type {voxels.dtype}; expected real numbers")
+        z, y, x = (1.0, *spacing)[-3:]  # a slice has a thickness of 1 mm
+        voxels = voxels[None] if voxels.ndim == 2 else voxels
+        geometry = Geometry(voxels.shape, (z, y, x))
+        return as_label(cls(voxels, geometry)) if kind == "label" else as_image(cls(voxels, geometry))
 
     def __repr__(self) -> str:
         """One line with kind, shape, spacing, type and memory."""
@@ -59,3 +101,30 @@ class Volume:
         """Reverse one axis of the array; no voxel moves in the world."""
         voxels = np.ascontiguousarray(np.flip(self.voxels, axis))
         return replace(self, voxels=voxels, geometry=self.geometry.flipped(axis))
+
+
+def as_image(volume: Volume) -> Volume:
+    """The volume as an image: float64 becomes float32, other types stay."""
+    if volume.voxels.dtype != np.float64:
+        return replace(volume, kind="image")
+    with np.errstate(over="ignore"):  # too large numbers become infinite, which is refused later
+        return volume.with_voxels(volume.voxels.astype(np.float32), "image")
+
+
+def as_label(volume: Volume) -> Volume:
+    """The volume as a label map: whole numbers saved as floats become integers, bool becomes uint8.
+
+    Raises:
+        ValueError: A voxel is not a whole number.
+    """
+    labels = volume.voxels
+    if labels.dtype.kind == "f":
+        if not all(np.array_equal(plane, np.rint(plane)) and np.isfinite(plane).all() for plane in labels):
+            raise ValueError("a label map with fractions; expected whole numbers")
+        largest, smallest = float(labels.max()), float(labels.min())
+        labels = labels.astype(np.uint8 if smallest >= 0 and largest <= 255 else np.int32)
+    return volume.with_voxels(labels.view(np.uint8) if labels.dtype == bool else labels, "label")
+
+
+def _type(value: object) -> str:
+    return f"of type {type(value).__name__}"
