@@ -20,7 +20,7 @@ TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 
 # a room may import from the layers under it, and from rooms beside it as long as no circle closes
 LAYERS: tuple[set[str], ...] = (
-    {"__init__", "__main__", "cli"},
+    {"__init__", "__main__", "api", "cli"},
     {"screen"},
     {"commands", "experiments"},
     {"methods"},
@@ -36,6 +36,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the standard library and its own files
 WRAPS = {"weakmask.networks.v_net": "monai"}  # but these modules wrap a library that holds the field's network
 IMPORTS_BY_NAME = {  # modules that may import by a name made at run time, each from a table of our own modules
+    "weakmask",
     "weakmask.methods",
     "weakmask.experiments.training",
 }

@@ -1,6 +1,8 @@
 """YAML <-> typed, frozen settings. A config file is complete, every field says what it is, unknown keys are refused."""
 
 import difflib
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -46,21 +48,39 @@ def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, An
     Raises:
         UserError: An override without `=`, through a key that is not a section, or with a value that is no YAML.
     """
-    result = yaml.safe_load(yaml.safe_dump(values))
+    result = values
     for override in overrides:
         dotted, sign, text = override.partition("=")
         if not sign or not dotted:
             raise UserError(f"--set {override}: expected KEY=VALUE, for example --set regression.steps=500")
+        try:
+            result = with_values(result, {dotted: yaml.safe_load(text)})
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {override}: {text} is not valid YAML; quote it, or close its brackets") from error
+        except UserError as error:
+            raise UserError(f"--set {override}: {error}") from error
+    return result
+
+
+def with_values(values: Mapping[str, Any], changed: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested values with some of them changed.
+
+    Args:
+        values: Nested mappings.
+        changed: Key, or "section.key" -> the new value.
+
+    Raises:
+        UserError: A key goes through a value that is not a section.
+    """
+    result = deepcopy(dict(values))
+    for dotted, value in changed.items():
         *sections, key = dotted.split(".")
         place = result
         for section in sections:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
-                raise UserError(f"--set {override}: {section} is not a section")
-        try:
-            place[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {override}: {text} is not valid YAML; quote it, or close its brackets") from error
+                raise UserError(f"{section} is not a section")
+        place[key] = value
     return result
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 
 from weakmask.volume.volume import Volume
 
@@ -69,6 +70,11 @@ class Prediction:
     regions: Volume | None
     values: tuple[Value, ...]
     kind: Literal["classes", "instances"] = "classes"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per value, as in the scores.csv of `weakmask predict`: region, fraction, score_predicted."""
+        return pd.DataFrame(value_rows("", self.values)).drop(columns="scan", errors="ignore")
 
     @property
     def severity(self) -> int | None:

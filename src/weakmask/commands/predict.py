@@ -8,14 +8,13 @@ OUT/
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
-from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file
 from weakmask.commands.output_folder import open_output
@@ -23,15 +22,14 @@ from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, out
 from weakmask.errors import UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
-from weakmask.prediction import Limits, Prediction, Quantity, Scan, Segmenter, value_rows
-from weakmask.progress import console
-from weakmask.regions.scan_regions import PICTURES, RegionSource, regions_of, unknown_regions
+from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, value_rows
+from weakmask.regions.scan_regions import PICTURES, RegionSource
+from weakmask.regions.segment_scan import is_empty, read_scan, segment_scan
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
 from weakmask.training.devices import device_of
-from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
-from weakmask.volume.pictures import is_picture, read_rgb
+from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.volume import Volume
 
 __all__ = ["Limits", "Predicted", "RegionSource", "predict"]
@@ -126,49 +124,15 @@ def _segment(
     segmenter: Segmenter, source: RegionSource, reference: pd.DataFrame | None, device: str, job: ScanJob
 ) -> Segmented:
     """Segment one scan and write its files."""
-    image = read_volume(job.image)
-    refuse_nonfinite(image, job.image)
-    regions, names = None, dict[int, str]()
-    if segmenter.needs_regions:
-        regions, names = regions_of(job.image, image, source, segmenter.needs_regions, device)
-        if not (regions.voxels > 0).any():
-            return _empty(job, image)
-        _note_unknown(segmenter, source, job, regions, names)
-    found = segmenter.segment(_scan(job, image, regions, names))
+    scan, found = segment_scan(segmenter, read_scan(job.image, job.name), job.image, source, device)
     _write_layers(job, found)
     rows = value_rows(job.name, found.values)
     if reference is not None and found.regions is not None and job.outputs["mask"].suffix != ".png":
-        labelled = label_subtypes(image, found.mask, reference)
+        labelled = label_subtypes(scan.image, found.mask, reference)
         write_volume(labelled, job.outputs["subtypes"])
         volumes = subtype_volumes(labelled, found.regions)
         rows = [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=True)]
-    return Segmented(rows, found.severity, names)
-
-
-def _scan(job: ScanJob, image: Volume, regions: Volume | None, names: Mapping[int, str]) -> Scan:
-    """One image as a model gets it, a picture with its colours."""
-    colour = read_rgb(job.image)[0] if is_picture(job.image) else None
-    return Scan(job.name, image, regions, names, colour)
-
-
-def _empty(job: ScanJob, image: Volume) -> Segmented:
-    """The empty mask of a picture without regions, a slice above or below the lungs; a scan is refused."""
-    line = f"{job.image}: its region mask is empty"
-    if job.outputs["mask"].suffix != ".png":
-        raise UserError(f"{line}; expected at least one labelled region")
-    console.print(f"[yellow]note[/] {escape(line)}, and so is the mask", highlight=False, soft_wrap=True)
-    write_volume(image.with_voxels(np.zeros(image.geometry.shape, np.uint8), "label"), job.outputs["mask"])
-    return Segmented([], None, {}, empty=True)
-
-
-def _note_unknown(
-    segmenter: Segmenter, source: RegionSource, job: ScanJob, regions: Volume, names: Mapping[int, str]
-) -> None:
-    """Print a note on regions that the model was not trained on; of regions found here, `regions_of` prints it."""
-    present = {label: names.get(label, str(label)) for label in np.unique(regions.voxels).tolist() if label > 0}
-    note = unknown_regions(segmenter.needs_regions, present)
-    if note and source.path is not None:
-        console.print(f"[yellow]note[/] {escape(f'{job.image}: {note}')}", highlight=False, soft_wrap=True)
+    return Segmented(rows, found.severity, scan.region_names, is_empty(scan))
 
 
 def _write_layers(job: ScanJob, found: Prediction) -> None:
@@ -204,7 +168,8 @@ def _page(segmenter: Segmenter, model: Path, done: Done[Segmented], twice: list[
 
 def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
     """One scan for the report, read back from its files."""
-    image = read_volume(job.image)
+    scan = read_scan(job.image, job.name)
+    image = scan.image
 
     def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:
         return image.with_voxels(read(job.outputs[name]).voxels) if job.outputs[name].exists() else None
@@ -213,7 +178,7 @@ def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
     activation = layer("activation", read_volume)
     if activation is not None and job.outputs["activation"].suffix == ".png":
         activation = activation.with_voxels(activation.voxels / np.float32(255))
-    shown, window = segmenter.shown(_scan(job, image, regions, one.region_names))
+    shown, window = segmenter.shown(replace(scan, regions=regions, region_names=one.region_names))
     columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}
     of_regions = [{new: row.get(old) for old, new in columns.items()} for row in one.rows if row["region"]]
     return ScanView(

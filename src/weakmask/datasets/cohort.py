@@ -38,20 +38,21 @@ NEEDS: dict[Need, str] = {
 }
 
 
-def read_cohort(folder: Path) -> Cohort:
+def read_cohort(folder: str | Path) -> Cohort:
     """Read a cohort's tables and list its files; no voxel is read.
 
     Raises:
         UserError: No such folder, no images/, two folders of truth, or a table or YAML file that cannot be understood.
         NoUsableScanError: A UserError that carries the faults: no image can be used.
     """
+    folder = Path(folder)
     cohort = _read(folder)
     if not cohort.cases:
         raise NoUsableScanError(folder, cohort.faults)
     return cohort
 
 
-def check_cohort(folder: Path, *, hounsfield: bool = True) -> Cohort:
+def check_cohort(folder: str | Path, *, hounsfield: bool = True) -> Cohort:
     """As `read_cohort`, and then read every voxel.
 
     Args:
@@ -63,6 +64,7 @@ def check_cohort(folder: Path, *, hounsfield: bool = True) -> Cohort:
         UserError: As `read_cohort`, or scored regions that are neither there nor can be made.
         NoUsableScanError: No image can be used.
     """
+    folder = Path(folder)
     cohort = _read(folder)
     refuse_unmakeable_regions(cohort)
     faults = [*cohort.faults, *picture_notes(cohort)]

@@ -7,18 +7,20 @@ import shutil
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from weakmask.atomic_write import atomic_file
-from weakmask.config import Settings, parse, read_yaml, with_overrides
+from weakmask.config import Settings, parse, read_yaml, with_overrides, with_values
 from weakmask.errors import UserError
 from weakmask.methods.method import Method
 from weakmask.pipeline import Run, run_stages, stage_folder
 from weakmask.prediction import Limits, Segmenter
 from weakmask.report.page import write_report
 from weakmask.training.checkpoints import MODEL, load_weights
+from weakmask.training.devices import device_of
 
 NAMES = ("dram", "cam", "supervised", "lobes")
 
@@ -51,11 +53,27 @@ def load_config(path: Path, overrides: list[str] | None = None) -> tuple[Method,
     Raises:
         UserError: The file cannot be read, names no method of `METHODS`, or has settings that the method refuses.
     """
-    values = with_overrides(read_yaml(path), overrides or [])
-    name = values.get("method")
+    return method_settings(with_overrides(read_yaml(path), overrides or []), str(path))
+
+
+def method_settings(
+    values: Mapping[str, Any], source: str, changed: Mapping[str, Any] | None = None
+) -> tuple[Method, Settings]:
+    """The method and the typed settings of plain values.
+
+    Args:
+        values: Nested mappings as in a config file, with a key `method`.
+        source: Where they come from, for the error line.
+        changed: Key, or "section.key" -> another value.
+
+    Raises:
+        UserError: The values name no method of `METHODS`, or have settings that the method refuses.
+    """
+    complete = with_values(values, changed or {})
+    name = complete.get("method")
     if not isinstance(name, str) or name not in METHODS:
-        raise UserError(f"{path}: method is {name!r}; expected one of {', '.join(METHODS)}")
-    return METHODS[name], parse(METHODS[name].settings, values, str(path))
+        raise UserError(f"{source}: method is {name!r}; expected one of {', '.join(METHODS)}")
+    return METHODS[name], parse(METHODS[name].settings, complete, source)
 
 
 def train(method: Method, settings: Settings, run: Path) -> pd.DataFrame:
@@ -82,7 +100,7 @@ def write_run_report(method: Method, settings: Settings, run: Path) -> pd.DataFr
     return pd.DataFrame() if page.table is None else page.table
 
 
-def model_file(path: Path) -> Path:
+def model_file(path: str | Path) -> Path:
     """The model file of a run folder, or the path itself.
 
     Args:
@@ -91,6 +109,7 @@ def model_file(path: Path) -> Path:
     Raises:
         UserError: Nothing there, or a run that is not finished.
     """
+    path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: no such model; expected a run folder or a .safetensors file")
     if path.is_file():
@@ -101,12 +120,12 @@ def model_file(path: Path) -> Path:
     return stage_folder(path, method.model_stage(settings)) / MODEL
 
 
-def load_segmenter(path: Path, device: torch.device, limits: Limits | None = None) -> Segmenter:
+def load_segmenter(path: str | Path, device: str | torch.device = "auto", limits: Limits | None = None) -> Segmenter:
     """The model of a run folder or a model file, of any method.
 
     Args:
         path: A run folder, or a model file.
-        device: Where to compute.
+        device: Where to compute: auto, cpu, cuda, cuda:1 or mps, or a device of torch.
         limits: Memory and precision of networks that segment whole scans; None: the defaults.
 
     Raises:
@@ -118,4 +137,4 @@ def load_segmenter(path: Path, device: torch.device, limits: Limits | None = Non
     load = METHODS[name].load if name in able else None
     if load is None:
         raise UserError(f"{file}: a {name or 'nameless'} model; expected one of {', '.join(able)}")
-    return load(file, device, limits or Limits())
+    return load(file, device_of(device), limits or Limits())

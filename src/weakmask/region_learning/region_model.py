@@ -17,6 +17,7 @@ from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
+from weakmask.training.devices import device_of
 from weakmask.volume.geometry import Float3
 
 
@@ -109,25 +110,27 @@ def trained_network(state: dict[str, Tensor], header: dict[str, Any]) -> nn.Modu
     return network
 
 
-def load_region_model(path: Path, device: torch.device, method: str, settings: type[Settings]) -> RegionModel:
+def load_region_model(
+    path: str | Path, device: str | torch.device, method: str, settings: type[Settings]
+) -> RegionModel:
     """Read a model file.
 
     Args:
         path: A file of `write_model` or of the method's own writer.
-        device: Where the network goes.
+        device: Where the network goes: auto, cpu, cuda or mps, or a device of torch.
         method: The method expected.
         settings: Its settings' class.
 
     Raises:
         UserError: Not a weights file of weakmask, or of another method.
     """
-    state, header = load_weights(path)
+    state, header = load_weights(Path(path))
     if header.get("method") != method:
         raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method {method}")
     try:
         score_map, seen = header["score_map"], header["trained_on"]
         return RegionModel(
-            network=trained_network(state, header).eval().to(device),
+            network=trained_network(state, header).eval().to(device_of(device)),
             config=settings(**header["config"]),
             score_map=ScoreMap(score_map["name"], {int(k): tuple(v) for k, v in score_map["intervals"].items()}),
             region_names={int(k): v for k, v in seen["region_names"].items()},

@@ -17,6 +17,7 @@ from weakmask.networks import build_network
 from weakmask.pipeline import stage_folder
 from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.training.checkpoints import MODEL, load_weights
+from weakmask.training.devices import device_of
 
 SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
 CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
@@ -83,20 +84,21 @@ class LobeModel:
     header: dict[str, Any]
 
 
-def load_lobe_model(path: Path | None, device: torch.device) -> LobeModel:
+def load_lobe_model(path: str | Path | None = None, device: str | torch.device = "auto") -> LobeModel:
     """Read a model file.
 
     Args:
         path: A file of `write_model`, or a run folder with it; None: the model that comes with the package.
-        device: Where the network goes.
+        device: Where the network goes: auto, cpu, cuda or mps, or a device of torch.
 
     Raises:
         UserError: The file is missing, not a weights file of weakmask, or of another method.
     """
     if path is None:
         with as_file(SHIPPED) as file:
-            return _load(file, device)
-    return _load(stage_folder(path, "model") / MODEL if path.is_dir() else path, device)
+            return _load(file, device_of(device))
+    path = Path(path)
+    return _load(stage_folder(path, "model") / MODEL if path.is_dir() else path, device_of(device))
 
 
 def _load(path: Path, device: torch.device) -> LobeModel:

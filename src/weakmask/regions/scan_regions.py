@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.markup import escape
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
@@ -21,14 +22,15 @@ class RegionSource:
     """Where the regions of a prediction come from.
 
     Attributes:
-        path: A mask for the one scan, or a folder of masks with the scans' names; None: lobes by a network where the
-            model was trained on lobes, else the lungs by threshold.
-        numbering: The tool whose lobe numbers the masks carry; None: those the model was trained on.
+        masks: A mask or its file for the one scan, or a folder of masks with the scans' names; None: lobes by a network
+            where the model was trained on lobes, else the lungs by threshold.
+        numbering: The tool whose lobe numbers the masks carry, or label -> name; None: the labels of the model's
+            training.
         lobe_model: The lobe network; None: the one that comes with the package.
     """
 
-    path: Path | None = None
-    numbering: str | None = None
+    masks: Path | Volume | None = None
+    numbering: str | Mapping[int, str] | None = None
     lobe_model: Path | None = None
 
     def __post_init__(self) -> None:
@@ -37,26 +39,30 @@ class RegionSource:
         Raises:
             UserError: The path is not there, or the numbering is unknown.
         """
-        if self.path is not None and not self.path.exists():
-            raise UserError(f"{self.path}: no such region mask; expected a mask for the one scan, or a folder of masks")
+        if isinstance(self.masks, Path) and not self.masks.exists():
+            raise UserError(
+                f"{self.masks}: no such region mask; expected a mask for the one scan, or a folder of masks"
+            )
         if self.numbering is not None:
             _names(self.numbering)
 
     def masks_of(self, scan: Path) -> list[Path]:
         """The existing mask files of a scan; the first one is read."""
-        if self.path is None or self.path.is_file():
-            return [] if self.path is None else [self.path]
-        files = [self.path / f"{scan_name(scan)}{suffix}" for suffix in IMAGE_SUFFIXES]
+        if not isinstance(self.masks, Path):
+            return []
+        if self.masks.is_file():
+            return [self.masks]
+        files = [self.masks / f"{scan_name(scan)}{suffix}" for suffix in IMAGE_SUFFIXES]
         return [file for file in files if file.exists()]
 
 
 def regions_of(
     scan: Path, image: Volume, source: RegionSource, known: Mapping[int, str], device: str = "auto"
 ) -> tuple[Volume, dict[int, str]]:
-    """A scan's regions and the names of their labels.
+    """A scan's regions and the names of their labels; regions that the model does not know are noted.
 
     Args:
-        scan: Its file or folder.
+        scan: Its file or folder; for an image without a file, its name.
         image: Its voxels.
         source: Where the regions come from.
         known: Label -> name of the regions that the model was trained on.
@@ -65,19 +71,32 @@ def regions_of(
     Raises:
         UserError: No mask of the scan's name, one that is faulty or lies on another grid, or regions cannot be made.
     """
-    if source.path is None:
+    if source.masks is None:
         if scan.suffix.lower() in PICTURES:
-            raise UserError(f"{scan}: a picture has no Hounsfield units to find the lungs by; give --regions FOLDER")
+            raise UserError(
+                f"{scan}: a picture has no Hounsfield units to find the lungs by; give its region mask (--regions)"
+            )
         made = make_regions(image, known.values(), source.lobe_model, device)
         if made.numbering.keys() != set(known.values()):
-            console.print(f"[yellow]note[/] {escape(f'{scan}: {made.note}')}", highlight=False, soft_wrap=True)
+            _note(f"{scan}: {made.note}")
         return made.labels, {label: name for name, label in made.numbering.items()}
-    masks = source.masks_of(scan)
-    if not masks:
-        name = scan_name(scan)
-        raise UserError(f"{source.path}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
+    regions = _given_regions(scan, image, source.masks, source)
     names = dict(known) if source.numbering is None else _names(source.numbering)
-    return read_regions(masks[0], image), names
+    present = {label: names.get(label, str(label)) for label in np.unique(regions.voxels).tolist() if label > 0}
+    unknown = unknown_regions(known, present)
+    if unknown:
+        _note(f"{scan}: {unknown}")
+    return regions, names
+
+
+def _given_regions(scan: Path, image: Volume, masks: Path | Volume, source: RegionSource) -> Volume:
+    if isinstance(masks, Volume):
+        return on_the_grid(masks, image, f"{scan}: the region mask")
+    files = source.masks_of(scan)
+    if not files:
+        name = scan_name(scan)
+        raise UserError(f"{masks}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
+    return read_regions(files[0], image)
 
 
 def read_regions(path: Path, image: Volume) -> Volume:
@@ -86,10 +105,23 @@ def read_regions(path: Path, image: Volume) -> Volume:
     Raises:
         UserError: The file is faulty or lies on another grid.
     """
-    regions = read_volume(path, "label")
+    return on_the_grid(read_volume(path, "label"), image, str(path))
+
+
+def on_the_grid(regions: Volume, image: Volume, what: str) -> Volume:
+    """The same regions with exactly the geometry of the image.
+
+    Args:
+        regions: A region mask.
+        image: The image that it belongs to.
+        what: The mask in the words of an error line.
+
+    Raises:
+        UserError: The grids differ by more than rounding.
+    """
     if not regions.geometry.same_grid(image.geometry):
         raise UserError(
-            f"{path}: grid {regions.geometry.shape} at {regions.geometry.spacing_mm} mm is not the image's "
+            f"{what}: grid {regions.geometry.shape} at {regions.geometry.spacing_mm} mm is not the image's "
             f"{image.geometry.shape} at {image.geometry.spacing_mm} mm; resample the mask onto the image"
         )
     # headers that differ by rounding must not let maps and images drift apart
@@ -127,7 +159,13 @@ def _hint(labels: set[int], trained: set[str]) -> str:
     return f"; the labels are those of {' or '.join(fitting)}: {choice}"
 
 
-def _names(numbering: str) -> dict[int, str]:
+def _note(line: str) -> None:
+    console.print(f"[yellow]note[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _names(numbering: str | Mapping[int, str]) -> dict[int, str]:
+    if not isinstance(numbering, str):
+        return {int(label): name for label, name in numbering.items()}
     if numbering not in NUMBERINGS:
         raise UserError(f"unknown numbering {numbering!r}; expected one of {', '.join(sorted(NUMBERINGS))}")
     return {label: name for name, label in NUMBERINGS[numbering].items()}

@@ -38,15 +38,16 @@ def resolved_precision(device: str, precision: Precision) -> Literal["32-true", 
     return "bf16-mixed" if computes_bfloat16(device) else "32-true"
 
 
-def device_of(name: str) -> torch.device:
+def device_of(name: str | torch.device) -> torch.device:
     """The device for inference: auto is CUDA, then Apple's, then the CPU.
 
     Args:
-        name: auto, cpu, cuda (or cuda:1 if there are several) or mps.
+        name: auto, cpu, cuda (or cuda:1 if there are several) or mps; or a device of torch.
 
     Raises:
         UserError: The device is not available.
     """
+    name = str(name)
     cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
     return torch.device(name if name in cards else _available(name))
 

@@ -84,8 +84,8 @@ def save_model(
     save_weights(path, network, described | own)
 
 
-def load_model(path: Path, device: torch.device, limits: Limits | None = None) -> DramModel:
-    """Read a model file.
+def load_model(path: str | Path, device: str | torch.device = "auto", limits: Limits | None = None) -> DramModel:
+    """Read a model file; `methods.load_segmenter` also takes the folder of a run, and any method.
 
     Raises:
         UserError: Not a weights file of weakmask, or of another method.
