@@ -29,6 +29,17 @@ def only_one(cohort: Path) -> None:
     table.write_text("".join(line for line in table.read_text().splitlines(keepends=True) if "_0001" not in line))
 
 
+def test_the_tables_of_a_run_are_not_replaced(cohort: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "results.csv").write_text("of the run", encoding="utf-8")
+    with pytest.raises(UserError, match=r"run/results\.csv: exists and was not written by `weakmask evaluate`"):
+        evaluate_masks(cohort / "lesions", cohort, run, "other")
+    assert [(file.name, file.read_text(encoding="utf-8")) for file in run.iterdir()] == [("results.csv", "of the run")]
+    for _ in range(2):  # its own tables may be replaced
+        evaluate_masks(cohort / "lesions", cohort, tmp_path / "tables", "other")
+
+
 def test_true_masks_are_right_in_both_forms(cohort: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     (masks / "phantom_0_0001").mkdir(parents=True)

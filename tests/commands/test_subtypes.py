@@ -41,3 +41,10 @@ def test_lesions_that_are_not_told_apart_are_refused(cohort: Path, tmp_path: Pat
     with pytest.raises(UserError, match=r"no lesions in it are told apart; expected labels .* 1 ground-glass"):
         build_subtype_table(cohort, tmp_path / "table.csv")
     assert not (tmp_path / "table.csv").exists()
+
+
+def test_a_file_that_is_no_such_table_is_not_replaced(cohort: Path):
+    scores = (cohort / "scores.csv").read_text()
+    with pytest.raises(UserError, match=r"scores\.csv: exists and is not a table of subtypes"):
+        build_subtype_table(cohort, cohort / "scores.csv")
+    assert (cohort / "scores.csv").read_text() == scores

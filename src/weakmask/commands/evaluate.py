@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from weakmask.commands.output_folder import open_output
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.usable_truth import usable_truth
@@ -16,6 +17,8 @@ from weakmask.regions.scan_regions import read_regions
 from weakmask.scoring.severity import region_fractions
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume
 from weakmask.volume.volume import Volume
+
+TABLES = ("results.csv", "severity.csv", "summary.csv", "summary_detail.csv")
 
 
 def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> pd.DataFrame:
@@ -36,11 +39,23 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
 
     Raises:
         UserError: The cohort has neither truth nor scores, no mask belongs to one of its scans, or the folder cannot
-            be written.
+            be written or holds such tables of another command: those of a run, for instance.
     """
     cohort = read_cohort(cohort_folder)
+    folder = open_output(out, "evaluate", [out / name for name in TABLES])
+    try:
+        tables = _evaluate_cohort(masks, cohort, method)
+    except UserError:
+        folder.forget()
+        raise
+    write_tables(out, *tables)
+    return summarise(*tables)
+
+
+def _evaluate_cohort(masks: Path, cohort: Cohort, method: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tables results.csv and severity.csv of all masks that belong to a scan of the cohort."""
     if not any(case.truth or case.scores for case in cohort.cases):
-        raise UserError(f"{cohort_folder}: neither scores.csv nor a mask in truth/ with the name of an image; give one")
+        raise UserError(f"{cohort.folder}: neither scores.csv nor a mask in truth/ with the name of an image; give one")
     results: Rows = []
     scores: Rows = []
     for case in track(cohort.cases, "evaluate", len(cohort.cases)):
@@ -57,10 +72,8 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
         scores += new_scores
     if not results and not scores:
         names = ", ".join(case.name for case in cohort.cases[:3])
-        raise UserError(f"{masks}: no mask belongs to a scan of {cohort_folder}; expected names such as {names}")
-    results = without_empty_subtypes(results)
-    write_tables(out, results_table(results), scores_table(scores))
-    return summarise(results_table(results), scores_table(scores))
+        raise UserError(f"{masks}: no mask belongs to a scan of {cohort.folder}; expected names such as {names}")
+    return results_table(without_empty_subtypes(results)), scores_table(scores)
 
 
 def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:

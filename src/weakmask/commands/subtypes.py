@@ -8,7 +8,7 @@ from weakmask.datasets.cohort import cases_with, read_cohort
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.progress import console, track
-from weakmask.scoring.subtype_reference import reference_components, write_reference
+from weakmask.scoring.subtype_reference import read_reference, reference_components, write_reference
 from weakmask.scoring.subtypes import SUBTYPES
 from weakmask.volume.files import read_volume
 
@@ -26,8 +26,14 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
         Components, scans and volume in ml per subtype, for a person to look at.
 
     Raises:
-        UserError: The cohort cannot be read, no lesion in it has a subtype, or the file cannot be written.
+        UserError: The cohort cannot be read, no lesion in it has a subtype, or the file cannot be written or would
+            replace another one.
     """
+    if out.exists():  # only such a table may be replaced
+        try:
+            read_reference(out)
+        except UserError as error:
+            raise UserError(f"{out}: exists and is not a table of subtypes; choose another file for --out") from error
     labelled = cases_with(read_cohort(cohort_folder), "truth")
     tables = []
     for case in track(labelled, "lesions", len(labelled)):
