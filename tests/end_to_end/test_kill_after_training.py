@@ -1,11 +1,15 @@
-"""A run killed between the end of each training and the end of its stage computes no step twice."""
+"""A run killed in every stage ends with the files of an unbroken run, and computes no finished training twice."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import wraps
 from pathlib import Path
 
 import pytest
+import torch
 from ball_cohort import write_ball_cohort
+from safetensors.torch import load_file
 
 from weakmask.config import Settings
 from weakmask.methods import METHODS
@@ -17,7 +21,7 @@ from weakmask.methods.lobes.config import DataSettings as LobeData
 from weakmask.methods.lobes.config import FrameSettings, SegmentationSettings
 from weakmask.methods.lobes.config import NetworkSettings as LobeNetwork
 from weakmask.methods.supervised import SupervisedSettings
-from weakmask.pipeline import Stage, run_stages
+from weakmask.pipeline import Stage, Work, run_stages
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 
 SCORES = {"healthy": {"LUL": 0, "LLL": 0}, "ill": {"LUL": 2, "LLL": 0}, "worse": {"LUL": 3, "LLL": 1}}
@@ -111,3 +115,64 @@ def run_until_trained(module: str, stages: Sequence[Stage], run: Path, config: S
         patch.setattr(sys.modules[module], "fit", killed)
         with pytest.raises(Killed):
             run_stages(stages, run, config)
+
+
+@pytest.mark.parametrize("method", TRAININGS)
+def test_killed_in_every_stage_it_leaves_the_same_files(method: str, tmp_path: Path) -> None:
+    write_ball_cohort(tmp_path / "cohort", SCORES)
+    config, stages = settings(method, tmp_path / "cohort"), METHODS[method].stages
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    run_stages(stages, unbroken, config)
+    for number, stage in enumerate(stages):
+        before = sorted(path.name for path in broken.glob("[0-9]*"))
+        if stage.resumable:
+            assert killed_at_step(2, stages, broken, config) == 1, stage.name
+        with_kill = (*stages[:number], replace(stage, run=killed_at_its_end(stage)), *stages[number + 1 :])
+        with pytest.raises(Killed):
+            run_stages(with_kill, broken, config)
+        assert sorted(path.name for path in broken.glob("[0-9]*")) == before
+        run_stages(stages[: number + 1], broken, config)
+    written = [file.relative_to(unbroken) for file in unbroken.glob("[0-9]*/**/*") if file.is_file()]
+    assert {file.parts[0][3:] for file in written} == {stage.name for stage in stages}
+    compared = [file for file in written if file.name != "stage.json" and "tb" not in file.parts]
+    assert compared == [file for file in compared if (broken / file).exists()]
+    for file in compared:
+        assert same_content(unbroken / file, broken / file), file
+
+
+def killed_at_its_end(stage: Stage) -> Callable[[Work], None]:
+    """The stage's function under its own name, killed when everything is written but the folder is not complete."""
+
+    @wraps(stage.run)
+    def killed(work: Work) -> None:
+        stage.run(work)
+        raise Killed
+
+    return killed
+
+
+def killed_at_step(step: int, stages: Sequence[Stage], run: Path, config: Settings) -> int:
+    """Run until a training is at a step, and be killed there; returns how often that happened."""
+    loop = sys.modules["weakmask.training.fit"]
+    one_step = loop.one_step
+
+    def killed(training: object, losses_of: object, batch: object, now: int) -> object:
+        if now == step:
+            raise Killed
+        return one_step(training, losses_of, batch, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "one_step", killed)
+        try:
+            run_stages(stages, run, config)
+        except Killed:
+            return 1
+    return 0
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two files are equal; of weights the tensors alone, as their header may have the time."""
+    if one.suffix != ".safetensors":
+        return one.read_bytes() == other.read_bytes()
+    weights, others = load_file(one), load_file(other)
+    return weights.keys() == others.keys() and all(torch.equal(weights[name], others[name]) for name in weights)
