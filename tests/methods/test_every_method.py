@@ -1,0 +1,99 @@
+"""Every method trains one step on a tiny cohort, reports, and predicts by the command line.
+
+All stages run, so that a stage that reads a setting or a stage which it does not declare fails.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from weakmask.cli import app
+from weakmask.methods import METHODS
+from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.pipeline import read_manifest
+from weakmask.volume.files import read_volume, scan_name
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CROPS = ("device=cpu", "prepare.crop_shape=[16,16,16]", "network.width=2", "maps.scales=[1.0]")
+TINY = {  # changes of configs/METHOD_phantom.yaml; every stage has something to do
+    "dram": (
+        *CROPS,
+        "regression.steps=1",
+        "losses.equivariance=0.1",
+        "losses.entropy=0.1",
+        "refinement.weight=1",
+        "vessels.steps=1",
+        "context.train=true",
+        "context.spacing_mm=null",
+        "context.window_voxels=4",
+        "context.width=2",
+        "context.steps=1",
+        "context.batch=1",
+    ),
+    "cam": (*CROPS, "classification.steps=1"),
+    "supervised": (*CROPS, "segmentation.steps=1"),
+    "lobes": (
+        "device=cpu",
+        "data.phantoms=2",
+        "data.phantom_spacing_mm=6.0",
+        "data.validation=0.5",
+        "prepare.shape=[16,16,24]",
+        "network.kernels=4",
+        "network.growth=[2,2,2]",
+        "network.layers=[1,1,1]",
+        "segmentation.steps=1",
+    ),
+}
+
+
+def run(*words: object) -> None:
+    """A verb that ends well."""
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("family")
+    for name, seed in (("training", 3), ("test", 90)):
+        write_phantom_cohort(folder / name, 3, seed, (40, 44, 48), (8.0, 8.0, 8.0), workers=1)
+    return folder
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_trains_reports_and_predicts(name: str, cohort: Path, tmp_path: Path) -> None:
+    method, out = METHODS[name], tmp_path / "run"
+    changes = list(TINY[name])
+    if name != "lobes":
+        changes += [f"data.cohort={cohort / 'training'}", f"data.test={cohort / 'test'}", "data.validation=0.34"]
+    run("train", CONFIGS / f"{name}_phantom.yaml", "--out", out, *(word for one in changes for word in ("--set", one)))
+    stages = [f"{number:02d}-{stage.name}" for number, stage in enumerate(method.stages, 1)]
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == stages
+    assert [stage["stage"] for stage in read_manifest(out)["stages"]] == stages
+    assert len(pd.read_csv(out / "summary.csv")) > 0
+    (out / "report.html").unlink()
+    run("report", out)
+    assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    scan = min((cohort / "test" / "images").iterdir())
+    words = (
+        "predict",
+        out,
+        scan,
+        "--regions",
+        cohort / "test" / "regions",
+        "--out",
+        tmp_path / "masks",
+        "--device",
+        "cpu",
+    )
+    if method.load is None:
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        assert result.exit_code != 0
+        assert "expected one of" in str(result.exception)
+        return
+    run(*words)
+    mask = read_volume(tmp_path / "masks" / scan_name(scan) / "mask.nii.gz", "label")
+    assert mask.geometry == read_volume(scan).geometry
+    assert set(pd.read_csv(tmp_path / "masks" / "scores.csv")["scan"]) == {scan_name(scan)}
