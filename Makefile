@@ -12,7 +12,7 @@ COVERED := volume losses evaluation scoring
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the checks run in the order written, pytest last: its closing line is the last one
-.PHONY: help install demo test check-format lint types docs tests test-slow benchmarks format clean
+.PHONY: help install demo test check-format lint types docs tests test-slow mutants benchmarks format clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ tests: $(INSTALLED) ## pytest alone, with coverage
 
 test-slow: $(INSTALLED) ## the tests that train for minutes
 	"$(PY)" -m pytest -m slow
+
+mutants: $(INSTALLED) ## put faults into a copy of the source, one at a time: the tests must find each (half an hour)
+	"$(PY)" tests/mutants/run_mutants.py
 
 # these start from a data set or from finished runs; their --help says which
 GIVEN := benchmarks/choices.py benchmarks/lobes_mr.py
