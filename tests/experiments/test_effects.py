@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from weakmask.evaluation.significance import bootstrap_interval
 from weakmask.experiments.dram_phantoms import BASELINES, ROWS
-from weakmask.experiments.effects import bootstrap_interval, effects, paired, significance
+from weakmask.experiments.effects import effects, paired, significance
 
 
 def results(ious: dict[tuple[str, int], list[float]]) -> pd.DataFrame:

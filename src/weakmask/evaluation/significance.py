@@ -17,6 +17,7 @@ from scipy.stats import rankdata, wilcoxon
 from weakmask.evaluation.table import RATIOS, patients_of
 
 LEVEL = 0.01  # the paper's
+RESAMPLES = 10_000  # of the bootstrap
 MOST_EXACT = 50  # pairs; beyond, the normal approximation is as good
 COMPARISON_COLUMNS = (
     *("method", "alternative", "measure", "pairs", "differing", "median_difference", "statistic", "p", "p_corrected"),
@@ -155,3 +156,15 @@ def _exact_p(ranks: Float[np.ndarray, " pairs"], statistic: float) -> float:
         ways[rank:] += ways[:-rank].copy()
     lower = ways[: round(2 * statistic) + 1].sum()
     return float(min(1.0, 2.0 * lower / ways.sum()))
+
+
+def bootstrap_interval(
+    differences: Float[np.ndarray, " scans"], level: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean, drawing scans with replacement; (nan, nan) without any."""
+    count = len(differences)
+    if count == 0:
+        return math.nan, math.nan
+    draws = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
+    low, high = np.quantile(differences[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from weakmask.evaluation.table import SUMMARY_COLUMNS
 from weakmask.experiments.effects import AGAINST_BASELINE, effects, significance
-from weakmask.experiments.examples_figure import draw_examples, example_scans
+from weakmask.experiments.examples_figure import example_scans, examples_picture
 from weakmask.experiments.experiment import ANYWHERE, Changes, Experiment, Judged, Place, Preset, Row, Setup, Tables
 from weakmask.experiments.floors import FloorSettings
 from weakmask.experiments.gather import SUBTYPES, all_results, by_row, medians, seed_table
@@ -219,7 +219,7 @@ def tabulate(runs: Sequence[Judged]) -> Tables:
             f"{line['method']} adds {_effect(line)} to the mean IoU of {line['below']}." for line in overall.values()
         ),
         views=_views(first[rungs[-1]], example_scans(results)) if rungs else (),
-        picture=draw_examples([first[row] for row in figure if row in first], example_scans(results)),
+        picture=examples_picture([first[row] for row in figure if row in first], example_scans(results)),
     )
 
 

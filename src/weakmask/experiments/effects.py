@@ -14,12 +14,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from weakmask.evaluation.overlap import SUBSETS
-from weakmask.evaluation.significance import COMPARISON_COLUMNS, LEVEL, SignedRank, signed_rank
+from weakmask.evaluation.significance import COMPARISON_COLUMNS, LEVEL, SignedRank, bootstrap_interval, signed_rank
 from weakmask.experiments.experiment import Row
 
 AGAINST_BASELINE, AGAINST_BELOW = "against CAM", "against the rung below"
 EFFECT_COLUMNS = ("row", "method", "below", "subset", "scans", "seeds", "iou", "iou_below", "effect", "low", "high")
-RESAMPLES = 10_000
 
 Values = Float[np.ndarray, " scans"]
 
@@ -86,13 +85,3 @@ def paired(results: pd.DataFrame, row: str, other: str, subset: str) -> tuple[Va
     kept = both[both.index.isin(seeds, level="seed")].dropna().groupby("scan")
     means = kept.mean()[kept.size() == len(seeds)]
     return means[row].to_numpy(), means[other].to_numpy(), len(means), len(seeds) if len(means) else 0
-
-
-def bootstrap_interval(differences: Values, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """The percentile interval of the mean, drawing whole scans with replacement; (nan, nan) without any."""
-    count = len(differences)
-    if count == 0:
-        return math.nan, math.nan
-    draws = np.random.default_rng(seed).integers(count, size=(RESAMPLES, count))
-    low, high = np.quantile(differences[draws].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

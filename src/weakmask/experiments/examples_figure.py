@@ -1,50 +1,20 @@
-"""Examples as in Fig. 4 of Xie et al. 2021: a line per scan with a coronal slice, and the mask of each method in it."""
+"""Example scans of an experiment, with the masks of several rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, UInt8
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 from weakmask.experiments.experiment import Judged
 from weakmask.pipeline import stage_folder
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.report.planes import CORONAL, Frame, cut, facing
+from weakmask.report.mask_examples import cut_example, draw_examples
+from weakmask.report.scan_view import ScanView
 from weakmask.volume.files import read_volume
-from weakmask.volume.geometry import Box
-from weakmask.volume.intensity import window
 from weakmask.volume.volume import Volume
 
-MOST_SCANS = 6  # the paper's
-MARGIN = 3  # voxels of anatomy around the lungs
-TRUTH, MARKED = "#38bdf8", "#ff9f1c"  # the report's colours, which colour-blind readers tell apart too
-INCHES, DPI, QUALITY = 1.9, 130, 85
-
-
-@dataclass(frozen=True)
-class Example:
-    """One scan as the figure shows it: one coronal slice, cropped to the lungs.
-
-    Attributes:
-        name: The scan's name.
-        grey: The slice in the window.
-        truth: The true lesions.
-        masks: Title of a row -> its mask.
-        aspect: Height of a voxel over its width.
-    """
-
-    name: str
-    grey: UInt8[np.ndarray, "rows columns"]
-    truth: Bool[np.ndarray, "rows columns"]
-    masks: dict[str, Bool[np.ndarray, "rows columns"]]
-    aspect: float
+MOST_SCANS = 6  # as in the paper's figure
 
 
 def example_scans(results: pd.DataFrame) -> list[str]:
@@ -56,75 +26,22 @@ def example_scans(results: pd.DataFrame) -> list[str]:
     return [ranked[round(place)] for place in places]
 
 
-def draw_examples(runs: Sequence[Judged], scans: Sequence[str]) -> bytes:
-    """Draw what these runs mark in some test scans, as WebP; empty without runs or scans."""
+def examples_picture(runs: Sequence[Judged], scans: Sequence[str]) -> bytes:
+    """Draw the masks of these runs in some test scans, as WebP; empty without runs or scans."""
     masks = {run.title: stage_folder(run.run, "maps") / "masks" for run in runs}
-    return draw([read_example(runs[0].test, scan, masks) for scan in scans]) if runs and scans else b""
+    return draw_examples(
+        [cut_example(_view(runs[0].test, scan), _masks(masks, scan)) for scan in scans] if runs else []
+    )
 
 
-def read_example(cohort: Path, scan: str, masks: dict[str, Path]) -> Example:
-    """The coronal slice with the largest true lesion area, and all masks in it."""
+def _view(cohort: Path, scan: str) -> ScanView:
     image, truth, regions = (
         read_volume(cohort / kind / f"{scan}.nii.gz", "image" if kind == "images" else "label")
         for kind in ("images", "lesions", "regions")
     )
-    frame = facing(image.geometry)
-    turned = frame.turn(truth.voxels) > 0
-    index = int(np.argmax(turned.sum(axis=(0, 2))))
-    box = _box(frame, regions)
-
-    def slice_of(volume: Volume) -> np.ndarray:
-        return np.ascontiguousarray(cut(frame.turn(volume.voxels), CORONAL, index, box))
-
-    found = {
-        row: slice_of(read_volume(folder / f"{scan}.nii.gz", "label")) > 0
-        for row, folder in masks.items()
-        if (folder / f"{scan}.nii.gz").exists()
-    }
-    grey = np.rint(255 * window(slice_of(image), *PrepareSettings().window)).astype(np.uint8)
-    return Example(scan, grey, slice_of(truth) > 0, found, frame.spacing_mm[0] / frame.spacing_mm[2])
+    return ScanView(scan, image, PrepareSettings().window, truth=truth, regions=regions)
 
 
-def draw(examples: Sequence[Example]) -> bytes:
-    """The figure as WebP."""
-    rows = list(dict.fromkeys(row for example in examples for row in example.masks))
-    shape = len(examples), len(rows) + 1
-    figure = Figure(figsize=(INCHES * shape[1], 0.85 * INCHES * shape[0]), dpi=DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    axes: np.ndarray = figure.subplots(*shape, squeeze=False, gridspec_kw={"wspace": 0.02, "hspace": 0.02})
-    for line, example in zip(axes, examples, strict=True):
-        for axis, row in zip(line, [None, *rows], strict=True):
-            _panel(axis, example, None if row is None else example.masks.get(row))
-        line[0].set_ylabel(example.name, fontsize=7)
-    for axis, title in zip(axes[0], ["true lesions", *rows], strict=True):
-        axis.set_title(title, fontsize=8)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight", pad_inches=0.05)
-    webp = BytesIO()
-    Image.open(buffer).convert("RGB").save(webp, "WEBP", quality=QUALITY, method=4)
-    return webp.getvalue()
-
-
-def _panel(axis: Axes, example: Example, mask: np.ndarray | None) -> None:
-    """One slice with the outlines of the truth and, above it, of the method's mask."""
-    axis.imshow(example.grey, cmap="gray", vmin=0, vmax=255, aspect=example.aspect)
-    for marked, colour in ((example.truth, TRUTH), (mask, MARKED)):
-        if marked is not None and marked.any():
-            around = np.pad(marked, 1).astype(float)  # so that an outline closes at the picture's edge
-            down, along = (np.arange(-1, side + 1) for side in marked.shape)
-            axis.contour(along, down, around, levels=[0.5], colors=colour, linewidths=0.9)
-    axis.set(xlim=(-0.5, example.grey.shape[1] - 0.5), ylim=(example.grey.shape[0] - 0.5, -0.5))
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-
-
-def _box(frame: Frame, regions: Volume) -> Box:
-    """The lungs with a margin, on the turned grid."""
-    inside = frame.turn(regions.voxels) > 0
-    if not inside.any():
-        return Box((0, 0, 0), frame.shape)
-    spans = [np.flatnonzero(inside.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    (z, y, x) = ((int(span[0]), int(span[-1]) + 1) for span in spans)
-    return Box((z[0], y[0], x[0]), (z[1], y[1], x[1])).grown((MARGIN, MARGIN, MARGIN)).clipped(frame.shape)
+def _masks(folders: dict[str, Path], scan: str) -> dict[str, Volume]:
+    files = {title: folder / f"{scan}.nii.gz" for title, folder in folders.items()}
+    return {title: read_volume(file, "label") for title, file in files.items() if file.exists()}
