@@ -24,7 +24,6 @@ _ROOMS = (
     "phantoms",
     "refinement",
     "scoring",
-    "training",
     "volume",
 )
 _HOME = {
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
         phantoms,
         refinement,
         scoring,
-        training,
         volume,
     )
     from weakmask.api import Model, find_lobes, load, train
@@ -86,7 +84,6 @@ __all__ = [
     "refinement",
     "scoring",
     "train",
-    "training",
     "volume",
     "write_volume",
 ]

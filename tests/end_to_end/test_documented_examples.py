@@ -138,29 +138,3 @@ def test_the_pieces_of_refinement_run_as_the_reference_says() -> None:
         results = [value for name, value in made.items() if name in {"refined", "revised", "walked", "mask", "lower"}]
         assert "vessels" in made or len(results) == 1
         assert all(getattr(result, "shape", grid.shape)[-3:] == grid.shape for result in results)
-
-
-def test_an_array_is_segmented_as_the_page_says(phantoms: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    changed = {
-        "data.cohort": "cohort",
-        "data.test": "cohort",
-        "data.seen": "true",
-        "data.validation": 0,
-        "device": "cpu",
-        "regression.steps": 2,
-        "network.width": 2,
-        "prepare.crop_shape": "[16,16,16]",
-        "maps.scales": "[1.0]",
-    }
-    words = [word for name, value in changed.items() for word in ("--set", f"{name}={value}")]
-    config = str(PROJECT / "configs" / "dram_phantom.yaml")
-    trained = CliRunner().invoke(app, ["train", config, "--out", "runs/demo", *words], catch_exceptions=False)
-    assert trained.exit_code == 0
-    image = read_volume(min((phantoms / "cohort" / "images").iterdir()))
-    capsys.readouterr()
-    example = block("docs/flow.md", "python", "load_segmenter").replace("(4.0, 4.0, 4.0)", "(8.0, 8.0, 8.0)")
-    given = {"array": image.voxels}
-    exec(example, given)
-    assert given["mask"].shape == image.voxels.shape
-    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert {name for name, *_ in printed} == {"LUL", "LLL", "RUL", "RML", "RLL"}

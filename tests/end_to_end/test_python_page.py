@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,14 @@ def test_every_public_name_is_there_and_listed() -> None:
     assert [name for name in wm.__all__ if getattr(wm, name) is None] == []
     assert set(wm.__all__) <= set(dir(wm))
     assert {"dram", "cam", "supervised", "lobes"} <= set(wm.METHODS)
-    assert wm.losses.dice is not None
-    assert wm.refinement.vesselness is not None
+    rooms = [getattr(wm, name) for name in wm.__all__ if isinstance(getattr(wm, name), ModuleType)]
+    assert {room.__name__.removeprefix("weakmask.") for room in rooms} == {
+        *("activation", "anatomy", "datasets", "evaluation", "losses"),
+        *("networks", "phantoms", "refinement", "scoring", "volume"),
+    }
+    for room in rooms:  # each offers functions or classes of its own
+        own = [value for value in vars(room).values() if callable(value) and value.__module__.startswith(room.__name__)]
+        assert own, room
     with pytest.raises(AttributeError, match="no attribute 'segment'; it offers METHODS, Geometry"):
         wm.segment  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
 

@@ -1,6 +1,7 @@
 """Overlap: counts against the plain formula and scikit-learn, sums, empty masks, and the subtypes' rule."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from weakmask.evaluation import overlap as module
 from weakmask.evaluation.overlap import LESION_SUBTYPES, SUBSETS, Overlap, overlap, subtype_overlaps
 
 RATIOS = ("iou", "dice", "ppv", "sensitivity", "specificity")
@@ -93,7 +93,7 @@ def test_the_fast_count_is_the_plain_one(seed: int) -> None:
 
 
 def test_masks_larger_than_one_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 16)
+    monkeypatch.setattr(sys.modules[Overlap.__module__], "CHUNK", 16)
     prediction, truth, inside = drawn(1), drawn(2), drawn(3, 0.7)
     assert overlap(prediction, truth, inside) == plain(prediction, truth, inside)
     assert subtype_overlaps(prediction, truth.astype(np.uint8), inside)["all"] == plain(prediction, truth, inside)
