@@ -236,8 +236,8 @@ MUTANTS = (
     ),
     Mutant(
         "gives models grey pictures only",
-        "commands/predict.py",
-        "read_rgb(job.image)[0] if is_picture(job.image) else None",
+        "regions/segment_scan.py",
+        "read_rgb(file)[0] if is_picture(file) else None",
         "None",
         ("tests/methods/test_add_a_method.py::test_predict_writes_a_row_per_image_and_class",),
     ),
