@@ -1,10 +1,10 @@
 """Is a CRF worth it? What each refinement does to the masks of a trained dRAM, on scans with known lesions.
 
-Takes a finished run and a cohort with lesions/ (the demo's by default), makes each scan's map once, and judges the mask
-cut from it: as it is, without vessels, after the dense CRF, after a random walk, without vessels and after the CRF,
-inside the lesion candidates, and cleaned of small components. Printed are the mean IoU over scans with lesions, the
-pooled IoU and the difference of the mean from the plain mask with a 95 % bootstrap interval over scans; `ratio` = mean
-IoU with / without. The plain mask is the peer.
+Takes a finished run without a context network and a cohort with lesions/ (the demo's raw dRAM by default), makes each
+scan's map once, and judges the mask cut from it: as it is, without vessels, after the dense CRF, after a random walk,
+without vessels and after the CRF, inside the lesion candidates, and cleaned of small components. Printed are the mean
+IoU over scans with lesions, the pooled IoU and the difference of the mean from the plain mask with a 95 % bootstrap
+interval over scans; `ratio` = mean IoU with / without. The plain mask is the peer.
 
 Usage: refinement_effect.py [--json] [--run DIR] [--cohort DIR] [--crf S,W,A,I,W] [--pictures DIR]
 """
@@ -59,7 +59,7 @@ def main() -> None:
     """Judge every refinement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--run", type=Path, default=Path("runs/demo"), help="a finished run or a model file")
+    parser.add_argument("--run", type=Path, default=Path("runs/demo-raw"), help="a finished run or a model file")
     parser.add_argument("--cohort", type=Path, default=Path("runs/demo-phantoms/test"), help="scans with lesions/")
     parser.add_argument(
         "--crf", default="", help="smoothness mm, weight, appearance mm, HU, weight; default the config's"

@@ -70,10 +70,11 @@ def test_the_model_of_a_run_is_that_of_the_stage_that_the_method_names(tmp_path:
     (tmp_path / "config.yaml").write_bytes(config.read_bytes())
     for folder in ("04-model", "06-context-model"):
         (tmp_path / folder).mkdir()
-    assert method.model_stage(settings) == "model"
-    assert model_file(tmp_path) == tmp_path / "04-model" / "model.safetensors"
-    (tmp_path / "config.yaml").write_text(config.read_text().replace("train: false", "train: true"), encoding="utf-8")
+    assert method.model_stage(settings) == "context-model"
     assert model_file(tmp_path) == tmp_path / "06-context-model" / "model.safetensors"
+    (tmp_path / "config.yaml").write_text(config.read_text().replace("train: true", "train: false"), encoding="utf-8")
+    assert model_file(tmp_path) == tmp_path / "04-model" / "model.safetensors"
+    (tmp_path / "config.yaml").write_bytes(config.read_bytes())
     (tmp_path / "06-context-model").rmdir()
     with pytest.raises(UserError, match="stage context-model is not finished"):
         model_file(tmp_path)

@@ -1,57 +1,77 @@
-"""Everything once, on phantoms: make a cohort, train dRAM from its scores, judge it, segment one scan, tell."""
+"""The demo: make phantoms, train dRAM complete and raw on their scores, evaluate both, segment one scan, report.
 
+The two trainings are the rows `context` and `raw` of `weakmask reproduce table2 --preset quick`. They run at the same
+time, on one half of the cores each.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from weakmask.commands.predict import RegionSource, predict
-from weakmask.methods import METHODS, train
-from weakmask.methods.dram import DramSettings
-from weakmask.methods.dram.config import ContextSettings, LossSettings, MapSettings, RefinementSettings
-from weakmask.phantoms.chest_ct import QUICK_SHAPE, QUICK_SPACING_MM, check_phantom_cohort, write_phantom_cohort
+from weakmask.config import Settings
+from weakmask.experiments.dram_phantoms import QUICK, ROWS, TEST_SEED
+from weakmask.experiments.experiment import settings_of
+from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
+from weakmask.experiments.training import Training
+from weakmask.methods import METHODS, write_run_report
+from weakmask.phantoms.chest_ct import check_phantom_cohort, write_phantom_cohort
 from weakmask.progress import console
-from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
+from weakmask.region_learning.other_runs import write_other_runs
 
-TRAINING_SCANS, TEST_SCANS = 80, 12
-TEST_SEED = 10_000  # test phantoms come from seeds that no training cohort of the demo reaches
+TEST_SCANS = 12
+COMPLETE, RAW = "context", "raw"  # rows of table2
+LOG = "log.txt"  # in a run folder
 
 
-def demo_settings(phantoms: Path, seed: int) -> DramSettings:
-    """The settings of dRAM cut down to minutes on two cores: a narrow network and small crops.
+def demo_settings(row: str, phantoms: Path, seed: int) -> Settings:
+    """The settings of a row of table2's quick preset, on the phantoms of the demo.
 
-    The crops are coarser than the scans, so the maps are made of enlarged ones: finer than the network was trained at,
-    which small lesions gain from.
+    Args:
+        row: Its name, for example `context`.
+        phantoms: The folder of the two cohorts.
+        seed: Of the training and the split.
     """
-    return DramSettings(
-        seed=seed,
-        device="cpu",
-        data=DataSettings(cohort=phantoms / "training", test=phantoms / "test", validation=0.1, split_seed=seed),
-        prepare=PrepareSettings(spacing_mm=None, crop_shape=(32, 32, 32)),
-        network=NetworkSettings(width=8),
-        losses=LossSettings(equivariance=0.0, entropy=0.0, compare="root"),
-        refinement=RefinementSettings(weight=0.0),
-        regression=TrainingSettings(
-            steps=900, batch=6, learning_rate=2e-3, average_decay=0.98, keep="last", validate_every=100
-        ),
-        maps=MapSettings(scales=(1.5, 2.0)),
-        context=ContextSettings(train=False),
-    )
+    return settings_of(ROWS[row], QUICK, phantoms / "training", phantoms / "test", seed)
 
 
 def run_demo(run: Path, seed: int) -> pd.DataFrame:
-    """Run the demo into `run`, its phantoms beside it in `run`-phantoms; returns the summary.
+    """Run the demo into `run`, with its phantoms in `run`-phantoms and raw dRAM in `run`-raw; returns the table.
 
     Raises:
-        UserError: The folder cannot be written or holds a run with other settings, or the phantoms are of another seed.
+        UserError: A folder cannot be written or holds a run with other settings, the phantoms are of another seed, or a
+            training was killed.
     """
-    phantoms = run.with_name(f"{run.name}-phantoms")
-    for name, scans, first in (("training", TRAINING_SCANS, seed), ("test", TEST_SCANS, seed + TEST_SEED)):
-        if not (phantoms / name / "phantom.json").exists():
-            console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
-            write_phantom_cohort(phantoms / name, scans, first, QUICK_SHAPE, QUICK_SPACING_MM)
-        check_phantom_cohort(phantoms / name, scans, first, QUICK_SHAPE, QUICK_SPACING_MM)
-    settings = demo_settings(phantoms, seed)
-    summary = train(METHODS["dram"], settings, run)
+    phantoms, raw = run.with_name(f"{run.name}-phantoms"), run.with_name(f"{run.name}-raw")
+    _make_phantoms(phantoms, seed)
+    complete = demo_settings(COMPLETE, phantoms, seed)
+    baseline = Training("dram", demo_settings(RAW, phantoms, seed), raw, others=(run,))
+    _train_together([Training("dram", complete, run), baseline])
+    write_other_runs(run, [raw])
+    table = write_run_report(METHODS["dram"], complete, run)
     scan = min((phantoms / "test" / "images").iterdir())
     predict(run, [scan], run / "one-scan", RegionSource(phantoms / "test" / "regions"), device="cpu")
-    return summary
+    return table
+
+
+def _make_phantoms(folder: Path, seed: int) -> None:
+    """Make the training and the test cohort unless they exist."""
+    sets = ("training", QUICK.training_scans, seed), ("test", TEST_SCANS, seed + TEST_SEED)
+    for name, scans, first in sets:
+        if not (folder / name / "phantom.json").exists():
+            console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
+            write_phantom_cohort(folder / name, scans, first, QUICK.shape, QUICK.spacing_mm)
+        check_phantom_cohort(folder / name, scans, first, QUICK.shape, QUICK.spacing_mm)
+
+
+def _train_together(trainings: Sequence[Training]) -> None:
+    """Train at the same time; the first training makes the crops, and the others reuse them."""
+    for training in trainings:
+        training.start()
+    jobs = min(len(trainings), jobs_for("cpu"))
+    tasks = [Task(f"training {training.run}", training.finish, training.run / LOG) for training in trainings]
+    if jobs > 1:
+        logs = " and ".join(str(task.log) for task in tasks)
+        console.print(f"two trainings at the same time; they print to {logs}", highlight=False, soft_wrap=True)
+    run_in_parallel(tasks, jobs, short_of_memory="close other programs and repeat the command")

@@ -58,12 +58,13 @@ def jobs_for(device: str) -> int:
     return min(MOST_JOBS, cpu_count()) if device_of(device).type == "cpu" else 1
 
 
-def run_in_parallel(tasks: Sequence[Task], jobs: int) -> None:
+def run_in_parallel(tasks: Sequence[Task], jobs: int, short_of_memory: str = "go on with --jobs 1") -> None:
     """Do all tasks: with one job in this process in turn, else each in its own process, earlier tasks first.
 
     Args:
         tasks: With one job, each comes after those that it waits for.
         jobs: How many at a time; they share the cores.
+        short_of_memory: Advice for a user whose memory is too small, for the message about a killed task.
 
     Raises:
         UserError: The first fault of a task, which stops the others; or a task was killed.
@@ -85,7 +86,7 @@ def run_in_parallel(tasks: Sequence[Task], jobs: int) -> None:
                     under_way.append(_started(task, max(1, cpu_count() // jobs)))
                 for one in _ended(under_way):
                     under_way.remove(one)
-                    _check(one)
+                    _check(one, short_of_memory)
                     unfinished.remove(one.task.name)
                     minutes = (monotonic() - one.since) / 60
                     console.print(f"[green]done[/] {one.task.name}, {minutes:.1f} minutes", highlight=False)
@@ -114,14 +115,14 @@ def _ended(under_way: Sequence[Running]) -> list[Running]:
     return [one for one in under_way if one.process.sentinel in ended]
 
 
-def _check(one: Running) -> None:
+def _check(one: Running, short_of_memory: str) -> None:
     """Raise the fault of a task that has ended with one."""
     one.process.join()
     code = one.process.exitcode
     with one.outcome, suppress(EOFError):  # nothing was sent
         raise UserError(f"{one.task.name}: {one.outcome.recv()}")
     if code is not None and code < 0:
-        raise UserError(f"{one.task.name} was killed (signal {-code}); if memory is short, go on with --jobs 1")
+        raise UserError(f"{one.task.name} was killed (signal {-code}); if memory is short, {short_of_memory}")
     if code:
         raise RuntimeError(f"{one.task.name} failed; its traceback is in {one.task.log}")
 

@@ -13,6 +13,7 @@ from weakmask.datasets.case import Case, Cohort
 from weakmask.pipeline import Run, Work
 from weakmask.prediction import About
 from weakmask.region_learning.evaluate_run import truth_or_note
+from weakmask.region_learning.other_runs import with_other_runs
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import evaluated_cases, read_case
@@ -55,7 +56,7 @@ def run_page(run: Run[Any], text: ReportText) -> Page:
         title=f"{text.title}: {run.folder.name}",
         summary=_sentence(text, own, "it was trained on" if run.config.data.seen else "it has not seen"),
         tiles=_tiles(own),
-        table=summary,
+        table=with_other_runs(summary, run.folder),
         table_caption=(
             "Means are over scans with lesions; pooled and specificity are over all scans. Kappa is linear weighted, "
             "with its 95 % bootstrap interval over patients."

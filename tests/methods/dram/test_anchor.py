@@ -137,4 +137,5 @@ def test_a_row_is_named_after_what_is_switched_on(refinement: dict, vessels: boo
     switched = {"vessels": VesselSettings(suppress=vessels), "context": ContextSettings(train=False)}
     config = settings(**refinement).model_copy(update=switched)
     assert row_of(config) == name
-    assert row_of(config.model_copy(update={"context": ContextSettings()})) == "dRAM + context"
+    complete = "dRAM complete" if config.refinement.weight else "dRAM + context"
+    assert row_of(config.model_copy(update={"context": ContextSettings()})) == complete

@@ -32,7 +32,7 @@ def row_of(config: DramSettings) -> str:
     """The row of the paper's ablation that the settings make, or the name of our own variant."""
     refinement = config.refinement
     if config.context.train:
-        return "dRAM + context"
+        return "dRAM complete" if refinement.weight else "dRAM + context"
     if refinement.weight and refinement.anchor.until:
         return "dRAM anchored"
     if refinement.weight and config.vessels.suppress:
