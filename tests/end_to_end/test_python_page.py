@@ -48,6 +48,7 @@ def test_the_page_runs_as_printed(
     assert {path.name for path in tmp_path.glob("*_mask.nii.gz")} == {f"{name}_mask.nii.gz" for name in names}
     assert (tmp_path / "runs" / "mine" / "report.html").exists()
     assert isinstance(made["model"], wm.Model)
+    assert {case.name for case in wm.read_cohort("cohort").cases} == names
     assert made["large"].sum() <= made["mask"].sum()
     assert made["refined"].shape == (1, 1, *lobes.shape)
 
