@@ -111,6 +111,17 @@ def test_a_cohort_keeps_its_scores(model: Path, scans: Path, tmp_path: Path, wea
         assert weakmask(*command, tmp_path / "out")[0] == 0
 
 
+def test_layers_of_an_earlier_prediction_do_not_stay(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
+    out = tmp_path / "out"
+    command = ["predict", model, scans / "images" / "s0.nii.gz", "--regions", scans / "regions", "-o", out]
+    assert weakmask(*command)[0] == 0
+    stale = out / "s0" / "subtypes.nii.gz"
+    stale.write_bytes((out / "s0" / "mask.nii.gz").read_bytes())
+    assert weakmask(*command)[0] == 0
+    assert not stale.exists()
+    assert (out / "s0" / "mask.nii.gz").exists()
+
+
 def test_a_run_keeps_its_report(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:
     run = tmp_path / "run"
     run.mkdir()

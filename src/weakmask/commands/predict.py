@@ -136,6 +136,9 @@ def _segment(
 
 
 def _write_layers(job: ScanJob, found: Prediction) -> None:
+    """Write the layers of a scan; those that an earlier prediction left are removed, whether they come again or not."""
+    for file in job.outputs.values():
+        file.unlink(missing_ok=True)
     layers = {"mask": found.mask, "activation": found.maps.get("activation"), "regions": found.regions}
     for name, layer in layers.items():
         if layer is None:
