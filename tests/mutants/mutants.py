@@ -193,11 +193,11 @@ MUTANTS = (
         ("tests/pipeline/test_keys.py::test_a_changed_input_is_refused_by_its_name",),
     ),
     Mutant(
-        "goes on with settings that have changed",
+        "goes on with code or settings that have changed",
         "pipeline/stages.py",
         'if record["settings_key"] != wanted:',
         "if False:",
-        ("tests/pipeline/test_keys.py", "tests/pipeline/test_stages.py"),
+        ("tests/pipeline/test_keys.py::test_a_stage_that_another_function_has_made_is_refused",),
     ),
     Mutant(
         "lets a stage read what it does not declare",

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,6 +31,10 @@ def copy_source(work: Work[Numbers]) -> None:
     work.hash_input(work.config.source)
     work.hash_input(work.config.source.with_suffix(".yaml"))
     shutil.copy(work.config.source, work.out / "copy.txt")
+
+
+def copy_source_anew(work: Work[Numbers]) -> None:
+    copy_source(work)
 
 
 def double(work: Work[Numbers]) -> None:
@@ -65,6 +70,13 @@ def test_an_input_that_is_gone_or_new_is_refused(tmp_path: Path, config: Numbers
     config.source.unlink()
     with pytest.raises(UserError, match=r"source\.txt is gone"):
         run_stages(STAGES, tmp_path / "run", config)
+
+
+def test_a_stage_that_another_function_has_made_is_refused(tmp_path: Path, config: Numbers) -> None:
+    run_stages(STAGES, tmp_path / "run", config)
+    renamed = (replace(STAGES[0], run=copy_source_anew), STAGES[1])
+    with pytest.raises(UserError, match=r"01-copy is out of date: its settings or its code have changed"):
+        run_stages(renamed, tmp_path / "run", config)
 
 
 def test_a_file_that_was_only_touched_is_the_same(tmp_path: Path, config: Numbers) -> None:
