@@ -101,8 +101,11 @@ def test_baselines_are_trained_as_dram_is(method: str, training: str, data: str)
         assert getattr(ours, section) == getattr(drams, section)
     assert ours.network.width == drams.network.width  # pyright: ignore[reportAttributeAccessIssue]
     trained = getattr(ours, training)
-    if (method, data) == ("supervised", "phantom"):  # one network; dRAM trains two, one after the other
-        assert drams.regression.steps < trained.steps <= drams.regression.steps + drams.context.steps
+    if (method, data) == (
+        "supervised",
+        "phantom",
+    ):  # the bound has no fewer steps than the two networks of dRAM together
+        assert trained.steps >= drams.regression.steps + drams.context.steps
         trained = trained.model_copy(update={"steps": drams.regression.steps})
     for field in SAME:
         assert getattr(trained, field) == getattr(drams.regression, field), field
