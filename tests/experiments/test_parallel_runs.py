@@ -160,3 +160,8 @@ def test_one_job_lets_faults_through(tmp_path: Path) -> None:
 
 def test_jobs_are_as_many_as_cores_but_not_many() -> None:
     assert 1 <= jobs_for("cpu") <= 4
+
+
+def test_a_killed_task_ends_in_the_caller_s_advice(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^bad was killed \(signal 9\); if memory is short, buy more$"):
+        run_in_parallel([Task("bad", die, tmp_path / "log")], jobs=2, short_of_memory="buy more")
