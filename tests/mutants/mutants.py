@@ -44,7 +44,7 @@ MUTANTS = (
         (f"{SCANS}::test_with_a_test_cohort_its_scans_are_judged[cam]",),
     ),
     Mutant(
-        "trains dRAM on all crops",
+        "trains dRAM on the validation crops",
         "methods/dram/regression.py",
         'load_crops(prepared, "training", config.prepare, vessel_masks)',
         'load_crops(prepared, "validation", config.prepare, vessel_masks)',
