@@ -47,7 +47,7 @@ def trained(method: str, cohort: Path, run: Path) -> pd.DataFrame:
     return summary.set_index("method")
 
 
-@pytest.mark.parametrize(("method", "row"), [("dram", "dRAM + context"), ("supervised", "supervised U-Net")])
+@pytest.mark.parametrize(("method", "row"), [("dram", "dRAM complete"), ("supervised", "supervised U-Net")])
 def test_a_training_reaches_its_score(method: str, row: str, cohort: Path, tmp_path: Path) -> None:
     summary = trained(method, cohort, tmp_path / "run")
     floors, own = summary.loc[["Otsu in the region", "fixed threshold", "nothing"]].max(), summary.loc[row]
