@@ -103,7 +103,7 @@ def test_a_config_is_a_file_a_mapping_or_settings(tmp_path: Path, monkeypatch: p
     wm.train(str(file), str(tmp_path / "run"), **changed)
     settings = seen[0][0]
     assert (settings.seed, settings.data.cohort, settings.regression.steps) == (7, Path("here"), 5)
-    assert settings.data.validation == 0.1  # the other keys of a section stay
+    assert settings.data.validation == 0.05  # the other keys of a section stay
     wm.train(settings.model_dump(), tmp_path / "run")
     wm.train(settings, tmp_path / "run")
     assert all(one == seen[0] for one in seen)
