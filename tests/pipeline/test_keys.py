@@ -81,8 +81,10 @@ def test_a_stage_that_another_function_has_made_is_refused(tmp_path: Path, confi
 
 def test_a_file_that_was_only_touched_is_the_same(tmp_path: Path, config: Numbers) -> None:
     run_stages(STAGES, tmp_path / "run", config)
+    record = (tmp_path / "run" / "01-copy" / "stage.json").read_bytes()
     os.utime(config.source, (1, 1))
     run_stages(STAGES, tmp_path / "run", config)
+    assert (tmp_path / "run" / "01-copy" / "stage.json").read_bytes() == record
 
 
 def test_a_later_stage_is_refused_when_an_earlier_one_was_made_anew(tmp_path: Path, config: Numbers) -> None:
