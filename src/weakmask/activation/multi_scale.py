@@ -16,7 +16,7 @@ def average_over_scales(
     image: Float[Tensor, "batch channel *space"],
     region: Float[Tensor, "batch 1 *space"],
     scales: Sequence[float],
-) -> Float[Tensor, "batch 1 *space"]:
+) -> Float[Tensor, "batch class *space"]:
     """Resize the image by each factor, map it, resize the maps back and average them.
 
     A map is resized back together with its region and divided by it, so that the zeros outside do not dilute the
@@ -24,7 +24,7 @@ def average_over_scales(
     some scale, being thinner than a voxel there, takes the mean of the other scales.
 
     Args:
-        activation: (image, region) -> map of the image's size.
+        activation: (image, region) -> maps of the image's size, one or several classes.
         image: Windowed crops, zero outside the region.
         region: 1 inside, 0 outside.
         scales: Factors of the side lengths; 1.0 is taken without any interpolation.
@@ -38,10 +38,10 @@ def average_over_scales(
     if not scales:
         raise ValueError("no scales given; expected at least one, for example (1.0,)")
     shape = image.shape[2:]
-    total, seen = torch.zeros_like(region), torch.zeros_like(region)
+    total, seen = torch.zeros_like(region), torch.zeros_like(region)  # `total` grows to the number of classes
     for scale in scales:
         if scale == 1.0:
-            total += activation(image, region)
+            total = total + activation(image, region)
             seen += region
             continue
         size = [max(1, round(n * scale)) for n in shape]
@@ -50,9 +50,18 @@ def average_over_scales(
         found = activation(_linear(image, size), inside) * inside
         weight = _linear(inside, shape)
         known = weight > LEAST
-        total += torch.where(known, _linear(found, shape) / weight.clamp_min(LEAST), 0.0)
+        total = total + torch.where(known, _linear(found, shape) / weight.clamp_min(LEAST), 0.0)
         seen += known
     return total / seen.clamp_min(1.0) * region
+
+
+def with_mirror(activation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    """The mean of a map and of the map of the image mirrored along its last axis, mirrored back."""
+
+    def mean(image: Tensor, region: Tensor) -> Tensor:
+        return (activation(image, region) + activation(image.flip(-1), region.flip(-1)).flip(-1)) / 2
+
+    return mean
 
 
 def _linear(tensor: Tensor, size: Sequence[int]) -> Tensor:
