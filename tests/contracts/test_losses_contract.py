@@ -45,6 +45,7 @@ CASES = {
 }
 PIECES = {
     "binary_entropy",
+    "class_boundary",  # of pairs of pixels, without a region
     "dice_by_class",
     "inverse_frequency_weights",
     "region_mean",

@@ -1,6 +1,7 @@
 """Losses: pure functions of tensors, one paper idea per file; each returns one value per sample."""
 
 from weakmask.losses.bootstrapping import bootstrapping, soft_bootstrapping
+from weakmask.losses.class_boundary import class_boundary
 from weakmask.losses.dice import dice, dice_by_class
 from weakmask.losses.entropy import binary_entropy, entropy
 from weakmask.losses.equivariance import equivariance, smooth_equivariance
@@ -10,6 +11,7 @@ from weakmask.losses.region_mean import region_mean
 __all__ = [
     "binary_entropy",
     "bootstrapping",
+    "class_boundary",
     "dice",
     "dice_by_class",
     "entropy",

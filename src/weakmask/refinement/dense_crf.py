@@ -67,6 +67,23 @@ class CRF:
         """The same CRF for an image whose intensities were multiplied by `factor` (1 / 255 for [0, 1])."""
         return dataclasses.replace(self, appearance_intensity=self.appearance_intensity * factor)
 
+    def for_side(self, side: float, reference: float = 500.0) -> "CRF":
+        """The same CRF for a picture of another size: the sigmas of space grow with its side.
+
+        Args:
+            side: Of the picture, in pixels: the geometric mean of height and width, say.
+            reference: The side that the sigmas are made for; PASCAL VOC's pictures have about 500 pixels.
+
+        Raises:
+            ValueError: A side is not positive.
+        """
+        if not min(side, reference) > 0:
+            raise ValueError(f"sides {side} and {reference}; expected positive numbers of pixels")
+        factor = side / reference
+        return dataclasses.replace(
+            self, smoothness_mm=self.smoothness_mm * factor, appearance_mm=self.appearance_mm * factor
+        )
+
 
 # Published parameters, for 8-bit intensities (0 ... 255) and pixels unless a comment says otherwise.
 PRESETS = {

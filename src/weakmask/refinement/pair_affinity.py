@@ -72,11 +72,8 @@ def edge_affinity(edge: Float[Tensor, "batch 1 *space"], radius: float) -> Float
     affinity = edge.new_zeros(len(edge), len(offsets), *space)
     for pair, offset in enumerate(offsets):
         if all(abs(step) < side for step, side in zip(offset, space, strict=True)):
-            path = [edge[:, 0, *_shifted(offset, place, space)] for place in straight_path(offset)]
-            largest = path[0]
-            for crossed in path[1:]:
-                largest = torch.maximum(largest, crossed)
-            affinity[:, pair, *_shifted(offset, (0,) * len(space), space)] = 1 - largest
+            path = [edge[:, 0, *shifted(offset, place, space)] for place in straight_path(offset)]
+            affinity[:, pair, *shifted(offset, (0,) * len(space), space)] = 1 - _largest(path)
     return affinity
 
 
@@ -102,14 +99,30 @@ def intensity_affinity(
     affinity = image.new_zeros(len(image), len(offsets), *space)
     for pair, offset in enumerate(offsets):
         if all(abs(step) < side for step, side in zip(offset, space, strict=True)):
-            near, far = _shifted(offset, (0,) * len(space), space), _shifted(offset, offset, space)
+            near, far = shifted(offset, (0,) * len(space), space), shifted(offset, offset, space)
             squared = (image[:, :, *far] - image[:, :, *near]).square().sum(1)
             affinity[:, pair, *near] = squared.div_(-2 * sigma * sigma).exp_()
     return affinity
 
 
-def _shifted(offset: tuple[int, ...], place: tuple[int, ...], space: torch.Size) -> tuple[slice, ...]:
-    """Slices of the voxels i + `place` for all voxels i such that i + `offset` lies in the grid."""
+def _largest(path: list[Tensor]) -> Tensor:
+    """The largest of several maps, place by place; of equal ones, the first gets the gradient."""
+    if path[0].requires_grad:
+        return torch.stack(path).max(dim=0).values  # keeps one index a place for the gradient, not every map
+    largest = path[0]
+    for crossed in path[1:]:
+        largest = torch.maximum(largest, crossed)
+    return largest
+
+
+def shifted(offset: tuple[int, ...], place: tuple[int, ...], space: torch.Size) -> tuple[slice, ...]:
+    """Slices of the voxels i + `place` for all voxels i such that i + `offset` lies in the grid.
+
+    Args:
+        offset: Of a pair.
+        place: A step on the way from 0 to `offset`, see `straight_path`.
+        space: Shape of the grid.
+    """
     return tuple(
         slice(max(0, -step) + at, side - max(0, step) + at) for step, at, side in zip(offset, place, space, strict=True)
     )
