@@ -1,0 +1,99 @@
+"""The layout of PASCAL VOC 2012: photographs, class masks as palette pictures, lists of names.
+
+    FOLDER/
+      JPEGImages/NAME.jpg
+      SegmentationClass/NAME.png          0 background, 1 to 20 the classes, 255 ignored
+      ImageSets/Segmentation/SET.txt      optional; names, one a line
+
+Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 111, 2015.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from weakmask.errors import UserError
+
+CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
+)
+IGNORED = 255
+
+
+@dataclass(frozen=True)
+class VocImage:
+    """A photograph.
+
+    Attributes:
+        name: Of its files.
+        image: The photograph.
+        mask: Its class mask; None if it has none.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None
+
+
+def read_voc(folder: Path, image_set: str | None = None) -> tuple[VocImage, ...]:
+    """The photographs of a set, in its order.
+
+    Args:
+        folder: VOC2012, or another folder of that layout.
+        image_set: "train", "trainval", "val"; None: all photographs that have a mask.
+
+    Raises:
+        UserError: The folder has another layout, or a photograph of the set is missing.
+    """
+    images, masks = folder / "JPEGImages", folder / "SegmentationClass"
+    if not images.is_dir():
+        raise UserError(f"{folder}: has no JPEGImages/; expected the layout of PASCAL VOC 2012")
+    if image_set is None:
+        names = sorted(path.stem for path in masks.glob("*.png"))
+    else:
+        names = _names(folder / "ImageSets" / "Segmentation" / f"{image_set}.txt")
+    found = []
+    for name in names:
+        image, mask = images / f"{name}.jpg", masks / f"{name}.png"
+        if not image.is_file():
+            raise UserError(f"{image}: no such file; the set names it; fetch the data set again")
+        found.append(VocImage(name, image, mask if mask.is_file() else None))
+    if not found:
+        raise UserError(f"{folder}: holds no photograph with a mask; expected SegmentationClass/NAME.png")
+    return tuple(found)
+
+
+def read_class_mask(path: Path) -> UInt8[np.ndarray, "y x"]:
+    """Class of each pixel: the palette's indices, not its colours.
+
+    Raises:
+        UserError: Not a palette or grey picture, or with labels that are neither classes nor ignored.
+    """
+    try:
+        with Image.open(path) as picture:
+            mode, labels = picture.mode, np.array(picture)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected a class mask of PASCAL VOC") from error
+    if mode not in {"P", "L"}:
+        raise UserError(f"{path}: a picture of mode {mode}; expected class indices in a palette or grey picture")
+    strange = sorted(set(np.unique(labels).tolist()) - {*range(len(CLASSES) + 1), IGNORED})
+    if strange:
+        raise UserError(f"{path}: labels {strange[:5]}; expected 0 to {len(CLASSES)}, and {IGNORED} for ignored")
+    return labels
+
+
+def classes_in(mask: UInt8[np.ndarray, "y x"]) -> tuple[str, ...]:
+    """The names of the classes that a mask holds: the image's labels."""
+    present = set(np.unique(mask).tolist())
+    return tuple(name for index, name in enumerate(CLASSES, start=1) if index in present)
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); expected a list of names") from error
