@@ -62,7 +62,7 @@ def with_interval(
     Args:
         score: `auc` or `f1`.
         present: Whether each image has the class.
-        probability: What the classifier says, not nan.
+        probability: The value that the classifier gives each image, finite.
         groups: The patient of each image, or the image.
         resamples: Draws.
         seed: Of the draws.

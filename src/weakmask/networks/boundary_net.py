@@ -31,11 +31,11 @@ class BoundaryNet(nn.Module):
         )
         self.join = nn.Conv2d(WIDTH * len(channels), 1, 1)
 
-    def forward(self, features: Sequence[Float[Tensor, "batch feature *level"]], size: Sequence[int]) -> Tensor:
-        """Logits of a class boundary, (batch, 1, *size).
+    def forward(self, features: Sequence[Tensor], size: Sequence[int]) -> Float[Tensor, "batch 1 *grid"]:
+        """Logits of a class boundary.
 
         Args:
-            features: The levels, in the order of `channels`.
+            features: The levels (batch, feature, y, x), in the order of `channels`; each has its own grid.
             size: Of the grid, in pixels: a quarter of the image's in IRNet.
         """
         squeezed = [level(maps) for level, maps in zip(self.levels, features, strict=True)]
