@@ -1,12 +1,13 @@
 """Input and output of a model: a scan, and a prediction that any method can fill."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
+from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
@@ -141,6 +142,30 @@ class Segmenter(Protocol):
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The image as a report shows it, and the grey values that are black and white."""
         ...
+
+
+def segment_in_any_order(segmenter: Segmenter, scan: Scan) -> Prediction:
+    """Segment one scan; the order in which its voxels are stored changes nothing.
+
+    Args:
+        segmenter: The model. Its scan runs toward head, back and left, see `upright`.
+        scan: A scan in the order of its file.
+
+    Returns:
+        The prediction in the order of the scan.
+
+    Raises:
+        UserError: As `Segmenter.segment`.
+    """
+    stored, image = scan.image.geometry, upright(scan.image)
+    regions = None if scan.regions is None else in_order_of(scan.regions, image.geometry)
+    found = segmenter.segment(replace(scan, image=image, regions=regions))
+    return replace(
+        found,
+        mask=in_order_of(found.mask, stored),
+        maps={name: in_order_of(activation, stored) for name, activation in found.maps.items()},
+        regions=None if found.regions is None else in_order_of(found.regions, stored),
+    )
 
 
 def value_rows(scan: str, values: tuple[Value, ...]) -> list[dict[str, object]]:

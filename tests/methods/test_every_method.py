@@ -1,19 +1,23 @@
-"""Every method trains one step on a tiny cohort, reports, and predicts by the command line.
+"""Every method trains one step on a tiny cohort, reports, and predicts by the command line, in any storage order.
 
 All stages run, so that a stage that reads a setting or a stage which it does not declare fails.
 """
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from storage_orders import ORDERS, stored
 from typer.testing import CliRunner
 
 from weakmask.cli import app
 from weakmask.methods import METHODS
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.pipeline import read_manifest
-from weakmask.volume.files import read_volume, scan_name
+from weakmask.volume.files import read_volume, scan_name, write_volume
+from weakmask.volume.storage_order import in_order_of
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CROPS = ("device=cpu", "prepare.crop_shape=[16,16,16]", "network.width=2", "maps.scales=[1.0]")
@@ -77,23 +81,30 @@ def test_a_method_trains_reports_and_predicts(name: str, cohort: Path, tmp_path:
     run("report", out)
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     scan = min((cohort / "test" / "images").iterdir())
-    words = (
-        "predict",
-        out,
-        scan,
-        "--regions",
-        cohort / "test" / "regions",
-        "--out",
-        tmp_path / "masks",
-        "--device",
-        "cpu",
-    )
+    turned = tmp_path / "turned" / scan.name.replace("phantom", "turned")
+    write_volume(stored(read_volume(scan), ORDERS["sagittal"]), turned)
+    regions = tmp_path / "regions"
+    shutil.copytree(cohort / "test" / "regions", regions)
+    shutil.copyfile(regions / scan.name, regions / turned.name)
+    words = ("predict", out, scan, turned, "--regions", regions, "--out", tmp_path / "masks", "--device", "cpu")
     if method.load is None:
         result = CliRunner().invoke(app, [str(word) for word in words])
         assert result.exit_code != 0
         assert "expected one of" in str(result.exception)
+        run("lobes", scan, turned, "--model", out, "--out", tmp_path / "masks", "--device", "cpu")
+        same_voxels(tmp_path / "masks", scan, turned, "{}.nii.gz")
         return
     run(*words)
-    mask = read_volume(tmp_path / "masks" / scan_name(scan) / "mask.nii.gz", "label")
-    assert mask.geometry == read_volume(scan).geometry
-    assert set(pd.read_csv(tmp_path / "masks" / "scores.csv")["scan"]) == {scan_name(scan)}
+    same_voxels(tmp_path / "masks", scan, turned, "{}/mask.nii.gz", "{}/activation.nii.gz")
+    table = pd.read_csv(tmp_path / "masks" / "scores.csv", index_col="scan")
+    assert set(table.index) == {scan_name(scan), scan_name(turned)}
+    assert np.array_equal(table.loc[scan_name(scan)].to_numpy(), table.loc[scan_name(turned)].to_numpy())
+
+
+def same_voxels(folder: Path, scan: Path, turned: Path, *files: str) -> None:
+    """The results of both scans are in the orders of the scans, and their voxels are equal."""
+    for file in files:
+        one, other = (read_volume(folder / file.format(scan_name(path))) for path in (scan, turned))
+        assert one.geometry == read_volume(scan).geometry
+        assert other.geometry == read_volume(turned).geometry
+        assert np.array_equal(in_order_of(other, one.geometry).voxels, one.voxels), file

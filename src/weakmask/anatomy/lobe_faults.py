@@ -11,6 +11,7 @@ import numpy as np
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS, REGION_IN_LOW_BYTE, described
 from weakmask.volume.geometry import Float3
+from weakmask.volume.storage_order import upright_order
 from weakmask.volume.volume import Volume
 
 LOBES = NUMBERINGS["weakmask"]
@@ -53,12 +54,13 @@ def lobe_faults(labels: Volume) -> list[str]:
 
 
 def _sampled(labels: Volume) -> Volume:
-    """Subsample the voxels to a distance of about `SAMPLE_MM`."""
-    spacing = labels.geometry.spacing_mm
-    z, y, x = (max(1, round(SAMPLE_MM / s)) for s in spacing)
-    voxels = labels.voxels[::z, ::y, ::x]
-    apart = (z * spacing[0], y * spacing[1], x * spacing[2])
-    return Volume(voxels, replace(labels.geometry, shape=voxels.shape, spacing_mm=apart), "label")
+    """Subsample the voxels to a distance of about `SAMPLE_MM`, the same voxels for every storage order."""
+    order = upright_order(labels.geometry)
+    grid = order.grid(labels.geometry)
+    z, y, x = (max(1, round(SAMPLE_MM / s)) for s in grid.spacing_mm)
+    voxels = order.turn(labels.voxels)[::z, ::y, ::x]
+    apart = (z * grid.spacing_mm[0], y * grid.spacing_mm[1], x * grid.spacing_mm[2])
+    return Volume(voxels, replace(grid, shape=voxels.shape, spacing_mm=apart), "label")
 
 
 def _lobes(labels: Volume, numbering: Mapping[str, int]) -> dict[str, _Lobe]:

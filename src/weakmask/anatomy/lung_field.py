@@ -23,6 +23,7 @@ from weakmask.volume.morphology import (
     open_to_side,
     worn,
 )
+from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 COARSE_MM = 2.4
@@ -55,6 +56,7 @@ def lung_field(image: Volume) -> Volume:
     Raises:
         UserError: The scan shows no lungs.
     """
+    stored, image = image.geometry, upright(image)
     scan = coarse_upright(image, COARSE_MM)
     hu, spacing_mm = scan.voxels, scan.geometry.spacing_mm
     body, air = _body_and_air(hu, spacing_mm)
@@ -69,7 +71,7 @@ def lung_field(image: Volume) -> Volume:
     labels = np.zeros(image.geometry.shape, dtype=np.uint8)
     paint(labels, LEFT, scan.with_voxels(graded((left & ~right) | aerated[0], share_of_air)), image.geometry)
     paint(labels, RIGHT, scan.with_voxels(graded((right & ~left) | aerated[1], share_of_air)), image.geometry)
-    return image.with_voxels(labels, kind="label")
+    return in_order_of(image.with_voxels(labels, kind="label"), stored)
 
 
 def _body_and_air(hu: Float32[np.ndarray, "z y x"], spacing_mm: Float3) -> tuple[Mask, Mask]:

@@ -1,7 +1,7 @@
 """A coarse copy of a scan along the patient's axes, and the transfer of results back to the scan's grid.
 
-The axes of a scan may run in any order and direction. Those of the copy run toward head, back and left (the world
-axes), so that code which searches for anatomy need not handle directions.
+The axes of the copy run toward head, back and left (the world axes), so that code which searches for anatomy need not
+handle directions.
 """
 
 import itertools
@@ -11,6 +11,7 @@ import numpy as np
 from weakmask.volume.geometry import IDENTITY, Box, Geometry
 from weakmask.volume.morphology import Mask, grown, object_boxes, rim
 from weakmask.volume.resample import resample_onto
+from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
 
 OUTSIDE_HU = -1024.0  # value outside the scan and of padding
@@ -22,14 +23,14 @@ def coarse_upright(image: Volume, spacing_mm: float) -> Volume:
     """Block means of a scan at about `spacing_mm`, along the patient's axes.
 
     Args:
-        image: A scan in Hounsfield units; NaN and values below -1024 become -1024.
+        image: A scan in Hounsfield units, in any order; NaN and values below -1024 become -1024.
         spacing_mm: Target size of the blocks of whole voxels; coarser axes are unchanged.
 
     Returns:
-        float32 voxels toward head, back and left; exact where the scan's axes are only permuted or flipped.
+        float32 voxels toward head, back and left; an oblique scan is resampled.
     """
-    coarse = _block_means(image, spacing_mm)
-    if image.geometry.direction == IDENTITY:
+    coarse = _block_means(upright(image), spacing_mm)
+    if coarse.geometry.direction == IDENTITY:
         return coarse
     return resample_onto(coarse, _upright(coarse.geometry), fill=OUTSIDE_HU)
 
@@ -53,11 +54,11 @@ def _block_means(image: Volume, spacing_mm: float) -> Volume:
 
 
 def _upright(geometry: Geometry) -> Geometry:
-    """The grid along the world axes that contains a rotated grid; voxels coincide for right angles."""
+    """The grid along the world axes that contains an oblique grid, whose axes run nearest to them."""
     nearest = np.abs(np.asarray(geometry.direction)).argmax(axis=1)
-    spacing = np.asarray(geometry.spacing_mm)[nearest]
-    if len(set(nearest)) < 3:  # half way between two axes
-        spacing[:] = min(geometry.spacing_mm)
+    spacing = np.asarray(geometry.spacing_mm)
+    if nearest.tolist() != [0, 1, 2]:  # half way between two axes
+        spacing = np.full(3, spacing.min())
     corners = np.c_[CORNERS * (np.asarray(geometry.shape) - 1), np.ones(8)]
     world = (corners @ geometry.affine.T)[:, :3]
     z, y, x = (int(n) for n in np.ceil(np.ptp(world, axis=0) / spacing - 1e-3) + 1)

@@ -9,7 +9,7 @@ import numpy as np
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.datasets.case import Case, Cohort, Fault
-from weakmask.datasets.mask_checks import by, grid_fault, label_sizes, some
+from weakmask.datasets.mask_checks import by, label_sizes, on_grid, some
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, refuse_nonfinite
@@ -48,6 +48,15 @@ class _Findings:
             return None
         return volume
 
+    def read_mask(self, path: Path, image: Geometry) -> Volume | None:
+        """The region mask on the image's grid, or None and a fatal fault."""
+        mask = self.read(path, "label", fatal=True)
+        try:
+            return None if mask is None else on_grid(mask, image, str(path))
+        except UserError as error:
+            self.add(path, self.without_folder(error, path), fatal=True)
+            return None
+
     def without_folder(self, error: UserError, path: Path | None) -> str:
         """The message of an error about a file, which `add` puts the file's short name before."""
         return str(error).removeprefix(f"{path}: ").replace(f"{self.folder}/", "")
@@ -71,8 +80,8 @@ def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | 
         return None, findings.faults
     _check_image(image, case.image, findings, hounsfield=hounsfield)
     if case.regions is not None:
-        regions = findings.read(case.regions, "label", fatal=True)
-        if regions is not None and _same_grid(regions, image.geometry, case.regions, findings):
+        regions = findings.read_mask(case.regions, image.geometry)
+        if regions is not None:
             case = _with_regions(case, _check_regions(regions, case, cohort.region_names, findings))
     try:
         usable_truth(case, image.geometry)
@@ -163,13 +172,6 @@ def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findin
         if misplaced:  # a score on the wrong lobe teaches the wrong thing
             findings.add(path, "; ".join(misplaced), fatal=True)
     return usable
-
-
-def _same_grid(mask: Volume, grid: Geometry, path: Path, findings: _Findings) -> bool:
-    wrong = grid_fault(mask.geometry, grid)
-    if wrong:
-        findings.add(path, wrong, fatal=True)
-    return not wrong
 
 
 def _renumbered(regions: Volume, house: Mapping[int, int]) -> Volume:

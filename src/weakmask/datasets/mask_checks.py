@@ -4,7 +4,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from weakmask.errors import UserError
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.storage_order import has_no_position, in_order_of
+from weakmask.volume.volume import Volume
 
 
 def label_sizes(labels: np.ndarray) -> dict[int, int]:
@@ -26,10 +29,44 @@ def label_sizes(labels: np.ndarray) -> dict[int, int]:
     return sizes
 
 
-def grid_fault(mask: Geometry, image: Geometry) -> str:
-    """How a mask's grid differs from the image's, and what to do; empty if the grids are the same."""
-    if mask.same_grid(image):
-        return ""
+def on_grid(mask: Volume, image: Geometry, what: str) -> Volume:
+    """The mask on the grid of its image: the one answer to whether both have the same voxels.
+
+    The voxels may be stored in another order of axes; they are turned to the image's, without interpolation.
+
+    Args:
+        mask: A mask of regions or lesions.
+        image: The grid of its image. The result gets exactly this one, so that headers that differ by rounding do not
+            let mask and image drift apart.
+        what: The mask's file, or the mask in words, for the error line.
+
+    Raises:
+        UserError: The voxels are not the image's; the line says how they differ and what to do.
+    """
+    try:
+        return in_order_of(mask, image)
+    except ValueError as error:
+        raise UserError(f"{what}: {_difference(mask.geometry, image)}") from error
+
+
+def _difference(mask: Geometry, image: Geometry) -> str:
+    """How a mask's grid differs from the image's, and what to do."""
+    of_this_size = mask.spacing_mm == (1.0, 1.0, 1.0) or np.allclose(mask.spacing_mm, image.spacing_mm, rtol=1e-2)
+    if mask.shape == image.shape and has_no_position(mask) and of_this_size:
+        return (
+            f"the mask has no position (identity header), but the image's {by(image.shape)} voxels; copy the header of "
+            "the image to the mask"
+        )
+    if sorted(mask.shape) == sorted(image.shape) and has_no_position(mask) and of_this_size:
+        return (
+            f"the mask has no position (identity header), and its {by(mask.shape)} voxels are the image's "
+            f"{by(image.shape)} in another order of axes; save it in the order and with the header of the image"
+        )
+    if mask.shape == image.shape and has_no_position(image) and image.spacing_mm == (1.0, 1.0, 1.0):
+        return (
+            f"the image has no position (identity header), the mask of its {by(image.shape)} voxels has one; copy the "
+            "header of the mask to the image"
+        )
     if mask.shape != image.shape or not np.allclose(mask.spacing_mm, image.spacing_mm, rtol=1e-2):
         came = f"grid {by(mask.shape)} at {by(mask.spacing_mm)} mm, the image's"
         expected = f"{by(image.shape)} at {by(image.spacing_mm)} mm"

@@ -20,7 +20,7 @@ from typing import cast, get_args
 import yaml
 
 from weakmask.datasets.case import Case, TruthKind
-from weakmask.datasets.mask_checks import grid_fault, label_sizes, some
+from weakmask.datasets.mask_checks import label_sizes, on_grid, some
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Geometry
@@ -58,8 +58,7 @@ def usable_truth(case: Case, grid: Geometry) -> Volume | None:
 
     Args:
         case: The case.
-        grid: The geometry of its image; the truth gets exactly this one, so that headers that differ by rounding do
-            not let them drift apart.
+        grid: The geometry of its image; the truth is brought to its order of voxels, see `on_grid`.
 
     Returns:
         Whole-number labels of the kind that the case declares; None if the case has no truth.
@@ -71,13 +70,13 @@ def usable_truth(case: Case, grid: Geometry) -> Volume | None:
     if case.truth is None:
         return None
     try:
-        truth = read_volume(case.truth, "label")
+        truth = on_grid(read_volume(case.truth, "label"), grid, str(case.truth))
     except UserError as error:
         raise UserError(f"{error}; the truth is not used") from error
-    wrong = grid_fault(truth.geometry, grid) or _label_fault(truth, case.truth_kind)
+    wrong = _label_fault(truth, case.truth_kind)
     if wrong:
         raise UserError(f"{case.truth}: {wrong}; the truth is not used")
-    return Volume(truth.voxels, grid, "label")
+    return truth
 
 
 def _label_fault(truth: Volume, kind: TruthKind) -> str:

@@ -13,6 +13,7 @@ from weakmask.experiments.gather import judged_runs
 from weakmask.pipeline import provenance, stage_folder
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import in_hounsfield
+from weakmask.regions.scan_regions import read_regions
 from weakmask.report.figures import data_uri
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
@@ -69,7 +70,7 @@ def view_of(judged: Judged, scan: str, headline: str, rank: float, prepare: Prep
     """
     case = next(case for case in read_cohort(judged.test).cases if case.name == scan)
     image, maps = read_volume(case.image), stage_folder(judged.run, "maps")
-    regions = None if case.regions is None else read_volume(case.regions, "label")
+    regions = None if case.regions is None else read_regions(case.regions, image)
     truth = usable_truth(case, image.geometry)
     mask, activation = (read_volume(maps / kind / f"{scan}.nii.gz").voxels for kind in ("masks", "activation"))
     return ScanView(

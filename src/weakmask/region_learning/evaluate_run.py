@@ -27,6 +27,7 @@ from weakmask.region_learning.threshold_baselines import (
 from weakmask.region_learning.usable_cases import evaluated_cases, noted_cohort, read_case
 from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import read_volume
+from weakmask.volume.storage_order import in_order_of
 from weakmask.volume.volume import Volume
 
 BINS = 300  # of the window, for the fixed threshold: 5 HU each on the paper's window
@@ -144,8 +145,8 @@ def _judge_case(
     truth = truth_or_note(case, image, work)
     labels = [label for label in case.scores if (regions.voxels == label).any()]
     everywhere = [int(label) for label in np.unique(regions.voxels) if label != 0]
-    found = {name: read_volume(folder / f"{case.name}.nii.gz", "label").voxels > 0 for name, folder in masks.items()}
-    found |= {
+    written = {name: read_volume(folder / f"{case.name}.nii.gz", "label") for name, folder in masks.items()}
+    found = {name: in_order_of(mask, image.geometry).voxels > 0 for name, mask in written.items()} | {
         "Otsu in the region": otsu_in_regions(image.voxels, regions.voxels, everywhere),
         "fixed threshold": fixed_threshold_mask(image.voxels, regions.voxels, everywhere, threshold),
         "nothing": predict_nothing(image.voxels),

@@ -19,6 +19,7 @@ from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import evaluated_cases, read_case
 from weakmask.report.page import Page, ScanView
 from weakmask.volume.files import read_volume
+from weakmask.volume.storage_order import in_order_of
 
 Rows = Sequence[Mapping[Any, Any]]
 MOST_SCANS = 12  # shown in a report; the worst
@@ -142,12 +143,14 @@ def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]
 def _view(work: Work, maps: Path, of: tuple[Case, Cohort], scores: Rows, iou: float) -> ScanView:
     case, cohort = of
     image, regions = read_case(case, cohort, work)
+    mask = read_volume(maps / "masks" / f"{case.name}.nii.gz", "label")
+    activation = read_volume(maps / "activation" / f"{case.name}.nii.gz")
     return ScanView(
         name=case.name,
         image=image,
         window_hu=work.config.prepare.window,
-        mask=read_volume(maps / "masks" / f"{case.name}.nii.gz", "label"),
-        activation=read_volume(maps / "activation" / f"{case.name}.nii.gz"),
+        mask=in_order_of(mask, image.geometry),
+        activation=in_order_of(activation, image.geometry),
         truth=truth_or_note(case, image, work),
         regions=regions,
         headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.truth is None else "no lesions",

@@ -18,6 +18,7 @@ from weakmask.regions.make_regions import make_regions, relabelled
 from weakmask.regions.scan_regions import read_regions
 from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
 from weakmask.volume.regions import region_boxes
+from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx", "regions.yaml", "truth.yaml")
@@ -45,7 +46,7 @@ def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
 
 
 def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
-    """A case as a model gets it, with its own grey values.
+    """A case as `segment_in_any_order` takes it, with its own grey values, in the order of its file.
 
     Without a region mask, lobes are found by the lobe network or lungs by threshold, and a note says so.
 
@@ -62,14 +63,15 @@ def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
 
 
 def read_case(case: Case, cohort: Cohort, work: Work) -> tuple[Volume, Volume]:
-    """A case's image in Hounsfield units and its regions; see `read_scan`.
+    """A case's image in Hounsfield units and its regions, both upright, to learn from and to evaluate; see `read_scan`.
 
     Raises:
         UserError: A file is faulty, the grids do not fit, or a picture has no lung or soft tissue.
     """
     scan = read_scan(case, cohort, work)
-    regions = regions_of(scan)
-    return in_hounsfield(scan.image, regions, work.config.prepare), regions
+    image = upright(scan.image)
+    regions = in_order_of(regions_of(scan), image.geometry)
+    return in_hounsfield(image, regions, work.config.prepare), regions
 
 
 def _found_regions(case: Case, image: Volume, cohort: Cohort, work: Work) -> Volume:

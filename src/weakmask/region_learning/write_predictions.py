@@ -7,7 +7,7 @@ import pandas as pd
 
 from weakmask.errors import UserError
 from weakmask.pipeline import Work
-from weakmask.prediction import Prediction, Segmenter
+from weakmask.prediction import Prediction, Segmenter, segment_in_any_order
 from weakmask.progress import track
 from weakmask.region_learning.prediction import prediction_rows, region_name
 from weakmask.region_learning.usable_cases import evaluated_cases, read_scan, usable_case
@@ -34,8 +34,7 @@ def write_predictions(
         if usable_case(case, cohort, work) is None:
             continue
         try:
-            scan = read_scan(case, cohort, work)
-            found = segmenter.segment(scan)
+            found = segment_in_any_order(segmenter, read_scan(case, cohort, work))
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue

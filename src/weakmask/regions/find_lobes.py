@@ -1,6 +1,6 @@
 """Segmentation of the lobes of a scan, with checks of the result."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from weakmask.anatomy.lobe_fissures import follow_fissures
 from weakmask.anatomy.lung_field import lung_field
 from weakmask.regions.lobe_frame import frame_scan, network_input
 from weakmask.regions.lobe_model import LobeModel, lobe_logits
+from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 
@@ -41,6 +42,14 @@ def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> 
     Raises:
         UserError: The scan shows no lungs.
     """
+    standing = upright(image)
+    found = _found(model, standing, None if field is None else in_order_of(field, standing.geometry))
+    lobes, drawn = (in_order_of(each, image.geometry) for each in (found.lobes, found.drawn))
+    return replace(found, lobes=lobes, drawn=drawn)
+
+
+def _found(model: LobeModel, image: Volume, field: Volume | None) -> FoundLobes:
+    """The lobes of an upright scan."""
     confined = model.masks.confine == "lungs"
     is_ct = model.frame.grey_values == "hounsfield"
     if field is None and (confined or model.frame.needs_field):

@@ -1,7 +1,7 @@
 """Regions of a scan that brings none: its lobes by a network where lobes are scored, else its lungs by threshold."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from weakmask.anatomy.lung_field import lung_field
 from weakmask.regions.find_lobes import find_lobes
 from weakmask.regions.lobe_model import SHIPPED, LobeModel, load_lobe_model
 from weakmask.training.devices import device_of
+from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 LOBES, LUNGS = NUMBERINGS["weakmask"], NUMBERINGS["lungs"]
@@ -46,6 +47,12 @@ def make_regions(image: Volume, names: Collection[str], model: Path | None = Non
     Raises:
         UserError: The scan shows no lungs, or the model cannot be read.
     """
+    made = _made(upright(image), names, model, device)
+    return replace(made, labels=in_order_of(made.labels, image.geometry))
+
+
+def _made(image: Volume, names: Collection[str], model: Path | None, device: str) -> MadeRegions:
+    """The regions of an upright scan."""
     lungs = lung_field(image)
     by_threshold = "left and right lung by threshold"
     if not {name.upper() for name in names} & LOBES.keys():

@@ -8,6 +8,7 @@ import numpy as np
 from rich.markup import escape
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.datasets.mask_checks import on_grid
 from weakmask.errors import UserError
 from weakmask.progress import console
 from weakmask.regions.make_regions import make_regions
@@ -91,7 +92,7 @@ def regions_of(
 
 def _given_regions(scan: Path, image: Volume, masks: Path | Volume, source: RegionSource) -> Volume:
     if isinstance(masks, Volume):
-        return on_the_grid(masks, image, f"{scan}: the region mask")
+        return on_grid(masks, image.geometry, f"{scan}: the region mask")
     files = source.masks_of(scan)
     if not files:
         name = scan_name(scan)
@@ -100,32 +101,12 @@ def _given_regions(scan: Path, image: Volume, masks: Path | Volume, source: Regi
 
 
 def read_regions(path: Path, image: Volume) -> Volume:
-    """A region mask on the image's own grid.
+    """A region mask on the image's own grid, see `on_grid`.
 
     Raises:
-        UserError: The file is faulty or lies on another grid.
+        UserError: The file is faulty or has other voxels than the image.
     """
-    return on_the_grid(read_volume(path, "label"), image, str(path))
-
-
-def on_the_grid(regions: Volume, image: Volume, what: str) -> Volume:
-    """The same regions with exactly the geometry of the image.
-
-    Args:
-        regions: A region mask.
-        image: The image that it belongs to.
-        what: The mask in the words of an error line.
-
-    Raises:
-        UserError: The grids differ by more than rounding.
-    """
-    if not regions.geometry.same_grid(image.geometry):
-        raise UserError(
-            f"{what}: grid {regions.geometry.shape} at {regions.geometry.spacing_mm} mm is not the image's "
-            f"{image.geometry.shape} at {image.geometry.spacing_mm} mm; resample the mask onto the image"
-        )
-    # headers that differ by rounding must not let maps and images drift apart
-    return Volume(regions.voxels, image.geometry, "label")
+    return on_grid(read_volume(path, "label"), image.geometry, str(path))
 
 
 def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from rich.markup import escape
 
 from weakmask.errors import UserError
-from weakmask.prediction import Prediction, Scan, Segmenter
+from weakmask.prediction import Prediction, Scan, Segmenter, segment_in_any_order
 from weakmask.progress import console
 from weakmask.regions.scan_regions import RegionSource, regions_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
@@ -57,7 +57,7 @@ def segment_scan(
         scan = replace(scan, regions=regions, region_names=names)
         if is_empty(scan):
             return scan, _empty(scan, file)
-    return scan, segmenter.segment(scan)
+    return scan, segment_in_any_order(segmenter, scan)
 
 
 def is_empty(scan: Scan) -> bool:

@@ -7,12 +7,12 @@ Oblique and flipped grids are shown along their own axes, assigned to the neares
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import permutations
 
 import numpy as np
 from jaxtyping import Shaped
 
 from weakmask.volume.geometry import Box, Float3, Geometry, Index3
+from weakmask.volume.storage_order import Order, nearest_order
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,21 @@ class Frame:
 
     Attributes:
         geometry: The grid as it is stored.
-        axes: The array axis that runs (head-foot, front-back, right-left).
-        reversed: Whether this array axis runs opposite to the patient's axis.
+        order: The array axes that run (head-foot, front-back, right-left), and whether against the patient's axes.
     """
 
     geometry: Geometry
-    axes: Index3
-    reversed: tuple[bool, bool, bool]
+    order: Order
 
     @property
     def shape(self) -> Index3:
         """Voxels along the turned axes."""
-        z, y, x = (self.geometry.shape[axis] for axis in self.axes)
-        return z, y, x
+        return self.order.grid(self.geometry).shape
 
     @property
     def spacing_mm(self) -> Float3:
         """Distance between voxels along the turned axes."""
-        z, y, x = (self.geometry.spacing_mm[axis] for axis in self.axes)
-        return z, y, x
+        return self.order.grid(self.geometry).spacing_mm
 
     @property
     def planes(self) -> Sequence[Plane]:
@@ -80,25 +76,19 @@ class Frame:
 
     def turn(self, voxels: Shaped[np.ndarray, "z y x"]) -> Shaped[np.ndarray, "z y x"]:
         """The voxels with turned axes, as a view without a copy."""
-        turned = voxels.transpose(self.axes)
-        z, y, x = (slice(None, None, -1 if back else 1) for back in self.reversed)
-        return turned[z, y, x]
+        return self.order.turn(voxels)
 
     def position_mm(self, axis: int, index: int) -> float:
         """Position of a slice's centre in the patient, along one turned axis."""
-        middle = [(n - 1) / 2 for n in self.geometry.shape]
-        stored = self.axes[axis]
-        middle[stored] = self.geometry.shape[stored] - 1 - index if self.reversed[axis] else index
-        return float((self.geometry.affine @ np.array([*middle, 1.0]))[axis])
+        turned = self.order.grid(self.geometry)
+        middle = [(n - 1) / 2 for n in turned.shape]
+        middle[axis] = index
+        return float((turned.affine @ np.array([*middle, 1.0]))[axis])
 
 
 def facing(geometry: Geometry) -> Frame:
     """The frame whose axes are nearest to the patient's axes."""
-    direction = np.abs(np.asarray(geometry.direction))
-    # rows of `direction` are the patient's axes, columns the array's: take the best of the six one-to-one matches
-    axes = max(permutations(range(3)), key=lambda order: sum(direction[axis, order[axis]] for axis in range(3)))
-    z, y, x = (bool(geometry.direction[axis][axes[axis]] < 0) for axis in range(3))
-    return Frame(geometry, (axes[0], axes[1], axes[2]), (z, y, x))
+    return Frame(geometry, nearest_order(geometry))
 
 
 def cut(turned: Shaped[np.ndarray, "z y x"], plane: Plane, index: int, box: Box) -> Shaped[np.ndarray, "rows columns"]:

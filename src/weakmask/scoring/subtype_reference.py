@@ -9,6 +9,7 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.scoring.subtypes import SUBTYPES, lesion_components
+from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
 
 REFERENCE_COLUMNS = ("scan", "subtype", "voxels", "volume_ml", "mean_hu", "sd_hu")
@@ -31,7 +32,7 @@ def reference_components(scans: Iterable[tuple[str, Volume, Volume]]) -> pd.Data
     names = {label: name for name, label in SUBTYPES.items()}
     tables = []
     for scan, image, lesions in scans:
-        _, table = lesion_components(image, lesions)
+        _, table = lesion_components(upright(image), upright(lesions))
         strange = sorted(set(table["label"]) - names.keys())
         if strange:
             listed = ", ".join(f"{label} {name}" for label, name in names.items())

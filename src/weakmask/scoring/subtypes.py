@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Integer, Num, Shaped
 
+from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 SUBTYPES = {"ground-glass": 1, "consolidation": 2, "mixed": 3}
@@ -42,10 +43,11 @@ def label_subtypes(
     Raises:
         ValueError: The grids differ, the reference is empty, or not 1 <= voters <= shortlist.
     """
-    numbers, table = lesion_components(image, lesions.with_voxels(lesions.voxels != 0))
+    marked = upright(lesions.with_voxels(lesions.voxels != 0))
+    numbers, table = lesion_components(upright(image), marked)
     names = np.zeros(len(table) + 1, dtype=np.uint8)
     names[1:] = vote(table, reference, shortlist, voters)
-    return lesions.with_voxels(names[numbers], kind="label")
+    return in_order_of(marked.with_voxels(names[numbers], kind="label"), lesions.geometry)
 
 
 def subtype_volumes(subtypes: Volume, regions: Volume) -> dict[int, dict[str, float]]:

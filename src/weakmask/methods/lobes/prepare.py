@@ -18,6 +18,7 @@ from weakmask.progress import track
 from weakmask.regions.lobe_frame import Framed, FrameSettings, frame_scan
 from weakmask.volume.files import write_volume
 from weakmask.volume.resample import resample_onto
+from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
 
 PARTS = ("images", "lobes", "fields")
@@ -66,7 +67,7 @@ def prepare(work: Work) -> None:
 def framed(scan: LobeScan, settings: FrameSettings) -> tuple[Framed, Volume, list[str]] | str:
     """A scan and its lobes on the network's grid and what is wrong with the lobes; or why it cannot be used."""
     try:
-        image, lobes = scan.load()
+        image, lobes = (upright(each) for each in scan.load())
         found = frame_scan(image, lung_field(image) if settings.needs_field else None, settings)
     except UserError as error:
         return str(error)

@@ -10,6 +10,7 @@ import numpy as np
 from weakmask.anatomy.lobe_numberings import renumber
 from weakmask.datasets.case import Case
 from weakmask.datasets.cohort_labels import read_labels
+from weakmask.datasets.mask_checks import on_grid
 from weakmask.datasets.splits import Split, hold_out
 from weakmask.errors import UserError
 from weakmask.methods.lobes.config import DataSettings, LobeSettings
@@ -107,6 +108,4 @@ def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Vo
     image = read_volume(image_file)
     refuse_nonfinite(image, image_file)
     mask = renumber(read_volume(mask_file, "label"), numbering)
-    if not mask.geometry.same_grid(image.geometry):
-        raise UserError(f"{mask_file}: its grid is not the image's; resample the mask onto {image_file.name}")
-    return image, Volume(mask.voxels, image.geometry, "label")
+    return image, on_grid(mask, image.geometry, str(mask_file))

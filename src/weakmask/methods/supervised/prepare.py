@@ -19,6 +19,7 @@ from weakmask.region_learning.prepare import prepare as prepare_crops
 from weakmask.region_learning.usable_cases import noted_cohort, usable_case
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
+from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
 
 TRUTH = "lesions"
@@ -64,8 +65,8 @@ def load_truth(folder: Path, crops: CropSet) -> Bool[Tensor, "crops 1 *space"]:
 
 
 def _lesions(case: Case) -> Volume:
-    """The true mask of a case on the image's grid, 1 in lesions of any kind."""
-    truth = usable_truth(case, read_volume(case.image).geometry)
+    """The true mask of a case on the image's upright grid, 1 in lesions of any kind."""
+    truth = usable_truth(case, upright(read_volume(case.image)).geometry)
     if truth is None:
         raise ValueError(f"{case.name} has no truth")
     return truth.with_voxels((truth.voxels > 0).astype(np.uint8), "label")
