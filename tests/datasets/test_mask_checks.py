@@ -30,10 +30,10 @@ HEADERLESS = "m.nii: the mask has no position (identity header), "
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (Geometry(GRID.shape), HEADERLESS + "but the image's 3 x 4 x 5 voxels; copy the header of the image"),
-        (Geometry(GRID.shape, direction=RAS), HEADERLESS + "but the image's 3 x 4 x 5 voxels; copy the header"),
-        (Geometry(GRID.shape, (7.0, 7.0, 6.0), direction=RAS), HEADERLESS + "but the image's 3 x 4 x 5 voxels; copy"),
-        (Geometry((5, 4, 3), direction=RAS), HEADERLESS + "and its 5 x 4 x 3 voxels are the image's 3 x 4 x 5 in an"),
+        (Geometry(GRID.shape), HEADERLESS + "but the scan's 3 x 4 x 5 voxels; copy the scan's header"),
+        (Geometry(GRID.shape, direction=RAS), HEADERLESS + "but the scan's 3 x 4 x 5 voxels; copy the scan's"),
+        (Geometry(GRID.shape, (7.0, 7.0, 6.0), direction=RAS), HEADERLESS + "but the scan's 3 x 4 x 5 voxels; copy"),
+        (Geometry((5, 4, 3), direction=RAS), HEADERLESS + "and its 5 x 4 x 3 voxels are the scan's 3 x 4 x 5 in an"),
         (Geometry((3, 4, 6)), "m.nii: grid 3 x 4 x 6 at 1 x 1 x 1 mm, the image's 3 x 4 x 5 at 7 x 7 x 6 mm; resample"),
         (Geometry((3, 4, 5), (3.5, 3.5, 3.0)), "m.nii: grid 3 x 4 x 5 at 3.5 x 3.5 x 3 mm, the image's 3 x 4 x 5 at"),
         (Geometry(GRID.shape, GRID.spacing_mm, (0.0, 11.5, 301.0)), "begins at 0 x 11.5 x 301 mm (z, y, x) or is turn"),
@@ -50,5 +50,5 @@ def test_other_voxels_are_refused_with_the_right_advice(other: Geometry, words: 
 
 @pytest.mark.parametrize("direction", [IDENTITY, RAS])
 def test_an_image_without_a_header_is_named(direction) -> None:
-    with pytest.raises(UserError, match=r"m: the image has no position .*; copy the header of the mask to the image"):
+    with pytest.raises(UserError, match=r"m: the scan has no position .*; copy the mask's header to the scan"):
         on_grid(mask(), Geometry(GRID.shape, direction=direction), "m")

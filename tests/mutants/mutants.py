@@ -6,6 +6,7 @@ SOURCE = "src/weakmask"
 EVALUATE = "tests/region_learning/test_evaluate_run.py"
 SCANS = "tests/end_to_end/test_trained_and_judged_scans.py"
 FILES = "tests/end_to_end/test_predict_files.py"
+ORDERS = "tests/end_to_end/test_storage_orders.py"
 REGRESSION = "tests/methods/dram/test_regression.py"
 
 
@@ -240,5 +241,19 @@ MUTANTS = (
         "read_rgb(file)[0] if is_picture(file) else None",
         "None",
         ("tests/methods/test_add_a_method.py::test_predict_writes_a_row_per_image_and_class",),
+    ),
+    Mutant(
+        "segments a scan in the order of its file",
+        "prediction.py",
+        "stored, image = scan.image.geometry, upright(scan.image)",
+        "stored, image = scan.image.geometry, scan.image",
+        (f"{ORDERS}::test_python_gives_masks_in_the_order_of_the_scan",),
+    ),
+    Mutant(
+        "learns from a scan in the order of its file",
+        "region_learning/usable_cases.py",
+        "image = upright(scan.image)",
+        "image = scan.image",
+        (f"{ORDERS}::test_training_sees_the_same_crops_and_truth_in_every_order",),
     ),
 )

@@ -54,18 +54,18 @@ def _difference(mask: Geometry, image: Geometry) -> str:
     of_this_size = mask.spacing_mm == (1.0, 1.0, 1.0) or np.allclose(mask.spacing_mm, image.spacing_mm, rtol=1e-2)
     if mask.shape == image.shape and has_no_position(mask) and of_this_size:
         return (
-            f"the mask has no position (identity header), but the image's {by(image.shape)} voxels; copy the header of "
-            "the image to the mask"
+            f"the mask has no position (identity header), but the scan's {by(image.shape)} voxels; copy the scan's "
+            "header to the mask"
         )
     if sorted(mask.shape) == sorted(image.shape) and has_no_position(mask) and of_this_size:
         return (
-            f"the mask has no position (identity header), and its {by(mask.shape)} voxels are the image's "
-            f"{by(image.shape)} in another order of axes; save it in the order and with the header of the image"
+            f"the mask has no position (identity header), and its {by(mask.shape)} voxels are the scan's "
+            f"{by(image.shape)} in another order of axes; save it with the scan's axes and header"
         )
     if mask.shape == image.shape and has_no_position(image) and image.spacing_mm == (1.0, 1.0, 1.0):
         return (
-            f"the image has no position (identity header), the mask of its {by(image.shape)} voxels has one; copy the "
-            "header of the mask to the image"
+            f"the scan has no position (identity header), the mask of its {by(image.shape)} voxels has one; copy the "
+            "mask's header to the scan"
         )
     if mask.shape != image.shape or not np.allclose(mask.spacing_mm, image.spacing_mm, rtol=1e-2):
         came = f"grid {by(mask.shape)} at {by(mask.spacing_mm)} mm, the image's"

@@ -44,7 +44,8 @@ def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> 
     """
     standing = upright(image)
     found = _found(model, standing, None if field is None else in_order_of(field, standing.geometry))
-    lobes, drawn = (in_order_of(each, image.geometry) for each in (found.lobes, found.drawn))
+    lobes = in_order_of(found.lobes, image.geometry)
+    drawn = lobes if found.drawn is found.lobes else in_order_of(found.drawn, image.geometry)
     return replace(found, lobes=lobes, drawn=drawn)
 
 
