@@ -182,8 +182,8 @@ MUTANTS = (
     Mutant(
         "uses a truth with labels of another kind",
         "datasets/usable_truth.py",
-        "or _label_fault(truth, case.truth_kind)",
-        'or ""',
+        "wrong = _label_fault(truth, case.truth_kind)",
+        'wrong = ""',
         ("tests/datasets/test_usable_truth.py::test_other_labels_are_refused_in_one_line",),
     ),
     Mutant(
