@@ -17,7 +17,6 @@ from storage_orders import EVERY_ORDER, ORDERS, stored
 
 import weakmask as wm
 from weakmask.anatomy.lung_field import lung_field
-from weakmask.methods.lobes.config import FrameSettings
 from weakmask.methods.lobes.prepare import framed
 from weakmask.methods.lobes.scans import folder_scans
 from weakmask.methods.supervised import SupervisedSettings
@@ -25,6 +24,7 @@ from weakmask.methods.supervised.prepare import prepare
 from weakmask.phantoms.chest_ct import Phantom, make_phantom
 from weakmask.pipeline import Work
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
+from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.regions.make_regions import make_regions
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.storage_order import Order, in_order_of
@@ -143,14 +143,10 @@ def prepared(cohort: Path, run: Path, spacing_mm: float | None = None) -> pd.Dat
 
 
 def crops(run: Path, index: pd.DataFrame, scan: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    rows = index[index["scan"] == scan].to_dict("records")
-    folder = run / "01-prepare"
+    folder, rows = run / "01-prepare", index.query(f"scan == {scan!r}")
     return {
-        str(row["name"]): (
-            read_volume(folder / str(row["file"])).voxels,
-            read_volume(folder / "lesions" / Path(str(row["file"])).name, "label").voxels,
-        )
-        for row in rows
+        name: (read_volume(folder / file).voxels, read_volume(folder / "lesions" / Path(file).name, "label").voxels)
+        for name, file in zip(rows["name"], rows["file"], strict=True)
     }
 
 
@@ -192,9 +188,8 @@ def test_check_and_evaluate_take_masks_in_any_order(
     assert weakmask("evaluate", tmp_path / "masks", cohort, "-o", tmp_path / "out") == (0, [])
     for file in ("results.csv", "severity.csv"):
         rows = pd.read_csv(tmp_path / "out" / file).drop(columns="patient")
-        assert rows["scan"].nunique() == len(NAMES)
-        numbers = rows.groupby("scan").apply(lambda part: tuple(part.to_numpy().ravel()), include_groups=False)
-        assert len(set(map(str, numbers))) == 1
+        assert set(rows["scan"]) == set(NAMES)
+        assert len({str(part.drop(columns="scan").to_numpy().tolist()) for _, part in rows.groupby("scan")}) == 1
 
 
 def test_names_labels_and_the_order_of_rows_change_no_crop(phantom: Phantom, tmp_path: Path) -> None:

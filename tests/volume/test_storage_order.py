@@ -22,7 +22,8 @@ def numbered(geometry: Geometry = GRID) -> Volume:
 
 def turned(degrees: tuple[float, float, float], shape: tuple[int, int, int] = GRID.shape) -> Geometry:
     matrix = Rotation.from_euler("zyx", degrees, degrees=True).as_matrix()
-    return Geometry(shape, GRID.spacing_mm, GRID.origin_mm, tuple(map(tuple, matrix.tolist())))
+    first, second, third = map(tuple, matrix.tolist())
+    return Geometry(shape, GRID.spacing_mm, GRID.origin_mm, (first, second, third))
 
 
 @pytest.mark.parametrize("order", EVERY_ORDER)
