@@ -21,7 +21,7 @@ TESTS = sorted((PROJECT / "tests").rglob("*.py"))
 # a room may import from the layers under it, and from rooms beside it as long as no circle closes
 LAYERS: tuple[set[str], ...] = (
     {"__init__", "__main__", "api", "cli"},
-    {"screen"},
+    {"ending", "screen"},
     {"commands", "experiments"},
     {"methods"},
     {"region_learning"},
@@ -30,7 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     {"training", "report"},
     {"activation", "refinement", "evaluation", "scoring", "anatomy", "phantoms", "datasets"},
     {"networks", "losses", "volume"},
-    {"errors", "atomic_write", "progress"},
+    {"errors", "atomic_write", "memory", "progress"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the standard library and its own files

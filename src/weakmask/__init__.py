@@ -28,6 +28,7 @@ _ROOMS = (
 )
 _HOME = {
     "METHODS": "weakmask.methods",
+    "MachineError": "weakmask.errors",
     "Model": "weakmask.api",
     "Prediction": "weakmask.prediction",
     "Geometry": "weakmask.volume.geometry",
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     )
     from weakmask.api import Model, find_lobes, load, train
     from weakmask.datasets.cohort import read_cohort
-    from weakmask.errors import UserError
+    from weakmask.errors import MachineError, UserError
     from weakmask.methods import METHODS
     from weakmask.prediction import Prediction
     from weakmask.volume.files import read_volume, write_volume
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METHODS",
     "Geometry",
+    "MachineError",
     "Model",
     "Prediction",
     "UserError",

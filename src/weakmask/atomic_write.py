@@ -1,12 +1,25 @@
-"""Atomic writing of files and folders: written under a temporary name, fsynced, renamed."""
+"""Atomic writing of files and folders: written under a temporary name, fsynced, renamed.
 
+A temporary name is `.PID-MACHINE.NAME`. Files that a killed process leaves under such names are removed by the next
+process that writes into the same folder on the same machine.
+"""
+
+import errno
+import hashlib
 import os
+import platform
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError
+
+LONGEST_NAME = 255  # bytes, on most file systems
+_NOT_OF_WRITING = {None, errno.ENOMEM, errno.EMFILE, errno.ENFILE}  # None: a library's, about a file's content
+_TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{8})\..+", re.DOTALL)
 
 
 @contextmanager
@@ -16,22 +29,44 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffixes of `path`, because image writers choose the format from them.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder or the file cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb"):
-            pass
-    except OSError as error:
-        raise UserError(unwritable(path.parent, error)) from error
-    try:
+    with atomic_files((path,)) as (temporary,):
         yield temporary
-        fsync(temporary)
-        temporary.replace(path)
-        fsync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_files(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
+    """Yield temporary paths of files that belong together; none is renamed before all are on the disk.
+
+    Older files of these names are removed before the first is renamed, so that a kill leaves no mixture of both.
+
+    Args:
+        paths: Files of one folder.
+
+    Raises:
+        MachineError: The folder or a file cannot be written.
+    """
+    folder, temporaries = paths[0].parent, tuple(temporary_name(path) for path in paths)
+    with writing_into(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_litter(folder)
+        try:
+            for temporary in temporaries:
+                with temporary.open("wb"):
+                    pass
+            yield temporaries
+            for temporary in temporaries:
+                fsync(temporary)
+            for path in paths[1:]:  # the first one is replaced
+                path.unlink(missing_ok=True)
+            for temporary, path in zip(temporaries, paths, strict=True):
+                temporary.replace(path)
+            fsync(folder)
+        finally:
+            for temporary in temporaries:
+                with suppress(OSError):  # the first fault is the one to report
+                    temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -39,20 +74,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; on success it is fsynced and renamed to `path`, replacing it.
 
     Raises:
-        UserError: The parent folder cannot be written.
+        MachineError: The parent folder, or a file in the new one, cannot be written.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    temporary = temporary_name(path)
+    with writing_into(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        clear_litter(path.parent)
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-    except OSError as error:
-        raise UserError(unwritable(path.parent, error)) from error
+        try:
+            temporary.mkdir()
+            yield temporary
+            finish_folder(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Turn a system's error while files are written into a folder into one line.
+
+    An error about a file elsewhere, which was read meanwhile, passes unchanged.
+
+    Raises:
+        MachineError: The folder cannot be written.
+    """
     try:
-        yield temporary
-        finish_folder(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except OSError as error:
+        elsewhere = isinstance(error.filename, str | os.PathLike) and not _within(Path(error.filename), folder)
+        if elsewhere or error.errno in _NOT_OF_WRITING:
+            raise
+        raise MachineError(unwritable(folder, error)) from error
 
 
 def finish_folder(temporary: Path, path: Path) -> None:
@@ -79,3 +131,52 @@ def unwritable(folder: Path, error: OSError) -> str:
     """Error message for a folder that cannot be written."""
     reason = error.strerror or str(error)
     return f"cannot write to {folder}: {reason}; choose a folder that you may write to and that has space"
+
+
+def temporary_name(path: Path) -> Path:
+    """The temporary path beside a path; it ends as the path's name does, and is not too long where that is."""
+    start = f".{os.getpid()}-{_machine()}."
+    name = path.name
+    if len(os.fsencode(start + name)) > LONGEST_NAME:
+        name = f"{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}{name[-20:]}"  # 20 characters are up to 80 bytes
+    return path.with_name(start + name)
+
+
+@lru_cache(maxsize=4096)
+def clear_litter(folder: Path) -> None:
+    """Remove the temporary files and folders that killed processes of this machine left in a folder; once a process.
+
+    Args:
+        folder: The folder; folders in it are not looked into.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            named = _TEMPORARY.fullmatch(path.name)
+            if named is None or named[2] != _machine() or _is_alive(int(named[1])):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def _machine() -> str:
+    """A mark of this machine, and of this container: process numbers mean something only there."""
+    spaces = Path("/proc/self/ns/pid")
+    space = os.readlink(spaces) if spaces.is_symlink() else ""  # noqa: PTH115 - the link names no file
+    return hashlib.sha256(f"{platform.node()} {space}".encode()).hexdigest()[:8]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user, or no process number at all
+        return True
+    return True
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return path.absolute().is_relative_to(folder.absolute())

@@ -1,21 +1,22 @@
-"""The command line: each verb calls one function. Exit codes: 0 done, 2 a user's mistake, 1 a fault of the program."""
+"""The command line: each verb calls one function.
+
+Exit codes: 0 done, 2 a mistake of the user or a fault of the machine, 1 a fault of the program, 128 + N stopped by
+signal N.
+"""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.markup import escape
 
 from weakmask import __version__
-from weakmask.errors import UserError
+from weakmask.ending import ending_well
 from weakmask.screen import (
     PlainCommand,
     PlainGroup,
     counted,
-    err,
     exit_if_any,
     out,
     print_checked,
@@ -52,17 +53,11 @@ def verb(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is reported in one line, with exit code 2."""
+    """Run a verb; what the user or the machine is at fault for is reported in one line, with exit code 2."""
     # read by torch when it is imported: maps in huge pages, 8 % of a training step on Linux
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-    try:
+    with ending_well():
         app()
-    except UserError as error:
-        err.print(f"[bold red]error[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("stopped; the same command goes on from here", highlight=False)
-        sys.exit(130)
 
 
 def _version(*, value: bool) -> None:

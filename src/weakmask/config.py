@@ -9,13 +9,13 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 
 
 class Settings(BaseModel):
     """A frozen section of a config; every field carries its description, range and, in its name, its unit."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -32,6 +32,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such config; `weakmask methods` lists the methods and their configs") from error
     except (OSError, UnicodeDecodeError) as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read as a text file ({error}); expected a YAML config") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import pytest
 import torch
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
 
 
@@ -84,7 +84,7 @@ def test_two_run_at_the_same_time(tmp_path: Path) -> None:
     ("work", "error", "told"),
     [
         (refuse, UserError, "bad: a score of 7"),
-        (die, UserError, r"bad was killed \(signal 9\).*--jobs 1"),
+        (die, MachineError, r"bad was killed \(signal 9\).*--jobs 1"),
         (fall_over, RuntimeError, "bad failed; its traceback is in"),
     ],
 )
@@ -163,5 +163,5 @@ def test_jobs_are_as_many_as_cores_but_not_many() -> None:
 
 
 def test_a_killed_task_ends_in_the_caller_s_advice(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^bad was killed \(signal 9\); if memory is short, buy more$"):
+    with pytest.raises(MachineError, match=r"^bad was killed \(signal 9\); if memory is short, buy more$"):
         run_in_parallel([Task("bad", die, tmp_path / "log")], jobs=2, short_of_memory="buy more")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from weakmask.config import Settings
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.pipeline import Stage, Work, read_manifest, run_stages
 
 
@@ -99,7 +99,7 @@ def test_a_folder_that_is_no_run_is_refused_and_kept(tmp_path: Path) -> None:
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write to"):
+    with pytest.raises(MachineError, match="cannot write to"):
         run_stages((WRITE,), tmp_path / "file" / "run", Numbers())
 
 

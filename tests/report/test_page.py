@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.report.page import Page, write_report
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -206,5 +206,5 @@ def test_complete_or_not_at_all(tmp_path, picture):
     assert target.read_text() == "the report before"
     assert list(tmp_path.iterdir()) == [target]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(MachineError, match="cannot write"):
         write_report(tmp_path / "file" / "report.html", Page("t", "s"))

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.networks import UNet
 from weakmask.training.checkpoints import Checkpoint, load_checkpoint, load_weights, save_checkpoint, save_weights
 from weakmask.training.optimisers import build_optimiser
@@ -86,7 +86,7 @@ def test_other_files_are_told_apart(tmp_path: Path):
 
 def test_a_place_that_is_no_folder_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(MachineError, match="cannot write"):
         save_weights(tmp_path / "file" / "w.safetensors", trained()[0], HEADER)
 
 

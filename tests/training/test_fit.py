@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.training.checkpoints import load_weights
 from weakmask.training.fit import Plan, fit
 from weakmask.training.optimisers import build_optimiser
@@ -291,5 +291,5 @@ def test_learning_rates_follow_the_schedule_for_every_group(tmp_path: Path):
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write"):
+    with pytest.raises(MachineError, match="cannot write"):
         run(tmp_path / "file" / "run")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
@@ -180,7 +180,7 @@ class TestWriting:
 
     def test_refuses_a_place_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").write_text("")
-        with pytest.raises(UserError, match="cannot write to"):
+        with pytest.raises(MachineError, match="cannot write to"):
             write_volume(VOLUME, tmp_path / "file" / "a.nii.gz")
 
     @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".nrrd", ".png"])
@@ -193,7 +193,7 @@ class TestWriting:
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
         try:
-            with pytest.raises(UserError, match="cannot write"):
+            with pytest.raises(MachineError, match="cannot write"):
                 write_volume(Volume(large, Geometry(large.shape)), path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

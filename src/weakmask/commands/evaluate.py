@@ -9,8 +9,9 @@ from weakmask.commands.output_folder import open_output
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.usable_truth import usable_truth
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
+from weakmask.memory import memory_for
 from weakmask.progress import console, track
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.scan_regions import read_regions
@@ -45,7 +46,7 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
     folder = open_output(out, "evaluate", [out / name for name in TABLES])
     try:
         tables = _evaluate_cohort(masks, cohort, method)
-    except UserError:
+    except (UserError, MachineError):
         folder.forget()
         raise
     write_tables(out, *tables)
@@ -64,7 +65,8 @@ def _evaluate_cohort(masks: Path, cohort: Cohort, method: str) -> tuple[pd.DataF
             _note(f"{case.name}: no mask in {masks}")
             continue
         try:
-            new_results, new_scores = _evaluate_case(path, case, cohort, method)
+            with memory_for(path):
+                new_results, new_scores = _evaluate_case(path, case, cohort, method)
         except UserError as error:
             console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
             continue

@@ -11,7 +11,7 @@ from rich.markup import escape
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import ScanJob, each_scan, find_jobs, outputs_of
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.progress import console
 from weakmask.regions.find_lobes import FoundLobes, find_lobes
 from weakmask.regions.lobe_model import LobeModel, load_lobe_model
@@ -52,7 +52,7 @@ def write_lobe_masks(scans: list[Path], out: Path, model: Path | None, device: s
     folder = open_output(out, "lobes", outputs_of(jobs), [job.image for job in jobs])
     try:
         done = each_scan(jobs, "lobes", partial(_write_lobes, trained))
-    except UserError:
+    except (UserError, MachineError):
         folder.forget()
         raise
     return WrittenLobes(pd.DataFrame([row for _, row in done.results]), (*twice, *done.failures))

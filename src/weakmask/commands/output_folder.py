@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from weakmask.atomic_write import atomic_file, unwritable
-from weakmask.errors import UserError
+from weakmask.atomic_write import atomic_file, writing_into
+from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.pipeline import provenance
 
 
@@ -29,10 +29,16 @@ class OutputFolder:
     record: Path
 
     def forget(self) -> None:
-        """Remove the folder again if the command made it and wrote nothing."""
-        if self.created:
-            self.record.unlink(missing_ok=True)
-            with suppress(OSError):  # something was written
+        """Remove the folder if the command made it and wrote nothing; else the record says whose the files are."""
+        if not self.created:
+            return
+        with suppress(OSError):
+            folders = sorted((path for path in self.folder.rglob("*") if path.is_dir()), reverse=True)
+            for path in folders:  # those that hold nothing
+                with suppress(OSError):
+                    path.rmdir()
+            if set(self.folder.iterdir()) <= {self.record}:
+                self.record.unlink(missing_ok=True)
                 self.folder.rmdir()
 
 
@@ -46,7 +52,8 @@ def open_output(folder: Path, command: str, files: Iterable[Path], inputs: Itera
         inputs: Files and folders that it reads; none of them is replaced, whatever links lead to it.
 
     Raises:
-        UserError: The folder cannot be written, or a file exists that this command did not write.
+        UserError: A file exists that this command did not write.
+        MachineError: The folder cannot be written.
     """
     record, created, files = folder / f"{command}.json", not folder.exists(), list(files)
     own, read = _written(record), {_identity(path) for path in inputs if path.exists()}
@@ -57,13 +64,9 @@ def open_output(folder: Path, command: str, files: Iterable[Path], inputs: Itera
             raise UserError(
                 f"{file}: exists and was not written by `weakmask {command}`; choose another folder for --out"
             )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(record) as temporary:
-            listed = sorted(own | {str(file.relative_to(folder)) for file in files})
-            temporary.write_text(json.dumps({**provenance(), "files": listed}, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(unwritable(folder, error)) from error
+    with writing_into(folder), atomic_file(record) as temporary:
+        listed = sorted(own | {str(file.relative_to(folder)) for file in files})
+        temporary.write_text(json.dumps({**provenance(), "files": listed}, indent=2) + "\n", encoding="utf-8")
     return OutputFolder(folder, created, record)
 
 
@@ -71,7 +74,8 @@ def _written(record: Path) -> set[str]:
     """The files that a record lists; none without a readable record."""
     try:
         return set(json.loads(record.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        refuse_machine_fault(error, record)
         return set()
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
 from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, value_rows
@@ -96,12 +96,13 @@ def predict(
     segmenter = load_segmenter(model, device_of(device), limits)
     reference = None if subtypes is None else read_reference(subtypes)
     jobs, twice = find_jobs(scans, partial(_outputs, out))
-    files = [*outputs_of(jobs), out / "scores.csv", out / "report.html"]
+    tables = (out / "scores.csv", out / "report.html")
+    files = [*outputs_of(jobs), *tables]
     inputs = [path for job in jobs for path in (job.image, *regions.masks_of(job.image))]
     folder = open_output(out, "predict", files, inputs)
     try:
-        done = each_scan(jobs, "scans", partial(_segment, segmenter, regions, reference, device))
-    except UserError:
+        done = each_scan(jobs, "scans", partial(_segment, segmenter, regions, reference, device, tables))
+    except (UserError, MachineError):
         folder.forget()
         raise
     rows = [row for _, one in done.results for row in one.rows]
@@ -121,10 +122,17 @@ def _outputs(out: Path, name: str, image: Path) -> dict[str, Path]:
 
 
 def _segment(
-    segmenter: Segmenter, source: RegionSource, reference: pd.DataFrame | None, device: str, job: ScanJob
+    segmenter: Segmenter,
+    source: RegionSource,
+    reference: pd.DataFrame | None,
+    device: str,
+    tables: tuple[Path, ...],
+    job: ScanJob,
 ) -> Segmented:
-    """Segment one scan and write its files."""
+    """Segment one scan and write its files; tables of an earlier prediction are removed, they tell of other masks."""
     scan, found = segment_scan(segmenter, read_scan(job.image, job.name), job.image, source, device)
+    for table in tables:
+        table.unlink(missing_ok=True)
     _write_layers(job, found)
     rows = value_rows(job.name, found.values)
     if reference is not None and found.regions is not None and job.outputs["mask"].suffix != ".png":

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from rich.markup import escape
 
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.progress import console, track
 from weakmask.volume.dicom import holds_series
 from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
@@ -111,7 +112,8 @@ def each_scan(jobs: Sequence[ScanJob], what: str, work: Callable[[ScanJob], Resu
     failures: list[str] = []
     for job in track(jobs, what, len(jobs)):
         try:
-            results.append((job, work(job)))
+            with memory_for(job.image):
+                results.append((job, work(job)))
         except UserError as error:
             failures.append(str(error) if str(job.image) in str(error) else f"{job.image}: {error}")
             if len(jobs) > 1:

@@ -7,6 +7,7 @@ import pandas as pd
 from weakmask.datasets.cohort import cases_with, read_cohort
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.progress import console, track
 from weakmask.scoring.subtype_reference import read_reference, reference_components, write_reference
 from weakmask.scoring.subtypes import SUBTYPES
@@ -38,10 +39,11 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
     tables = []
     for case in track(labelled, "lesions", len(labelled)):
         try:
-            image = read_volume(case.image)
-            lesions = usable_truth(case, image.geometry)
-            if lesions is not None:
-                tables.append(reference_components([(case.name, image, lesions)]))
+            with memory_for(case.image):
+                image = read_volume(case.image)
+                lesions = usable_truth(case, image.geometry)
+                if lesions is not None:
+                    tables.append(reference_components([(case.name, image, lesions)]))
         except UserError as error:
             console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["subtype"])

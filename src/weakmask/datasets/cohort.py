@@ -28,6 +28,7 @@ from weakmask.datasets.cohort_files import CohortFiles
 from weakmask.datasets.cohort_labels import ImageLabels, read_labels
 from weakmask.datasets.picture_checks import picture_notes
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.progress import track
 
 Need = Literal["scores", "presence", "truth"]
@@ -70,7 +71,11 @@ def check_cohort(folder: str | Path, *, hounsfield: bool = True) -> Cohort:
     faults = [*cohort.faults, *picture_notes(cohort)]
     cases = []
     for case in track(cohort.cases, "check", len(cohort.cases)):
-        checked, found = check_case(case, cohort, hounsfield=hounsfield and bool(case.scores))
+        try:
+            with memory_for(case.image):
+                checked, found = check_case(case, cohort, hounsfield=hounsfield and bool(case.scores))
+        except UserError as error:
+            checked, found = None, [Fault(case.name, f"images/{case.image.name}", str(error), fatal=True)]
         faults += found
         cases += [] if checked is None else [checked]
     if not cases:

@@ -20,6 +20,7 @@ from weakmask.datasets.splits import Split, k_fold
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.evaluation.overlap import LESION_SUBTYPES
+from weakmask.memory import memory_for
 from weakmask.progress import track
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.volume import Volume
@@ -132,7 +133,12 @@ def export_nnunet(cohort_folder: Path, raw: Path, dataset: NnunetDataset, test_f
 
 def _usable(case: Case, cohort: Cohort, notes: list[str], *, hounsfield: bool) -> Case | None:
     """The case as far as it can be used; its faults are noted."""
-    usable, faults = check_case(case, cohort, hounsfield=hounsfield)
+    try:
+        with memory_for(case.image, in_stage=True):
+            usable, faults = check_case(case, cohort, hounsfield=hounsfield)
+    except UserError as error:
+        notes.append(f"left out {case.name}: {error}")
+        return None
     notes += [f"left out {case.name}: {f.message}" if usable is None else f.message for f in faults]
     return usable
 

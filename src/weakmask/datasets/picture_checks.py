@@ -4,6 +4,7 @@ import numpy as np
 
 from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.volume.files import read_volume
 from weakmask.volume.pictures import is_picture
 
@@ -58,7 +59,8 @@ def _left_is_on_the_left(case: Case, left: int, right: int) -> bool | None:
     if case.regions is None:
         return None
     try:
-        voxels = read_volume(case.regions, "label").voxels
+        with memory_for(case.regions):
+            voxels = read_volume(case.regions, "label").voxels
     except UserError:  # the check of the case says what is wrong with the file
         return None
     columns = [np.nonzero(voxels == label)[2] for label in (left, right)]

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 
 MOST_NAMES = 5  # in a message
 
@@ -81,4 +81,5 @@ def _file_digest(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error

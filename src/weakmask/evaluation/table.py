@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.atomic_write import atomic_file
+from weakmask.atomic_write import atomic_files
 from weakmask.errors import UserError
 from weakmask.evaluation.agreement import Agreement, agreement
 from weakmask.evaluation.overlap import Overlap
@@ -172,10 +172,10 @@ def summarise_detail(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_tables(folder: Path, results: pd.DataFrame, scores: pd.DataFrame) -> None:
-    """Write results.csv, severity.csv, summary.csv and summary_detail.csv into a folder, each complete or absent.
+    """Write results.csv, severity.csv, summary_detail.csv and summary.csv into a folder, all or, on a fault, none.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder cannot be written.
         ValueError: As in `summarise`.
     """
     tables = {
@@ -184,8 +184,8 @@ def write_tables(folder: Path, results: pd.DataFrame, scores: pd.DataFrame) -> N
         "summary_detail.csv": summarise_detail(results),
         "summary.csv": summarise(results, scores),
     }
-    for name, table in tables.items():
-        with atomic_file(folder / name) as temporary:
+    with atomic_files([folder / name for name in tables]) as temporaries:
+        for temporary, table in zip(temporaries, tables.values(), strict=True):
             table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 

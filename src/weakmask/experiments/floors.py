@@ -19,6 +19,7 @@ from weakmask.activation.dram import dense_regression_map
 from weakmask.config import Settings
 from weakmask.errors import UserError
 from weakmask.losses import inverse_frequency_weights
+from weakmask.memory import memory_for
 from weakmask.methods.dram.config import DramSettings, MapSettings
 from weakmask.methods.dram.refinement import opened_threshold
 from weakmask.methods.method import Method
@@ -86,7 +87,8 @@ def masks(work: Work) -> None:
         if usable_case(case, cohort, work) is None:
             continue
         try:
-            image, regions = read_case(case, cohort, work)
+            with memory_for(case.name, in_stage=True):
+                image, regions = read_case(case, cohort, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue

@@ -19,7 +19,8 @@ from time import monotonic
 import torch
 from joblib import cpu_count
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError, is_machine_fault
+from weakmask.memory import is_out_of_memory
 from weakmask.progress import bar, console
 from weakmask.training.devices import device_of
 
@@ -67,7 +68,7 @@ def run_in_parallel(tasks: Sequence[Task], jobs: int, short_of_memory: str = "go
         short_of_memory: Advice for a user whose memory is too small, for the message about a killed task.
 
     Raises:
-        UserError: The first fault of a task, which stops the others; or a task was killed.
+        UserError, MachineError: The first fault of a task, which stops the others; or a task was killed.
         RuntimeError: A task failed by a fault of the program; its log has the traceback.
     """
     if jobs == 1:
@@ -120,9 +121,10 @@ def _check(one: Running, short_of_memory: str) -> None:
     one.process.join()
     code = one.process.exitcode
     with one.outcome, suppress(EOFError):  # nothing was sent
-        raise UserError(f"{one.task.name}: {one.outcome.recv()}")
+        kind, line = one.outcome.recv()
+        raise kind(f"{one.task.name}: {line}")
     if code is not None and code < 0:
-        raise UserError(f"{one.task.name} was killed (signal {-code}); if memory is short, {short_of_memory}")
+        raise MachineError(f"{one.task.name} was killed (signal {-code}); if memory is short, {short_of_memory}")
     if code:
         raise RuntimeError(f"{one.task.name} failed; its traceback is in {one.task.log}")
 
@@ -133,11 +135,14 @@ def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Co
     with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
             work()
-        except UserError as error:
-            outcome.send(str(error))
+        except (UserError, MachineError) as error:
+            outcome.send((type(error), str(error)))
         except KeyboardInterrupt:
             raise SystemExit(1) from None
-        except Exception:  # noqa: BLE001 - the process ends here, and the log is to say why
+        except Exception as error:  # noqa: BLE001 - the process ends here, and the log is to say why
+            if is_machine_fault(error) or is_out_of_memory(error):
+                outcome.send((MachineError, str(error).splitlines()[0]))
+                return
             traceback.print_exc()
             raise SystemExit(1) from None
 

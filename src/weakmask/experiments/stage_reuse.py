@@ -9,8 +9,9 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from weakmask.atomic_write import finish_folder
+from weakmask.atomic_write import finish_folder, writing_into
 from weakmask.config import Settings
+from weakmask.errors import MachineError
 from weakmask.pipeline import Stage, finished_elsewhere
 from weakmask.progress import console
 
@@ -46,8 +47,12 @@ def _copy(stage: Path, run: Path) -> None:
     """Copy the folder of a finished stage into another run."""
     temporary = run / f".{stage.name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(stage, temporary, copy_function=_link)
-    finish_folder(temporary, run / stage.name)
+    with writing_into(run):
+        try:
+            shutil.copytree(stage, temporary, copy_function=_link)
+        except shutil.Error as error:  # of many files at once
+            raise MachineError(f"cannot copy {stage} to {run}: {error.args[0][0][2]}; mend it and repeat") from error
+        finish_folder(temporary, run / stage.name)
 
 
 def _link(source: str, target: str) -> None:

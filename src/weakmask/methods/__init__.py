@@ -21,6 +21,7 @@ from weakmask.prediction import Limits, Segmenter
 from weakmask.report.page import write_report
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
+from weakmask.training.model_header import shortened
 
 NAMES = ("dram", "cam", "supervised", "lobes")
 
@@ -132,9 +133,9 @@ def load_segmenter(path: str | Path, device: str | torch.device = "auto", limits
         UserError: No such model, a run that is not finished, or a model of a method that `predict` does not take.
     """
     file = model_file(path)
-    name = load_weights(file)[1].get("method")
+    name = load_weights(file)[1].get("method") or "nameless"
     able = [known for known in METHODS if METHODS[known].load is not None]
-    load = METHODS[name].load if name in able else None
+    load = METHODS[name].load if isinstance(name, str) and name in able else None
     if load is None:
-        raise UserError(f"{file}: a {name or 'nameless'} model; expected one of {', '.join(able)}")
+        raise UserError(f"{file}: a {shortened(name)} model; expected one of {', '.join(able)}")
     return load(file, device_of(device), limits or Limits())

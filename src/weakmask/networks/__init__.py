@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from weakmask.networks.classifiers import EncoderClassifier
 from weakmask.networks.dense_v_net import DenseVNet
@@ -33,3 +34,26 @@ def build_network(name: str, arguments: Mapping[str, object]) -> nn.Module:
         return NETWORKS[name](**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"network {name!r} cannot be built from {dict(arguments)}: {error}") from error
+
+
+def network_with(name: str, arguments: Mapping[str, object], weights: Mapping[str, Tensor]) -> nn.Module:
+    """Build a network and give it weights, after a check without memory that they are its own.
+
+    Args:
+        name: As for `build_network`.
+        arguments: Likewise.
+        weights: A state dict.
+
+    Raises:
+        ValueError: The name or an argument is unknown or out of range, or the weights are those of another network.
+    """
+    with torch.device("meta"):  # has shapes and no voxels: the arguments may ask for any size
+        expected = {key: value.shape for key, value in build_network(name, arguments).state_dict().items()}
+    given = {key: value.shape for key, value in weights.items()}
+    for key in [*expected, *given]:
+        if expected.get(key) != given.get(key):
+            came, wanted = (tuple(shapes[key]) if key in shapes else None for shapes in (given, expected))
+            raise ValueError(f"{name} has {key} of shape {wanted}, the weights {came}")
+    network = build_network(name, arguments)
+    network.load_state_dict(dict(weights))
+    return network

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from weakmask import __version__
 from weakmask.atomic_write import atomic_file
 from weakmask.config import Settings, to_yaml
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.pipeline.keys import RECORD
 
 LIBRARIES = ("torch", "numpy", "scipy", "SimpleITK", "scikit-image", "lightning-fabric")
@@ -80,6 +80,7 @@ def read_stage(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        refuse_machine_fault(error, folder / RECORD)
         raise UserError(f"{folder}: no readable {RECORD}; delete this folder and train again") from error
     if "key" not in record:
         raise UserError(f"{folder}: made by an earlier version of weakmask; choose another output folder")
@@ -124,6 +125,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
     try:
         return json.loads((run / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
+        refuse_machine_fault(error, run / MANIFEST)
         raise UserError(f"{run}: no readable {MANIFEST}; expected a run folder made by `weakmask train`") from error
 
 

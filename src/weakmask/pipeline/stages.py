@@ -17,9 +17,10 @@ from typing import Any, Generic, TypeVar
 
 from rich.markup import escape
 
-from weakmask.atomic_write import atomic_file, finish_folder, unwritable
+from weakmask.atomic_write import atomic_file, clear_litter, finish_folder, writing_into
 from weakmask.config import Settings, differences, parse, read_yaml, restricted, to_yaml
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError, is_machine_fault
+from weakmask.memory import is_out_of_memory
 from weakmask.pipeline.keys import RECORD, FileState, changed_inputs, settings_key, state_of, whole_key
 from weakmask.pipeline.manifest import read_stage, stage_folder, write_json, write_manifest
 from weakmask.pipeline.memory import peak_memory_mb, reset_peak_memory
@@ -99,10 +100,13 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
     """Run the stages that are not complete yet, in order.
 
     Raises:
-        UserError: The folder cannot be written, is in use by another process, holds a run with other settings, or a
-            finished stage was made from inputs that have changed since.
+        UserError: The folder is in use by another process, holds a run with other settings, or a finished stage was
+            made from inputs that have changed since.
+        MachineError: The folder cannot be written, or memory, disk or permissions ended a stage; the stage is not
+            complete, and the same call goes on from there.
     """
     _open_run(run, config)
+    clear_litter(run)
     keys: dict[str, str] = {}
     with _locked(run):
         for number, stage in enumerate(stages, 1):
@@ -112,15 +116,37 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
                 keys[stage.name] = _checked_key(folder, wanted, before)
                 console.print(f"[green]have[/] {folder.name}", highlight=False)
                 continue
-            temporary = _temporary_folder(folder, stage, {"settings_key": wanted, "after": before})
-            console.print(f"[bold]stage[/] {folder.name}", highlight=False)
-            record = _run_stage(stage, Work(run, temporary, restricted(config, stage.settings), stage.after))
-            keys[stage.name] = whole_key(wanted, record.pop("states"), before)
-            record |= {"settings_key": wanted, "after": before, "key": keys[stage.name]}
-            write_json(temporary / RECORD, {"stage": folder.name, **record})
-            (temporary / BEGUN).unlink(missing_ok=True)
-            finish_folder(temporary, folder)
-            write_manifest(run, config)
+            with _machine_faults(folder):
+                temporary = _temporary_folder(folder, stage, {"settings_key": wanted, "after": before})
+                console.print(f"[bold]stage[/] {folder.name}", highlight=False)
+                record = _run_stage(stage, Work(run, temporary, restricted(config, stage.settings), stage.after))
+                keys[stage.name] = whole_key(wanted, record.pop("states"), before)
+                record |= {"settings_key": wanted, "after": before, "key": keys[stage.name]}
+                write_json(temporary / RECORD, {"stage": folder.name, **record})
+                (temporary / BEGUN).unlink(missing_ok=True)
+                finish_folder(temporary, folder)
+                write_manifest(run, config)
+
+
+@contextmanager
+def _machine_faults(folder: Path) -> Iterator[None]:
+    """Turn lack of memory and a system's error in a stage into one line; the stage stays incomplete.
+
+    Raises:
+        MachineError: Such a fault.
+    """
+    again = "the same command goes on from here"
+    try:
+        yield
+    except OSError as error:
+        if not (is_machine_fault(error) or isinstance(error, PermissionError)):
+            raise
+        where = error.filename or folder.parent
+        raise MachineError(f"stage {folder.name}: {where}: {error.strerror}; mend it, and {again}") from error
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MachineError(f"stage {folder.name}: not enough memory; close other programs, and {again}") from error
 
 
 def _run_stage(stage: Stage, work: Work[Any]) -> dict[str, Any]:
@@ -179,10 +205,8 @@ def _checked_key(folder: Path, wanted: str, before: dict[str, str]) -> str:
 
 def _open_run(run: Path, config: Settings) -> None:
     """Make the run folder, or check that the existing one has the same settings."""
-    try:
+    with writing_into(run):
         run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(unwritable(run, error)) from error
     existing = run / "config.yaml"
     if existing.exists():
         old = parse(type(config), read_yaml(existing), str(existing))

@@ -11,6 +11,7 @@ from weakmask.datasets.cohort_checks import refuse_unmakeable_regions
 from weakmask.datasets.seen_scans import refuse_seen
 from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.crops import region_crops
@@ -47,7 +48,8 @@ def prepare(work: Work) -> None:
         if usable is None:
             continue
         try:
-            rows += _prepare_case(usable, cohort, work)
+            with memory_for(case.name, in_stage=True):
+                rows += _prepare_case(usable, cohort, work)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
     if not rows:

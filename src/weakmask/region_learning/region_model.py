@@ -2,23 +2,59 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from weakmask.config import Settings
+from weakmask.config import Settings, parse
 from weakmask.errors import UserError
-from weakmask.networks import build_network
 from weakmask.pipeline import Work, provenance
 from weakmask.region_learning.prepare import SPACING_COLUMNS
-from weakmask.region_learning.settings import PrepareSettings
+from weakmask.region_learning.settings import Fraction, PrepareSettings
 from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.training.devices import device_of
+from weakmask.training.model_header import (
+    AGAIN,
+    Facts,
+    Header,
+    Name,
+    NetworkHeader,
+    network_in,
+    shortened,
+    typed_header,
+)
 from weakmask.volume.geometry import Float3
+
+Millimetres = Annotated[float, Field(gt=0, le=1000)]
+
+
+class ScoreMapHeader(Header):
+    """The score map of the training cohort."""
+
+    name: str
+    intervals: dict[Annotated[int, Field(ge=0, le=10**6)], tuple[Fraction, Fraction]]
+
+
+class TrainedOn(Header):
+    """The training cohort: names of its regions, median voxel of the crops."""
+
+    region_names: Annotated[dict[Annotated[int, Field(ge=1, lt=2**31)], Name], Field(min_length=1)]
+    crop_spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
+
+
+class ModelHeader(NetworkHeader):
+    """The header of a model file; a method that adds data to it checks these itself."""
+
+    method: Name
+    score_map: ScoreMapHeader
+    trained_on: TrainedOn
+    config: dict[str, Any]
+    provenance: Facts = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +99,7 @@ def write_model(work: Work, weights: Path) -> None:
     score_map = noted_cohort(work.config.data.cohort, work).score_map
     described_as = header["network"], header["arguments"]
     described = model_header(work.config, described_as, score_map, trained_on(work))
-    save_weights(work.out / MODEL, trained_network(state, header), described)
+    save_weights(work.out / MODEL, trained_network(state, header, weights), described)
 
 
 def trained_on(work: Work) -> dict[str, Any]:
@@ -99,19 +135,21 @@ def model_header(
     }
 
 
-def trained_network(state: dict[str, Tensor], header: dict[str, Any]) -> nn.Module:
-    """The network that a header names, with these weights.
+def trained_network(state: dict[str, Tensor], header: dict[str, Any], path: str | Path) -> nn.Module:
+    """The network that the header of a file of weights names, with these weights.
 
     Raises:
-        ValueError, RuntimeError, KeyError, TypeError: The header does not fit the weights.
+        UserError: The header is damaged or does not fit the weights.
     """
-    network = build_network(header["network"], header["arguments"])
-    network.load_state_dict(state)
-    return network
+    named = typed_header(NetworkHeader, header, path)
+    return network_in(named.network, named.arguments, state, path)
 
 
 def load_region_model(
-    path: str | Path, device: str | torch.device, method: str, settings: type[Settings]
+    path: str | Path,
+    device: str | torch.device,
+    method: str,
+    settings: type[Settings],
 ) -> RegionModel:
     """Read a model file.
 
@@ -122,20 +160,22 @@ def load_region_model(
         settings: Its settings' class.
 
     Raises:
-        UserError: Not a weights file of weakmask, or of another method.
+        UserError: Not a weights file of weakmask, of another method, or damaged.
     """
     state, header = load_weights(Path(path))
     if header.get("method") != method:
-        raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method {method}")
+        came = shortened(header.get("method", "nameless"))
+        raise UserError(f"{path}: a {came} model; expected one of method {method}")
+    typed = typed_header(ModelHeader, header, path)
     try:
-        score_map, seen = header["score_map"], header["trained_on"]
-        return RegionModel(
-            network=trained_network(state, header).eval().to(device_of(device)),
-            config=settings(**header["config"]),
-            score_map=ScoreMap(score_map["name"], {int(k): tuple(v) for k, v in score_map["intervals"].items()}),
-            region_names={int(k): v for k, v in seen["region_names"].items()},
-            crop_spacing_mm=tuple(seen["crop_spacing_mm"]),
-            header=header,
-        )
-    except (ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error
+        score_map = ScoreMap(typed.score_map.name, typed.score_map.intervals)
+    except ValueError as error:
+        raise UserError(f"{path}: its header is damaged ({shortened(str(error))}); {AGAIN}") from error
+    return RegionModel(
+        network=network_in(typed.network, typed.arguments, state, path).eval().to(device_of(device)),
+        config=parse(settings, typed.config, str(path)),
+        score_map=score_map,
+        region_names=typed.trained_on.region_names,
+        crop_spacing_mm=typed.trained_on.crop_spacing_mm,
+        header=header,
+    )

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
+from weakmask.errors import UserError
 from weakmask.prediction import About, Prediction, Scan
 from weakmask.region_learning.prediction import as_prediction, region_name, regions_of
 from weakmask.region_learning.region_model import RegionModel
@@ -50,18 +51,38 @@ class RegionSegmenter:
         """Segment one scan.
 
         Raises:
-            UserError: The scan has no regions, is a volume and the model takes slices, or cannot be brought to HU.
+            UserError: The scan has no regions, is a volume and the model takes slices, cannot be brought to HU, or the
+                model's map of it is not made of numbers.
         """
         regions = regions_of(scan)
         names = {region_name(scan.region_names, int(label)) for label in np.unique(regions.voxels) if label > 0}
         image = in_hounsfield(scan.image, regions, self.model.prepare)
         known = names <= set(self.model.region_names.values())
         activation, mask = self.segment_volume(image, regions, known=known)
+        refuse_broken_map(activation, scan.name)
         return as_prediction(self.model.score_map, scan, activation, mask)
 
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The image in Hounsfield units and the window of the training."""
         return in_hounsfield(scan.image, regions_of(scan), self.model.prepare), self.model.prepare.window
+
+
+def refuse_broken_map(activation: Float[np.ndarray, "..."], scan: str) -> None:
+    """Refuse a map with NaN or infinity: every comparison with them is false, which would read as healthy.
+
+    Args:
+        activation: Output of a network.
+        scan: Its name, for the message.
+
+    Raises:
+        UserError: Such values.
+    """
+    broken = int(activation.size - np.count_nonzero(np.isfinite(activation)))
+    if broken:
+        raise UserError(
+            f"{scan}: the model gives {broken} of {activation.size} voxels no number (NaN or infinity), so the scan "
+            "has no result; the model is damaged or the scan's grey values are far from those it was trained on"
+        )
 
 
 def threshold_map(activation_of: Activation, threshold: float, model: RegionModel) -> SegmentVolume:

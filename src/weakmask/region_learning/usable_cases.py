@@ -10,6 +10,8 @@ from weakmask.anatomy.picture_to_hounsfield import picture_to_hounsfield
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.cohort_checks import check_case
+from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.pipeline import Work
 from weakmask.prediction import Scan
 from weakmask.region_learning.prediction import regions_of
@@ -39,7 +41,12 @@ def noted_cohort(folder: Path, work: Work) -> Cohort:
 def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
     """The case as far as it is usable, or None; its voxels are read, and every fault is noted."""
     expects_hu = work.config.prepare.window[0] < AIR_AT_MOST_HU
-    usable, faults = check_case(case, cohort, hounsfield=expects_hu)
+    try:
+        with memory_for(case.image, in_stage=True):
+            usable, faults = check_case(case, cohort, hounsfield=expects_hu)
+    except UserError as error:
+        work.note(f"left out {case.name}: {error}")
+        return None
     for fault in faults:
         work.note(f"left out {case.name}: {fault.message}" if usable is None else fault.message)
     return usable

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.pipeline import Work
 from weakmask.prediction import Prediction, Segmenter, segment_in_any_order
 from weakmask.progress import track
@@ -34,7 +35,8 @@ def write_predictions(
         if usable_case(case, cohort, work) is None:
             continue
         try:
-            found = segment_in_any_order(segmenter, read_scan(case, cohort, work))
+            with memory_for(case.name, in_stage=True):
+                found = segment_in_any_order(segmenter, read_scan(case, cohort, work))
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue

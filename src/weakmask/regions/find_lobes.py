@@ -9,6 +9,7 @@ from weakmask.anatomy.lobe_assignment import assign_freely, assign_lobes
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lobe_fissures import follow_fissures
 from weakmask.anatomy.lung_field import lung_field
+from weakmask.errors import UserError
 from weakmask.regions.lobe_frame import frame_scan, network_input
 from weakmask.regions.lobe_model import LobeModel, lobe_logits
 from weakmask.volume.storage_order import in_order_of, upright
@@ -40,7 +41,7 @@ def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> 
             the model needs them.
 
     Raises:
-        UserError: The scan shows no lungs.
+        UserError: The scan shows no lungs, or the network gives no numbers for it.
     """
     standing = upright(image)
     found = _found(model, standing, None if field is None else in_order_of(field, standing.geometry))
@@ -58,6 +59,11 @@ def _found(model: LobeModel, image: Volume, field: Volume | None) -> FoundLobes:
     framed = frame_scan(image, field, model.frame)
     values = network_input(framed.image.voxels, framed.field.voxels, model.frame)
     shares = _shares(model, values)
+    if not np.isfinite(shares).all():
+        raise UserError(
+            "the lobe network gives no numbers for this scan (NaN or infinity); the model is damaged or the scan's "
+            "grey values are far from those of a CT"
+        )
     if confined and field is not None:
         drawn = assign_lobes(shares, framed.image, field)
     else:

@@ -11,18 +11,19 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
-from weakmask.config import Settings, parse
+from weakmask.config import Settings
 from weakmask.errors import UserError
 from weakmask.networks import build_network
 from weakmask.pipeline import stage_folder
 from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
+from weakmask.training.model_header import Facts, Header, Name, network_in, shortened, typed_header
 
 SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
 CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1024)]
 Three = tuple[Count, Count, Count]
 
 
@@ -67,6 +68,22 @@ class MaskSettings(Settings):
     )
 
 
+class LobeSections(Header):
+    """The sections of a training's config that a lobe model needs."""
+
+    prepare: FrameSettings
+    network: NetworkSettings
+    masks: MaskSettings
+
+
+class LobeHeader(Header):
+    """The header of a lobe model's file."""
+
+    method: Name
+    config: LobeSections
+    provenance: Facts = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class LobeModel:
     """A trained lobe network.
@@ -104,16 +121,15 @@ def load_lobe_model(path: str | Path | None = None, device: str | torch.device =
 def _load(path: Path, device: torch.device) -> LobeModel:
     state, header = load_weights(path)
     if header.get("method") != "lobes":
-        raise UserError(f"{path}: a {header.get('method', 'nameless')} model; expected one of method lobes")
+        came = shortened(header.get("method", "nameless"))
+        raise UserError(f"{path}: a {came} model; expected one of method lobes")
+    typed = typed_header(LobeHeader, header, path)
+    named = typed.config.network
     try:
-        sections = header["config"]
-        frame = parse(FrameSettings, sections["prepare"], str(path))
-        masks = parse(MaskSettings, sections["masks"], str(path))
-        network = lobe_network(parse(NetworkSettings, sections["network"], str(path)))
-        network.load_state_dict(state)
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise UserError(f"{path}: its header does not fit its weights; train again, or fetch the file again") from error
-    return LobeModel(network.eval().to(device), frame, masks, header)
+        network = network_in(named.name, named.arguments(CLASSES), state, path)
+    except ImportError as error:
+        raise UserError(str(error)) from error
+    return LobeModel(network.eval().to(device), typed.config.prepare, typed.config.masks, header)
 
 
 def lobe_network(settings: NetworkSettings) -> nn.Module:

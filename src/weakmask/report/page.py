@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.report.curves import SMOOTHED_FROM, VALIDATION, draw_curves, gather_curves
 from weakmask.report.figures import heat_gradient
 from weakmask.report.provenance_table import config_lines, facts
@@ -104,7 +105,8 @@ def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]]) -> tuple[list[
     cards, faults = [], []
     for item in views:
         try:
-            cards.append(draw_scan(item() if callable(item) else item))
+            with memory_for("a scan"):
+                cards.append(draw_scan(item() if callable(item) else item))
         except UserError as error:
             faults.append(f"A scan is not shown: {error}")
     return sorted(cards, key=lambda card: (math.isnan(card.rank), card.rank)), faults

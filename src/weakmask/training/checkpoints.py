@@ -12,11 +12,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from weakmask.atomic_write import atomic_file, unwritable
-from weakmask.errors import UserError
+from weakmask.atomic_write import atomic_file
+from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.memory import is_out_of_memory
 
 WEIGHTS = "weakmask weights 1"
 CHECKPOINT = "weakmask checkpoint 1"
+DEEPEST = 16  # levels of a header
 MODEL = "model.safetensors"  # the file in which a run leaves its model
 
 
@@ -46,7 +48,7 @@ def save_weights(path: Path, network: nn.Module, header: Mapping[str, Any]) -> N
         header: Data needed to use the weights: network name and arguments, preprocessing, score map, provenance.
 
     Raises:
-        UserError: The file cannot be written.
+        MachineError: The file cannot be written.
     """
     write(path, WEIGHTS, dict(network.state_dict()), header)
 
@@ -55,9 +57,13 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file of `save_weights`: the state dict, on the CPU, and the header.
 
     Raises:
-        UserError: The file is missing, truncated, or does not hold weights of this package.
+        UserError: The file is missing, truncated, does not hold weights of this package, or holds NaN or infinity.
     """
-    return read(path, WEIGHTS)
+    weights, header = read(path, WEIGHTS)
+    for name, tensor in weights.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+            raise UserError(f"{path}: weights are not finite numbers ({name[:100]}); copy or train it again")
+    return weights, header
 
 
 def training_notes(folder: Path) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def save_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer, checkp
     """Write everything that a training needs to continue.
 
     Raises:
-        UserError: The file cannot be written.
+        MachineError: The file cannot be written.
     """
     state = optimiser.state_dict()
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -105,23 +111,26 @@ def load_checkpoint(path: Path, network: nn.Module, optimiser: Optimizer) -> Che
         UserError: The file is missing, truncated, not a checkpoint, or of another network or optimiser.
     """
     tensors, header = read(path, CHECKPOINT)
-    strides = header["optimiser"]["strides"]
-    state: dict[int, dict[str, Any]] = {
-        int(index): dict(values) for index, values in header["optimiser"]["plain"].items()
-    }
-    for name, tensor in under("optimiser.", tensors).items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = laid_out(tensor, strides.get(f"optimiser.{name}"))
     try:
+        strides = header["optimiser"]["strides"]
+        state: dict[int, dict[str, Any]] = {
+            int(index): dict(values) for index, values in header["optimiser"]["plain"].items()
+        }
+        for name, tensor in under("optimiser.", tensors).items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = laid_out(tensor, strides.get(f"optimiser.{name}"))
         network.load_state_dict(under("network.", tensors))
         optimiser.load_state_dict({"state": state, "param_groups": header["optimiser"]["groups"]})
-    except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        found = Checkpoint(header["step"], header["best"], under("tensors.", tensors), header["notes"])
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).partition("\n")[0][:200]
         raise UserError(
             f"{path} is a checkpoint of another network or optimiser ({reason}); "
             "train into another folder or remove the checkpoint"
         ) from error
-    return Checkpoint(header["step"], header["best"], under("tensors.", tensors), header["notes"])
+    return found
 
 
 def laid_out(tensor: Tensor, strides: Sequence[int] | None) -> Tensor:
@@ -147,10 +156,7 @@ def write(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[
     # As bytes, because `save_file` uses another temporary file, which a kill would leave behind.
     content = save(copies, metadata=metadata)
     with atomic_file(path) as temporary:
-        try:
-            temporary.write_bytes(content)
-        except OSError as error:  # a full disk
-            raise UserError(unwritable(path.parent, error)) from error
+        temporary.write_bytes(content)
 
 
 def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -162,10 +168,32 @@ def read(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
+        refuse_machine_fault(error, path)
         raise UserError(
             f"{path} cannot be read as safetensors ({error}); it is damaged or cut short: copy or train it again"
         ) from error
-    content = json.loads(metadata.get("weakmask", '{"kind": "tensors of another program"}'))
+    try:
+        content = json.loads(metadata.get("weakmask", '{"kind": "tensors of another program"}'))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: its header is no JSON; it is damaged: copy or train it again") from error
+    if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
+        raise UserError(f"{path}: its header names no kind of content; it is damaged: copy or train it again")
     if content["kind"] != kind:
-        raise UserError(f"{path} holds {content['kind']}; expected {kind}; give a file of this kind")
-    return tensors, content["header"]
+        raise UserError(f"{path} holds {content['kind'][:100]}; expected {kind}; give a file of this kind")
+    header = content.get("header")
+    if not isinstance(header, dict) or not _is_shallow(header):
+        raise UserError(f"{path}: its header is no mapping of values; it is damaged: copy or train it again")
+    return tensors, header
+
+
+def _is_shallow(values: object) -> bool:
+    """Whether nested plain values are nested at most `DEEPEST` times; what works on them recurses."""
+    level = [values]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return not level

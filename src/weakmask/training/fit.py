@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
-from weakmask.atomic_write import unwritable
+from weakmask.atomic_write import writing_into
 from weakmask.errors import UserError
 from weakmask.progress import bar
 from weakmask.training.average import WeightAverage
@@ -90,7 +90,7 @@ def fit(
         The curves: `step`, `learning_rate`, mean losses since the row before, validation numbers.
 
     Raises:
-        UserError: A loss that is not finite; a checkpoint of another plan or network; a place that cannot be written.
+        UserError, MachineError: A loss is not finite, a checkpoint of another plan, or a folder that cannot be written.
     """
     if (finished := finished_training(folder, plan)) is not None:
         weights, curves = finished
@@ -134,10 +134,8 @@ def finished_training(folder: Path, plan: Plan) -> tuple[dict[str, Tensor], pd.D
 
 def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) -> Training:
     """Put network and optimiser on the device, and delete half-written files of a killed run."""
-    try:
+    with writing_into(folder.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(unwritable(folder.parent, error)) from error
     for litter in (*folder.glob(".*.safetensors"), *folder.glob(".*.curves.csv")):
         litter.unlink()
     fabric = fabric_for(plan.device, plan.precision)

@@ -14,7 +14,8 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.memory import is_out_of_memory
 from weakmask.volume.slice_stack import Slice, stack_geometry
 from weakmask.volume.volume import Volume
 
@@ -165,7 +166,10 @@ def _image(path: Path) -> _Image | None:
             grey = "Rows" in header and "Columns" in header and int(header.get("SamplesPerPixel", 1)) == 1
             image = _read_image(header, path) if grey else None
     except OSError as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged header makes pydicom raise nearly anything
         raise UserError(f"{path}: its DICOM header is damaged; copy or export it again, or remove it") from error
     if named and not known:
@@ -267,6 +271,8 @@ def _decoded(slices: tuple[Slice, ...]) -> np.ndarray:
         try:
             image = reader.Execute()
         except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise MemoryError(str(error)) from error
             raise UserError(f"{one.path}: its pixels cannot be decoded; copy or export it again") from error
         pixels = sitk.GetArrayViewFromImage(image)
         if pixels.size != voxels[index].size:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from weakmask.atomic_write import atomic_file, unwritable
-from weakmask.errors import UserError
+from weakmask.atomic_write import atomic_file
+from weakmask.errors import MachineError, UserError, refuse_machine_fault
 from weakmask.volume.dicom import is_dicom, read_dicom, read_dicom_file
 from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.intensity import nonfinite_count
@@ -47,6 +47,7 @@ def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
     try:
         volume = _read(path, kind)
     except OSError as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     if kind == "image":
         return as_image(volume)
@@ -104,7 +105,8 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     65535 without change.
 
     Raises:
-        UserError: The suffix is not supported, a .png cannot hold the voxels, or the path cannot be written.
+        UserError: The suffix is not supported, or a .png cannot hold the voxels.
+        MachineError: The path cannot be written.
     """
     path = Path(path)
     suffix = _suffix(path)
@@ -114,15 +116,22 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     known = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name, voxels.dtype.newbyteorder("="))
     voxels = voxels.astype(known, copy=False)
     with atomic_file(path) as temporary:
-        try:
-            if suffix in (".nii", ".nii.gz"):
-                write_nifti(voxels, volume.geometry, temporary)
-            else:
-                write_by_itk(to_itk(voxels, volume.geometry), temporary, suffix)
-        except OSError as error:
-            raise UserError(unwritable(path.parent, error)) from error
-        except RuntimeError as error:
-            raise UserError(f"cannot write {path}; choose a folder that you may write to and that has space") from error
+        if suffix in (".nii", ".nii.gz"):
+            write_nifti(voxels, volume.geometry, temporary)
+        else:
+            _write_by_itk(voxels, volume, temporary, suffix)
+
+
+def _write_by_itk(voxels: np.ndarray, volume: Volume, path: Path, suffix: str) -> None:
+    """Write by ITK, and check what it wrote: on a full disk it may report success."""
+    try:
+        write_by_itk(to_itk(voxels, volume.geometry), path, suffix)
+        refuse_faulty_file(path, suffix)
+    except (RuntimeError, UserError) as error:
+        folder = path.parent
+        raise MachineError(
+            f"cannot write to {folder}; choose a folder that you may write to and that has space"
+        ) from error
 
 
 def scan_name(path: str | Path) -> str:

@@ -1,5 +1,6 @@
 """Conversion between volumes in the order (z, y, x) and SimpleITK images in the order (x, y, z)."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from weakmask.errors import UserError
+from weakmask.memory import is_out_of_memory
 from weakmask.volume.geometry import Geometry
 
 ITK_FORMATS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO", ".png": "PNGImageIO"}
@@ -53,8 +55,18 @@ def read_by_itk(path: Path, suffix: str) -> sitk.Image:
         with quiet_itk():
             return reader.Execute()
     except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise MemoryError(f"unable to allocate {_stated_bytes(reader)} bytes for {path}") from error
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"{path}: cannot be read as {suffix} ({reason}); copy or export it again") from error
+
+
+def _stated_bytes(reader: sitk.ImageFileReader) -> int:
+    """The bytes of the voxels that the header promises."""
+    reader.ReadImageInformation()
+    voxel = sitk.GetPixelIDValueAsString(reader.GetPixelID())
+    bits = next((int(bits) for bits in ("64", "32", "16", "8") if bits in voxel), 8)
+    return math.prod(reader.GetSize()) * reader.GetNumberOfComponents() * bits // 8
 
 
 def write_by_itk(image: sitk.Image, path: Path, suffix: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from PIL import Image, ImageOps
 
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.itk import read_by_itk
@@ -83,6 +83,7 @@ def _by_pillow(path: Path) -> np.ndarray:
             known = image.mode in ("L", "RGB", "P")
             return np.asarray(ImageOps.exif_transpose(image if known else image.convert("RGB")))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: the picture is truncated or damaged ({error}); copy or export it again") from error
 
 

@@ -35,7 +35,8 @@ from weakmask.volume.volume import Volume
 def model(work: Work) -> None:
     """Write model.safetensors; the threshold is the configured one or is chosen on the training scores."""
     config: DramSettings = work.config
-    network = trained_network(*load_weights(work.stage("regression") / f"{config.regression.keep}.safetensors"))
+    weights = work.stage("regression") / f"{config.regression.keep}.safetensors"
+    network = trained_network(*load_weights(weights), weights)
     score_map = noted_cohort(config.data.cohort, work).score_map
     path, threshold = work.out / MODEL, config.maps.threshold
     save = partial(save_model, path, network, config, score_map=score_map, trained_on=trained_on(work))

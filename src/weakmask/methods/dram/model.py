@@ -6,12 +6,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from weakmask.errors import UserError
 from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.prediction import Limits
 from weakmask.region_learning.crop_batches import dimensions_of
 from weakmask.region_learning.region_model import RegionModel, load_region_model, model_header
+from weakmask.region_learning.settings import Fraction, PrepareSettings, Sizes
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import save_weights
+from weakmask.training.model_header import AGAIN, Header, typed_header
+
+
+class DramHeader(Header):
+    """The values that dRAM adds to the header of its model file."""
+
+    prepare: PrepareSettings
+    scales: Sizes
+    threshold: Fraction
+    context: ContextSettings | None
 
 
 @dataclass(frozen=True)
@@ -91,10 +103,8 @@ def load_model(path: str | Path, device: str | torch.device = "auto", limits: Li
         UserError: Not a weights file of weakmask, or of another method.
     """
     regional = load_region_model(path, device, "dram", DramSettings)
-    context = regional.header.get("context")
-    return DramModel(
-        regional=regional,
-        threshold=regional.header["threshold"],
-        context=None if context is None else ContextSettings(**context),
-        limits=limits or Limits(),
-    )
+    header = typed_header(DramHeader, regional.header, path)
+    config: DramSettings = regional.config
+    if (header.prepare, header.scales) != (config.prepare, config.maps.scales):
+        raise UserError(f"{path}: prepare and scales in its header contradict its config; {AGAIN}")
+    return DramModel(regional, header.threshold, header.context, limits or Limits())

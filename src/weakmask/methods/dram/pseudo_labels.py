@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from weakmask.datasets.case import Case, Cohort
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, NOT_LEARNT, VESSEL, context_grid
 from weakmask.methods.dram.maps import map_of_scan
-from weakmask.methods.dram.model import load_model
+from weakmask.methods.dram.model import DramModel, load_model
 from weakmask.methods.dram.refinement import crf_of
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.pipeline import Work
@@ -47,18 +49,15 @@ def pseudo_labels(work: Work) -> None:
     unscored: list[int] = []  # per scan
     for case in track(cases, "pseudo-labels", len(cases)):
         try:
-            image, regions = read_case(case, cohort, work)
+            with memory_for(case.name, in_stage=True):
+                scan = _found_scan(case, cohort, work, trained, index.loc[index["scan"] == case.name, "file"].tolist())
+                image, labels = labelled(scan, config, trained.threshold, cohort.score_map)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")
             continue
-        found = image.with_voxels(map_of_scan(trained, image, regions), "image")
-        crops = index.loc[index["scan"] == case.name, "file"]
-        vessels = vessels_of(work.stage("vessels"), crops.tolist(), image) if asks_for_vessels(config) else None
-        scan = FoundScan(image, regions, found, vessels, case.scores)
-        image, labels = labelled(scan, config, trained.threshold, cohort.score_map)
         np.save(work.out / "images" / f"{case.name}.npy", image.voxels)
         write_volume(labels, work.out / "labels" / f"{case.name}.nii.gz")
-        unscored.append(len(unscored_regions(regions, case.scores)))
+        unscored.append(len(unscored_regions(scan.regions, case.scores)))
     if any(unscored):
         work.note(
             f"{sum(unscored)} regions of {np.count_nonzero(unscored)} training scans have no score: the context "
@@ -83,6 +82,22 @@ class FoundScan:
     activation: Volume
     vessels: Volume | None
     scores: Mapping[int, int]
+
+
+def _found_scan(case: Case, cohort: Cohort, work: Work, trained: DramModel, crops: list[str]) -> FoundScan:
+    """A training scan with the regression's map of it.
+
+    Args:
+        case: The scan.
+        cohort: Its cohort.
+        work: Of the stage.
+        trained: The regression's model.
+        crops: Files of the scan's crops, as index.csv names them.
+    """
+    image, regions = read_case(case, cohort, work)
+    found = image.with_voxels(map_of_scan(trained, image, regions), "image")
+    vessels = vessels_of(work.stage("vessels"), crops, image) if asks_for_vessels(work.config) else None
+    return FoundScan(image, regions, found, vessels, case.scores)
 
 
 def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map: ScoreMap) -> tuple[Volume, Volume]:

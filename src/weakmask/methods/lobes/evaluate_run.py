@@ -8,6 +8,7 @@ import pandas as pd
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.errors import UserError
 from weakmask.evaluation.overlap import Overlap
+from weakmask.memory import memory_for
 from weakmask.methods.lobes.config import TITLES, LobeSettings
 from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
 from weakmask.pipeline import Work
@@ -32,8 +33,9 @@ def evaluate(work: Work) -> None:
         for file in scan.files:
             work.hash_input(file)
         try:
-            image, truth = scan.load()
-            found = find_lobes(model, image)
+            with memory_for(scan.name, in_stage=True):
+                image, truth = scan.load()
+                found = find_lobes(model, image)
         except UserError as error:
             work.note(f"left out {scan.name}: {error}")
             continue

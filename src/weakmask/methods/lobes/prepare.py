@@ -11,6 +11,7 @@ from weakmask.anatomy.lung_field import lung_field
 from weakmask.datasets.seen_scans import refuse_seen
 from weakmask.datasets.splits import write_splits
 from weakmask.errors import UserError
+from weakmask.memory import memory_for
 from weakmask.methods.lobes.config import LobeSettings
 from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
 from weakmask.pipeline import Work
@@ -67,8 +68,9 @@ def prepare(work: Work) -> None:
 def framed(scan: LobeScan, settings: FrameSettings) -> tuple[Framed, Volume, list[str]] | str:
     """A scan and its lobes on the network's grid and what is wrong with the lobes; or why it cannot be used."""
     try:
-        image, lobes = (upright(each) for each in scan.load())
-        found = frame_scan(image, lung_field(image) if settings.needs_field else None, settings)
+        with memory_for(scan.name, in_stage=True):
+            image, lobes = (upright(each) for each in scan.load())
+            found = frame_scan(image, lung_field(image) if settings.needs_field else None, settings)
+            return found, resample_onto(lobes, found.image.geometry), lobe_faults(lobes)
     except UserError as error:
         return str(error)
-    return found, resample_onto(lobes, found.image.geometry), lobe_faults(lobes)
