@@ -228,7 +228,7 @@ def test_every_name_says_something():
     assert not nameless, f"a word is missing for {nameless}; find it"
 
 
-def undocumented(body: list[ast.stmt]) -> Iterator[ast.AST]:
+def undocumented(body: list[ast.stmt]) -> Iterator[Function | ast.ClassDef]:
     """Public functions, classes and methods without a docstring; what stands inside a function is private."""
     for node in body:
         if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):

@@ -22,7 +22,7 @@ class Reader(HTMLParser):
 
     def __init__(self, html: str):
         super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
         self.open: list[str] = []
         self.text: list[str] = []
         self.feed(html)
@@ -30,7 +30,7 @@ class Reader(HTMLParser):
         assert not self.open, f"never closed: {self.open}"
 
     def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self.open.append(tag)
 
@@ -191,7 +191,7 @@ def test_the_barest_page(written):
     assert page.all("h1")
     assert not page.all("img")
     assert "Not for clinical use." in page.words()
-    assert Reader(written(Page("Empty", "", table=SUMMARY[:0], curves=pd.DataFrame({"step": []})))).all("h1")
+    assert Reader(written(Page("Empty", "", table=SUMMARY.head(0), curves=pd.DataFrame({"step": []})))).all("h1")
 
 
 def test_complete_or_not_at_all(tmp_path, picture):

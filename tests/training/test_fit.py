@@ -23,7 +23,7 @@ class StopTraining(Exception):  # noqa: N818 - nothing went wrong
     """What kills a training in a test."""
 
 
-def line(*, dropout: float = 0.0, norm: bool = False) -> nn.Module:
+def line(*, dropout: float = 0.0, norm: bool = False) -> nn.Sequential:
     """A small network for y = sum of x."""
     torch.manual_seed(0)
     middle = nn.BatchNorm1d(8) if norm else nn.Identity()

@@ -8,14 +8,14 @@ import SimpleITK as sitk
 from weakmask.errors import MachineError, UserError
 from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.volume import Volume
+from weakmask.volume.volume import Kind, Volume
 
 VOXELS = np.arange(120, dtype=np.int16).reshape(4, 5, 6) * 50 - 3024
 VOLUME = Volume(VOXELS, Geometry((4, 5, 6), (2.5, 0.7, 0.8), (-20.25, 11.5, 301.125)))
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30)).astype(np.uint8)
 
 
-def assert_refused(path, message, kind="image", names=None):
+def assert_refused(path, message, kind: Kind = "image", names=None):
     """One line that names the file."""
     with pytest.raises(UserError, match=message) as raised:
         read_volume(path, kind)

@@ -45,7 +45,8 @@ def test_the_mask_is_the_map_above_the_threshold(threshold: float) -> None:
 @pytest.mark.parametrize("context", [False, True])
 def test_a_model_file_brings_back_what_a_prediction_needs(tmp_path: Path, context: bool) -> None:
     path = tmp_path / "m.safetensors"
-    described = ("unet", {"width": 2, "out_channels": 3}) if context else network_of(CONFIG)
+    small: tuple[str, dict[str, object]] = ("unet", {"width": 2, "out_channels": 3})
+    described = small if context else network_of(CONFIG)
     network = build_network(*described)
     seen = {"region_names": {str(k): v for k, v in NAMES.items()}, "crop_spacing_mm": list(VOXEL_MM)}
     described_as = described if context else None
