@@ -5,16 +5,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from weakmask.networks.backbones import BackboneClassifier
 from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.networks.deeplab import DeepLabV3, DeepLabV3Plus
 from weakmask.networks.dense_v_net import DenseVNet
+from weakmask.networks.encoder_unet import EncoderUNet
 from weakmask.networks.pdv_net import PDVNet
 from weakmask.networks.refined_unet import RefinedUNet
 from weakmask.networks.unet import UNet
 from weakmask.networks.v_net import VNet
 
 NETWORKS: dict[str, type[nn.Module]] = {
+    "backbone_classifier": BackboneClassifier,
+    "deeplab_v3": DeepLabV3,
+    "deeplab_v3_plus": DeepLabV3Plus,
     "dense_v_net": DenseVNet,
     "encoder_classifier": EncoderClassifier,
+    "encoder_unet": EncoderUNet,
     "pdv_net": PDVNet,
     "refined_unet": RefinedUNet,
     "unet": UNet,

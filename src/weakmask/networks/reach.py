@@ -63,6 +63,11 @@ class Span:
         before = (kernel - 1) // 2
         return Span(2 * self.first - before, 2 * self.last - before + kernel - 1)
 
+    def layer(self, kernel: int, stride: int, dilation: int, padding: int) -> "Span":
+        """A convolution or pooling of any kind, with `padding` zeros before the first voxel."""
+        first = self.first * stride - padding
+        return Span(first, self.last * stride - padding + dilation * (kernel - 1))
+
     def linear_enlargement(self, factor: int = 2) -> "Span":
         """Linear interpolation between voxel centres to `factor` times the size."""
         # output voxel i lies at (i + 1/2) / factor - 1/2 of the input
@@ -70,7 +75,11 @@ class Span:
 
     def repeated_doubling(self) -> "Span":
         """Every voxel repeated, or a transposed convolution of kernel 2 and stride 2."""
-        return Span(self.first // 2, self.last // 2)
+        return self.repetition(2)
+
+    def repetition(self, factor: int) -> "Span":
+        """Every voxel repeated to `factor` times the size."""
+        return Span(self.first // factor, self.last // factor)
 
     def beyond(self, block: "Span") -> int:
         """How many voxels the span reaches beyond a block, on the side where it reaches further."""
