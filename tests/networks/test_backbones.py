@@ -17,6 +17,7 @@ from weakmask.networks.backbones import BACKBONES, BackboneClassifier, build_enc
 from weakmask.networks.dropblock import DropBlock
 from weakmask.networks.efficientnet_lite import EfficientNetLite0
 from weakmask.networks.encoder import Encoder, dilated
+from weakmask.networks.vgg import VGG16
 
 CHANNELS = {
     "efficientnet_lite0": (16, 24, 40, 112, 320),
@@ -174,7 +175,7 @@ def test_logits_are_the_mean_of_the_class_activation_map() -> None:
 
 def test_wsmis_adds_three_convolutions_to_vgg() -> None:
     torch.manual_seed(0)
-    encoder = build_encoder("vgg16_bn", 8)
+    encoder = VGG16(8)
     assert encoder.last(torch.rand(1, 512, 2, 2)).shape == (1, 512, 2, 2)
     encoder.add_last_layers()
     added = [layer for layer in encoder.modules() if isinstance(layer, nn.Conv2d)][-3:]

@@ -42,7 +42,7 @@ def test_the_papers_decoder() -> None:
     assert all(layer.kernel_size == (3, 3) for layer in [*convolutions, network.head])
 
 
-def test_one_voxel_of_the_finest_map_reaches_only_its_neighbours() -> None:
+def test_one_voxel_of_the_finest_map_reaches_only_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     """A skip enters where it lies: five voxels around it at its stride, and the head's one."""
     network = built(backbone="vgg16_bn", stride=8, widths=(8, 8, 8, 8))
     image = torch.rand(1, 3, 32, 32)
@@ -50,7 +50,7 @@ def test_one_voxel_of_the_finest_map_reaches_only_its_neighbours() -> None:
         levels = network.encoder(image)
         before = network(image)
         levels[0][0, :, 16, 8] += 10.0
-        network.encoder.forward = lambda _: levels
+        monkeypatch.setattr(network.encoder, "forward", lambda image: levels)
         moved = (network(image) - before)[0, 0].abs() > 1e-6
     rows, columns = (torch.where(moved.any(dim=axis))[0] for axis in (1, 0))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (13, 19, 5, 11)
@@ -77,6 +77,11 @@ def test_gradients_reach_every_weight_that_is_not_frozen() -> None:
     assert not any(name.startswith("encoder._blocks.5") for name in frozen)
 
 
+def mean_in_place_of_maximum(layer: nn.MaxPool2d, maps: tuple[torch.Tensor], _: torch.Tensor) -> torch.Tensor:
+    """A hook; the maximum has the gradient of one voxel only."""
+    return nn.functional.avg_pool2d(maps[0], layer.kernel_size, layer.stride, layer.padding)
+
+
 @pytest.mark.parametrize(
     ("backbone", "stride", "widths"),
     [("efficientnet_lite0", 32, (8, 8, 8)), ("efficientnet_lite0", 16, (8, 8, 8, 8, 8)), ("vgg16_bn", 8, (8,) * 4)],
@@ -90,8 +95,8 @@ def test_a_block_reads_the_margin_and_no_more(backbone: str, stride: int, widths
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.constant_(layer.weight, 0.5 / layer.weight[0].numel())
-        elif isinstance(layer, nn.MaxPool2d):  # the maximum has the gradient of one voxel only
-            layer.forward = lambda maps, of=layer: nn.functional.avg_pool2d(maps, of.kernel_size, of.stride, of.padding)
+        elif isinstance(layer, nn.MaxPool2d):
+            layer.register_forward_hook(mean_in_place_of_maximum)
     before = -(-reach.margin // stride) * stride
     image = torch.full((1, 1, stride, 2 * before + 3 * stride), 0.9, dtype=torch.float64, requires_grad=True)
     start = before + stride

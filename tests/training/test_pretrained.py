@@ -110,10 +110,11 @@ def test_convolutions_that_wsmis_adds_to_vgg_stay_new() -> None:
     published = {**known_weights("vgg16_bn"), "classifier.0.weight": torch.zeros(1)}
     network = VGG16(8)
     network.add_last_layers()
-    before = network.added[0].weight.clone()
+    before = network.state_dict()["added.0.weight"].clone()
     load_published(network, published)
-    assert torch.equal(network.features[40].weight, published["features.40.weight"])
-    assert torch.equal(network.added[0].weight, before)
+    state = network.state_dict()
+    assert torch.equal(state["features.40.weight"], published["features.40.weight"])
+    assert torch.equal(state["added.0.weight"], before)
 
 
 @pytest.mark.parametrize(

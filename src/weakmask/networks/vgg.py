@@ -51,6 +51,7 @@ class VGG16(Encoder):
                 channels = width
             self.level_ends.append(len(layers))
         self.features = nn.Sequential(*layers)
+        self.added = nn.Sequential()
         self.last_channels = channels
         self.strides = tuple(min(2**number, stride) for number in range(len(BLOCKS)))
         self.apply(kaiming)
@@ -70,4 +71,4 @@ class VGG16(Encoder):
 
     def last(self, maps: Float[Tensor, "batch 512 y x"]) -> Float[Tensor, "batch 512 y x"]:
         """The maps after the added convolutions, or with `add_last_layers` not called the maps themselves."""
-        return self.added(maps) if hasattr(self, "added") else maps
+        return self.added(maps)
