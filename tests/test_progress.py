@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from weakmask import progress
-from weakmask.progress import MinuteLines, bar, track
+from weakmask.progress import MinuteLines, bar, collected_notes, note, track
 
 
 class Clock:
@@ -75,3 +75,16 @@ def test_a_terminal_has_a_bar_and_no_lines(monkeypatch: pytest.MonkeyPatch) -> N
     assert "letters" in shown.getvalue()
     assert "3/3" in shown.getvalue()
     assert "2/3  " not in shown.getvalue().replace("\x1b", "")
+
+
+def test_notes_are_printed_once_or_collected(capfd):
+    note("a note of this test")
+    note("a note of this test")
+    with collected_notes() as lines:
+        note("another")
+        with collected_notes() as inner:
+            note("third")
+        note("a note of this test")
+    assert lines == ["another", "a note of this test"]
+    assert inner == ["third"]
+    assert capfd.readouterr().err.splitlines() == ["note a note of this test"]

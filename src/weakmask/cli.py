@@ -45,6 +45,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script inst
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or mps.")]
 Scans = Annotated[list[Path], typer.Argument(help="Image files, folders of DICOM files, or folders full of scans.")]
+Series = Annotated[list[str] | None, typer.Option(metavar="UID", help="DICOM series of a folder that has several.")]
 
 
 def verb(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -179,14 +180,16 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     memory_gb: Annotated[float, typer.Option(min=0.1, help="Memory limit for networks that take whole scans.")] = 4.0,
     precision: Annotated[Precision, typer.Option(help="Number format of activations; 16 bits halve memory.")] = "auto",
     subtypes: Annotated[Path | None, typer.Option(help="Table to label subtypes by; see subtypes-table.")] = None,
+    series: Series = None,
 ) -> None:
     """Segment new scans with a trained network: a mask per scan, a score per region, and a report."""
     from weakmask.commands.predict import Limits, RegionSource
     from weakmask.commands.predict import predict as segment_scans
+    from weakmask.commands.scan_jobs import chosen_scans
 
     source = RegionSource(regions, numbering, lobe_model)
     limits = Limits(memory_gb, precision)
-    done = segment_scans(model, scans, folder, source, device, limits, subtypes)
+    done = segment_scans(model, chosen_scans(scans, series or ()), folder, source, device, limits, subtypes)
     print_summary(done.scores)
     out.print(f"masks: {folder}/NAME/mask; report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
     exit_if_any(done.failures)
@@ -198,11 +201,13 @@ def lobes(
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, for example cohort/regions.")],
     model: Annotated[Path | None, typer.Option(help="Run folder or model file.", show_default="included")] = None,
     device: Device = "auto",
+    series: Series = None,
 ) -> None:
     """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
     from weakmask.commands.lobes import write_lobe_masks
+    from weakmask.commands.scan_jobs import chosen_scans
 
-    done = write_lobe_masks(scans, folder, model, device)
+    done = write_lobe_masks(chosen_scans(scans, series or ()), folder, model, device)
     print_summary(done.table)
     exit_if_any(done.failures)
 

@@ -1,8 +1,9 @@
-"""Progress of long work: bars on a terminal, else one line a minute."""
+"""Progress of long work: bars on a terminal, else one line a minute. And notes on what was read or decided."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,6 +14,32 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console(stderr=True)
 Item = TypeVar("Item")  # 3.11 has no `def track[Item]`
 EVERY_SECONDS = 60  # between two lines where there is no terminal
+_collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
+_printed: set[str] = set()
+
+
+def note(line: str) -> None:
+    """Print a note, or add it to the list of the `collected_notes` around the call.
+
+    A line is printed once in a process: a scan may be read several times.
+    """
+    collected = _collected.get()
+    if collected is not None:
+        collected.append(line)
+    elif line not in _printed:
+        _printed.add(line)
+        console.print(f"[yellow]note[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def collected_notes() -> Iterator[list[str]]:
+    """Collect the notes that are made in a block, in order, instead of printing them."""
+    lines: list[str] = []
+    token = _collected.set(lines)
+    try:
+        yield lines
+    finally:
+        _collected.reset(token)
 
 
 @contextmanager

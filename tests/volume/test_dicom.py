@@ -4,7 +4,8 @@ import SimpleITK as sitk
 from pydicom.uid import generate_uid
 
 from weakmask.errors import UserError
-from weakmask.volume.dicom import find_series, read_dicom, read_dicom_file
+from weakmask.volume.dicom import read_dicom, read_dicom_file
+from weakmask.volume.dicom_series import find_series
 from weakmask.volume.files import read_volume
 
 HEIGHTS = np.arange(8) * 2.5 - 100
@@ -102,7 +103,7 @@ class TestMixedFolders:
     def test_several_series_are_listed_and_one_can_be_chosen(self, tmp_path, write_series):
         first = write_series(tmp_path, HEIGHTS, SeriesDescription="soft")
         second = write_series(tmp_path, HEIGHTS[:5], SeriesDescription="lung")
-        assert_refused(tmp_path, f"2 series; .* UID of one of: {first}.*'soft', 8 slices.*{second}.*'lung', 5 slices")
+        assert_refused(tmp_path, f"2 series; .*`--series UID`.*: {first}.*'soft', 8 slices.*{second}.*'lung', 5 slices")
         assert len(read_dicom(tmp_path, second).voxels) == 5
         assert_refused(tmp_path, "no series 1.2.3; the folder holds", "1.2.3")
 

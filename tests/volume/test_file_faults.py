@@ -79,9 +79,11 @@ def test_refuses_a_wrong_metaimage(tmp_path, capfd, changes, message):
         ({"space_directions": "(0,0,0) (0,0.8,0) (0,0,1.5)"}, "cannot be read|spacing"),
         ({"space_directions": "(0.7,0,0) (0.8,0,0) (0,0,1.5)"}, "cannot be read|orthonormal"),
         ({"space_directions": "(nan,0,0) (0,0.8,0) (0,0,1.5)"}, "cannot be read"),
-        ({"type": "foo"}, "cannot be read"),
-        ({"sizes": "6 5 5"}, "cannot be read"),
-        ({"dimension": "4"}, "cannot be read"),
+        ({"type": "foo"}, "not a usable NRRD header .*'foo'"),
+        ({"sizes": "6 5 5"}, "promises 300 bytes of voxels, it holds 240"),
+        ({"dimension": "4"}, "sizes are '6 5 4'; expected 4 positive numbers"),
+        ({"encoding": "lzma"}, "encoding 'lzma'; expected raw or gzip"),
+        ({"line skip": "many"}, "not a usable NRRD header .*'many'"),
     ],
 )
 def test_refuses_a_wrong_nrrd(tmp_path, capfd, changes, message):

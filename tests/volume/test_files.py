@@ -105,7 +105,7 @@ class TestLabels:
     def test_refuses_jpeg_and_folders(self, tmp_path):
         sitk.WriteImage(sitk.GetImageFromArray(PIXELS), tmp_path / "a.jpg")
         assert_refused(tmp_path / "a.jpg", "save the labels as .png", "label")
-        assert_refused(tmp_path, "a folder cannot be a label map", "label")
+        assert_refused(tmp_path, "a folder of masks needs one for each region, named after it; it holds none", "label")
 
 
 class TestRefusals:

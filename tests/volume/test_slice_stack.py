@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from weakmask.errors import UserError
 from weakmask.volume.slice_stack import Slice, stack_geometry
 
+GOOD = np.arange(20) * 2.0
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -46,14 +48,30 @@ def test_one_slice_has_its_thickness():
 
 
 def test_an_image_without_a_place_lies_at_the_origin():
-    one = Slice(Path("xray.dcm"), (20, 30), (0.2, 0.2), None, None, AXIAL, 0)
+    one = Slice(Path("xray.dcm"), (20, 30), (0.2, 0.2), None, None, AXIAL, 0, in_patient=False)
     grid = stack_geometry((one,), "here")
     assert (grid.spacing_mm, grid.origin_mm) == ((1.0, 0.2, 0.2), (0, 0, 0))
-    with pytest.raises(UserError, match="2 images without a position"):
+    with pytest.raises(UserError, match=r"2 images without a position in space .X-rays.; give one of the files"):
         stack_geometry((one, one), "here")
 
 
-GOOD = np.arange(20) * 2.0
+def test_pixel_spacings_may_differ_by_rounding():
+    slices = stack(GOOD[:10], spacing=(6.9999999, 7.0)) + stack(GOOD[10:], spacing=(7.0, 7.0))
+    assert stack_geometry(slices, "here").spacing_mm == pytest.approx((2.0, 7.0, 7.0))
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("spacing_mm", "20 of 20 images have no PixelSpacing, so the size of their voxels is unknown"),
+        ("position", r"20 images without a position in space \(ImagePositionPatient\).*; export the series again"),
+        ("orientation", r"20 images without an orientation \(ImageOrientationPatient\).*; export the series again"),
+    ],
+)
+def test_a_stack_needs_its_place_and_size(field, message):
+    slices = tuple(replace(one, **{field: None}) for one in stack(GOOD))
+    with pytest.raises(UserError, match=message):
+        stack_geometry(slices, "here")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`weakmask lobes`: scans -> masks of their lobes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from weakmask.regions.find_lobes import FoundLobes, find_lobes
 from weakmask.regions.lobe_model import LobeModel, load_lobe_model
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.scan_files import ScanFile
 
 LOBES = NUMBERINGS["weakmask"]
 
@@ -34,11 +36,13 @@ class WrittenLobes:
     failures: tuple[str, ...]
 
 
-def write_lobe_masks(scans: list[Path], out: Path, model: Path | None, device: str = "auto") -> WrittenLobes:
+def write_lobe_masks(
+    scans: Sequence[Path | ScanFile], out: Path, model: Path | None, device: str = "auto"
+) -> WrittenLobes:
     """Write OUT/NAME.nii.gz for every scan; a faulty scan is named in one line and the others go on.
 
     Args:
-        scans: Files, DICOM folders, or folders of scans.
+        scans: Files, DICOM folders, or folders of scans; or scans that `chosen_scans` found.
         out: The folder to write; `regions/` of a cohort, for instance.
         model: A model file or a run folder; None: the model that comes with the package.
         device: auto, cpu, cuda or mps.
@@ -68,7 +72,7 @@ def lobe_row(name: str, found: FoundLobes) -> dict[str, object]:
 
 
 def _write_lobes(trained: LobeModel, job: ScanJob) -> dict[str, object]:
-    image = read_volume(job.image)
+    image = read_volume(job.image, series=job.series)
     refuse_nonfinite(image, job.image)
     found = find_lobes(trained, image)
     write_volume(found.lobes, job.outputs["mask"])

@@ -7,7 +7,7 @@ OUT/
   predict.json    which files were written
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.scan_files import ScanFile
 from weakmask.volume.volume import Volume
 
 __all__ = ["Limits", "Predicted", "RegionSource", "predict"]
@@ -70,7 +71,7 @@ class Segmented:
 
 def predict(
     model: Path,
-    scans: list[Path],
+    scans: Sequence[Path | ScanFile],
     out: Path,
     regions: RegionSource,
     device: str = "auto",
@@ -81,7 +82,7 @@ def predict(
 
     Args:
         model: A model file, or the run folder that holds one.
-        scans: Files, DICOM folders, or folders of scans.
+        scans: Files, DICOM folders, or folders of scans; or scans that `chosen_scans` found.
         out: The folder to write.
         regions: Where the regions come from.
         device: auto, cpu, cuda or mps.
@@ -130,7 +131,7 @@ def _segment(
     job: ScanJob,
 ) -> Segmented:
     """Segment one scan and write its files; tables of an earlier prediction are removed, they tell of other masks."""
-    scan, found = segment_scan(segmenter, read_scan(job.image, job.name), job.image, source, device)
+    scan, found = segment_scan(segmenter, read_scan(job.image, job.name, job.series), job.image, source, device)
     for table in tables:
         table.unlink(missing_ok=True)
     _write_layers(job, found)
@@ -179,7 +180,7 @@ def _page(segmenter: Segmenter, model: Path, done: Done[Segmented], twice: list[
 
 def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
     """One scan for the report, read back from its files."""
-    scan = read_scan(job.image, job.name)
+    scan = read_scan(job.image, job.name, job.series)
     image = scan.image
 
     def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:

@@ -1,6 +1,6 @@
 """Paths -> the scans that they stand for, each with its name and the place of its results."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -10,8 +10,8 @@ from rich.markup import escape
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.progress import console, track
-from weakmask.volume.dicom import holds_series
-from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
+from weakmask.volume.files import scan_name
+from weakmask.volume.scan_files import ScanFile, scans_below
 
 Result = TypeVar("Result")
 
@@ -24,11 +24,13 @@ class ScanJob:
         name: Of the scan; its results are named after it.
         image: A file, or a folder of DICOM files.
         outputs: The files that may be written for it, by what they hold.
+        series: UID of the series to read in a folder of several; None: the only one.
     """
 
     name: str
     image: Path
     outputs: Mapping[str, Path]
+    series: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,56 +47,76 @@ class Done(Generic[Result]):
 
 
 def find_jobs(
-    paths: Sequence[Path], outputs: Callable[[str, Path], Mapping[str, Path]]
+    paths: Sequence[Path | ScanFile], outputs: Callable[[str, Path], Mapping[str, Path]]
 ) -> tuple[list[ScanJob], list[str]]:
     """The scans that several paths stand for, the first of each name, and a line for each that is left out.
 
     Results are named after the scan, so that those of a second scan with the same name would replace the first's.
 
     Args:
-        paths: Files, DICOM folders, or folders of scans.
+        paths: Files, DICOM folders, or folders of scans; or scans.
         outputs: Name and path of a scan -> the files that may be written for it.
 
     Raises:
         UserError: A path does not exist, or none of them holds a scan.
     """
-    found = [scan for path in paths for scan in find_scans(path)]
+    found = [scan for path in paths for scan in ([path] if isinstance(path, ScanFile) else find_scans(path))]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, paths))}; expected images or folders of DICOM files")
-    first: dict[str, Path] = {}
+    first: dict[str, ScanFile] = {}
     lines: list[str] = []
-    for path in found:
-        name = scan_name(path)
+    for scan in found:
+        name = scan_name(scan.path)
         if name not in first:
-            first[name] = path
+            first[name] = scan
             continue
-        if first[name].resolve() == path.resolve():
-            lines.append(f"{path}: given twice; its first results stand")
+        before = first[name]
+        if before.path.resolve() == scan.path.resolve() and before.series == scan.series:
+            lines.append(f"{scan.path}: given twice; its first results stand")
         else:
-            other = f"another scan has the name {name} ({first[name]})"
-            lines.append(f"{path}: {other}; rename one of them, or write its results into another folder")
+            other = f"another scan has the name {name} ({before.path})"
+            lines.append(f"{scan.path}: {other}; rename one of them, or write its results into another folder")
         print_left_out(lines[-1])
-    return [ScanJob(name, path, outputs(name, path)) for name, path in first.items()], lines
+    jobs = [ScanJob(name, scan.path, outputs(name, scan.path), scan.series) for name, scan in first.items()]
+    return jobs, lines
 
 
-def find_scans(path: Path) -> list[Path]:
+def chosen_scans(paths: Sequence[Path], series: Collection[str]) -> Sequence[Path | ScanFile]:
+    """The scans of several paths, with DICOM series chosen by their UIDs; the paths themselves if none is chosen.
+
+    Raises:
+        UserError: A path does not exist, or no folder has a series with one of the UIDs.
+    """
+    if not series:
+        return paths
+    found = [scan for path in paths for scan in find_scans(path, series)]
+    unknown = set(series) - {scan.series for scan in found}
+    if unknown:
+        raise UserError(f"no series {min(unknown)} in {', '.join(map(str, paths))}; give the UID of a series in it")
+    return found
+
+
+def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
     """The scans a path stands for: a file, a folder of DICOM files, or all of both kinds inside a folder.
 
     Of a cohort these are its images/; its masks are not scans.
 
+    Args:
+        path: A file or folder.
+        series: UIDs of DICOM series, to choose where a folder holds several.
+
     Raises:
-        UserError: The path does not exist.
+        UserError: The path does not exist, or is neither a file nor a folder.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; expected a scan")
-    if path.is_file() or holds_series(path):
-        return [path]
+    if path.is_file():
+        return [ScanFile(path)]
+    if not path.is_dir():
+        raise UserError(f"{path}: a pipe or a device; expected a file or a folder")
     if (path / "images").is_dir() and any((path / name).exists() for name in ("scores.csv", "labels.csv", "regions")):
-        return find_scans(path / "images")
-    scans = [p for p in sorted(path.iterdir()) if p.is_file() and p.name.lower().endswith(tuple(IMAGE_SUFFIXES))]
-    for folder in sorted(p for p in path.iterdir() if p.is_dir()):
-        scans += find_scans(folder)
-    return scans
+        return scans_below(path / "images", series)
+    return scans_below(path, series)
 
 
 def each_scan(jobs: Sequence[ScanJob], what: str, work: Callable[[ScanJob], Result]) -> Done[Result]:

@@ -12,6 +12,7 @@ from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.datasets.mask_checks import by, label_sizes, on_grid, some
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
+from weakmask.progress import collected_notes
 from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.pictures import is_picture
@@ -40,12 +41,15 @@ class _Findings:
 
     def read(self, path: Path, kind: Kind, *, fatal: bool) -> Volume | None:
         """The volume, or None and a fault."""
-        try:
-            volume = read_volume(path, kind)
-            refuse_nonfinite(volume, path)
-        except UserError as error:
-            self.add(path, self.without_folder(error, path), fatal=fatal)
-            return None
+        with collected_notes() as notes:
+            try:
+                volume = read_volume(path, kind)
+                refuse_nonfinite(volume, path)
+            except UserError as error:
+                self.add(path, self.without_folder(error, path), fatal=fatal)
+                return None
+        for note in notes:
+            self.add(path, note.removeprefix(f"{path}: ").replace(f"{self.folder}/", ""), fatal=False)
         return volume
 
     def read_mask(self, path: Path, image: Geometry) -> Volume | None:

@@ -9,7 +9,7 @@ from weakmask.datasets.cohort_labels import ImageLabels
 from weakmask.datasets.table_cells import nearest
 from weakmask.datasets.usable_truth import read_truth_kind
 from weakmask.errors import UserError
-from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
+from weakmask.volume.scan_files import entries_by_name
 
 TRUTH = ("truth", "lesions")  # the second is the older name of the folder
 LOBES = NUMBERINGS["weakmask"].keys()
@@ -38,9 +38,9 @@ class CohortFiles:
         if not (folder / "images").is_dir():
             raise UserError(f"{folder}: no folder images/ in it; expected scores.csv or labels.csv, and images/")
         self.folder = folder
-        self.images = _named(folder / "images", folders=True)
-        self.regions = _named(folder / "regions")
-        truths = {name: found for name in TRUTH if (found := _named(folder / name))}
+        self.images = entries_by_name(folder / "images")
+        self.regions = entries_by_name(folder / "regions", self.images)
+        truths = {name: found for name in TRUTH if (found := entries_by_name(folder / name, self.images))}
         if len(truths) > 1:
             raise UserError(f"{folder}: two folders with the truth, truth/ and lesions/; keep the one that is right")
         self.truth_folder, self.truth = next(iter(truths.items()), (TRUTH[0], {}))
@@ -94,13 +94,3 @@ class CohortFiles:
             file = f"{folder}/{paths[0].name}"
             faults.append(Fault(name, file, f"{file}: {name} has two files here, {names}; keep one", fatal=fatal))
         return paths[0] if len(paths) == 1 else None
-
-
-def _named(folder: Path, *, folders: bool = False) -> dict[str, list[Path]]:
-    """The image files in a folder by name, and its folders of DICOM files; other and hidden files are ignored."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        named = folders if path.is_dir() else path.name.lower().endswith(IMAGE_SUFFIXES)
-        if named and not path.name.startswith("."):
-            found.setdefault(path.name if path.is_dir() else scan_name(path), []).append(path)
-    return found

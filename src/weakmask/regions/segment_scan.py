@@ -17,17 +17,18 @@ from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
 from weakmask.volume.pictures import is_picture, read_rgb
 
 
-def read_scan(file: Path, name: str | None = None) -> Scan:
+def read_scan(file: Path, name: str | None = None, series: str | None = None) -> Scan:
     """Read one image, a picture with its colours.
 
     Args:
         file: A file, or a folder of DICOM files.
         name: Of the scan; None: that of the file.
+        series: UID of the DICOM series, for a folder with several.
 
     Raises:
         UserError: As `read_volume`.
     """
-    image = read_volume(file)
+    image = read_volume(file, series=series)
     return Scan(name or scan_name(file), image, colour=read_rgb(file)[0] if is_picture(file) else None)
 
 

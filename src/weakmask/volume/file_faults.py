@@ -12,14 +12,23 @@ from typing import IO
 import numpy as np
 
 from weakmask.errors import UserError
+from weakmask.volume.nrrd import refuse_faulty_nrrd
+from weakmask.volume.payload import AGAIN, CHUNK, LARGE, beside, refuse_bomb
 
 _META_BYTES = {
     "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4,
     "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
 }  # fmt: skip
-_BEGINNINGS = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff", ".jpeg": b"\xff\xd8\xff", ".nrrd": b"NRRD"}
-_CHUNK = 1 << 22  # bytes
-_AGAIN = "copy or export it again"
+_BEGINNINGS = {
+    ".png": b"\x89PNG\r\n\x1a\n",
+    ".jpg": b"\xff\xd8\xff",
+    ".jpeg": b"\xff\xd8\xff",
+    ".nrrd": b"NRRD",
+    ".nhdr": b"NRRD",
+}
+_MOST_HEADER = 1 << 20  # bytes
+_PNG_NUMBERS = {2: 3, 4: 2, 6: 4}  # colour type -> numbers of a pixel
+_MOST_PNG = LARGE // 4  # bytes of pixels; colours are kept as three numbers
 
 
 def refuse_faulty_file(path: Path, suffix: str) -> None:
@@ -35,21 +44,21 @@ def refuse_faulty_file(path: Path, suffix: str) -> None:
     with path.open("rb") as file:
         start = file.read(16)
         if not start:
-            raise UserError(f"{path}: the file is empty; {_AGAIN}")
+            raise UserError(f"{path}: the file is empty; {AGAIN}")
         if suffix in _BEGINNINGS and not start.startswith(_BEGINNINGS[suffix]):
-            raise UserError(f"{path}: not a {suffix} file (it begins with {start[:8]!r}); correct its name or {_AGAIN}")
+            raise UserError(f"{path}: not a {suffix} file (it begins with {start[:8]!r}); correct its name or {AGAIN}")
         file.seek(0)
         try:
             if suffix in (".mha", ".mhd"):
                 _check_meta(file, path)
-            elif suffix == ".nrrd":
-                _check_nrrd(file)
+            elif suffix in (".nrrd", ".nhdr"):
+                refuse_faulty_nrrd(path)
             elif suffix == ".png":
                 _check_png(file, path)
         except EOFError as error:
-            raise UserError(f"{path}: the file is truncated; {_AGAIN}") from error
+            raise UserError(f"{path}: the file is truncated; {AGAIN}") from error
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise UserError(f"{path}: the packed data are damaged ({error}); {_AGAIN}") from error
+            raise UserError(f"{path}: the packed data are damaged ({error}); {AGAIN}") from error
 
 
 def _check_meta(file: IO[bytes], path: Path) -> None:
@@ -63,9 +72,9 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
         channels = int(fields.get("ElementNumberOfChannels", "1"))
         packed_size = int(fields.get("CompressedDataSize", "0")) if _is_true(fields, "CompressedData") else None
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a MetaImage header (missing or unusable: {error}); {_AGAIN}") from error
+        raise UserError(f"{path}: not a MetaImage header (missing or unusable: {error}); {AGAIN}") from error
     if len(size) != axes or min(size) < 1:
-        raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected {axes} positive numbers; {_AGAIN}")
+        raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected {axes} positive numbers; {AGAIN}")
     for name, count in (("ElementSpacing", axes), ("TransformMatrix", axes * axes), ("Offset", axes)):
         if name in fields and not _finite_numbers(fields[name], count):
             raise UserError(f"{path}: {name} is {fields[name]!r}; expected {count} finite numbers; correct the header")
@@ -76,14 +85,14 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
     if source.startswith("LIST") or "%" in source or not _is_true(fields, "BinaryData", "True"):
         raise UserError(f"{path}: voxels as text or in a file per slice; save it as one binary file")
     needed = int(np.prod(size, dtype=object)) * bytes_per_number * channels
-    if source.upper() == "LOCAL":
+    data = path if source.upper() == "LOCAL" else beside(path, source)
+    if packed_size is not None:
+        refuse_bomb(path, needed, data.stat().st_size)
+    if data == path:
         if packed_size == 0:  # ITK would take the header for voxels
-            raise UserError(f"{path}: packed voxels without CompressedDataSize; {_AGAIN}")
+            raise UserError(f"{path}: packed voxels without CompressedDataSize; {AGAIN}")
         _check_payload(file, path, needed, packed_size)
         return
-    data = path.parent / source
-    if not data.is_file():
-        raise UserError(f"{path}: its voxels are in {source}, which is not beside it; copy both files")
     with data.open("rb") as payload:
         _check_payload(payload, data, needed, packed_size)
 
@@ -91,8 +100,10 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
 def _meta_fields(file: IO[bytes]) -> dict[str, str]:
     """Read the header lines; afterwards the file position is the first byte of local voxels."""
     fields: dict[str, str] = {}
-    while len(fields) < 200 and (line := file.readline(4096)):
+    while len(fields) < 200 and file.tell() < _MOST_HEADER and (line := file.readline(4096)):
         name, equals, value = line.decode("latin-1").partition("=")
+        if not line.strip():
+            continue
         if not equals:
             break
         fields[name.strip()] = value.strip()
@@ -124,33 +135,34 @@ def _check_payload(file: IO[bytes], path: Path, needed: int, packed_size: int | 
     """
     held = path.stat().st_size - file.tell()
     if packed_size is not None:
-        left, held_packed, held = packed_size or held, held, 0
-        unpacker = zlib.decompressobj(wbits=47)  # detects zlib or gzip
-        while not unpacker.eof and (chunk := file.read(min(left, _CHUNK))):
-            left -= len(chunk)
-            held += len(unpacker.decompress(chunk))
-        if not unpacker.eof or packed_size > held_packed:
+        if packed_size > held:
             raise EOFError
+        held = _unpacked_size(file, packed_size or held, needed)
     if held < needed or (packed_size is not None and held != needed):  # ITK's buffer has exactly this size
-        raise UserError(f"{path}: its header promises {needed} bytes of voxels, it holds {held}; {_AGAIN}")
+        raise UserError(f"{path}: its header promises {needed} bytes of voxels, it holds {held}; {AGAIN}")
 
 
-def _check_nrrd(file: IO[bytes]) -> None:
-    """NRRD: verify the checksum of compressed voxels; ITK itself counts the voxels."""
-    fields: dict[str, str] = {}
-    while len(fields) < 200 and (line := file.readline(4096).strip()):
-        name, _, value = line.decode("latin-1").partition(":")
-        fields[name.strip().lower()] = value.strip().lower()
-    detached = "data file" in fields or "datafile" in fields
-    if fields.get("encoding") in ("gzip", "gz") and not detached:
-        with gzip.GzipFile(fileobj=file) as stream:
-            while stream.read(_CHUNK):
-                pass
+def _unpacked_size(file: IO[bytes], packed_size: int, most: int) -> int:
+    """Bytes that packed data (zlib or gzip) unpack to; counting stops once they are more than `most`."""
+    unpacker = zlib.decompressobj(wbits=47)  # detects zlib or gzip
+    held, left = 0, packed_size
+    while not unpacker.eof and held <= most:
+        chunk = unpacker.unconsumed_tail
+        if not chunk:
+            chunk = file.read(min(left, CHUNK))
+            left -= len(chunk)
+        unpacked = unpacker.decompress(chunk, CHUNK)
+        if not chunk and not unpacked:
+            raise EOFError
+        held += len(unpacked)
+    return held
 
 
 def _check_png(file: IO[bytes], path: Path) -> None:
     """PNG: verify the checksums of all chunks and refuse grey with transparency, which SimpleITK cannot read."""
     data = file.read()
+    if len(data) < 26:
+        raise EOFError
     at, name = 8, b""
     while name != b"IEND":
         length, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
@@ -158,7 +170,9 @@ def _check_png(file: IO[bytes], path: Path) -> None:
         if len(data) < end + 4:
             raise EOFError
         if zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise UserError(f"{path}: the picture is damaged (checksum of {name!r}); {_AGAIN}")
+            raise UserError(f"{path}: the picture is damaged (checksum of {name!r}); {AGAIN}")
         at = end + 4
+    width, height = (int.from_bytes(data[a : a + 4], "big") for a in (16, 20))
+    refuse_bomb(path, width * height * max(1, data[24] // 8) * _PNG_NUMBERS.get(data[25], 1), len(data), _MOST_PNG)
     if data[25] == 4:
         raise UserError(f"{path}: grey with transparency; expected grey or colour; save it without the alpha channel")

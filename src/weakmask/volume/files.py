@@ -1,39 +1,53 @@
 """Reading and writing image files; every format is converted to the order (z, y, x).
 
 `nifti.py` reads NIfTI, `dicom.py` DICOM, `pictures.py` PNG and JPEG, and SimpleITK MetaImage and NRRD after the checks
-of `file_faults.py`.
+of `file_faults.py`. Label maps may also be segmentations that name their structures: `slicer_segmentation.py`,
+`dicom_segmentation.py`, or a folder with a mask per structure.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import MachineError, UserError, refuse_machine_fault
-from weakmask.volume.dicom import is_dicom, read_dicom, read_dicom_file
+from weakmask.volume.dicom import read_dicom, read_dicom_file
+from weakmask.volume.dicom_header import SUFFIXES as DICOM_SUFFIXES
+from weakmask.volume.dicom_header import is_dicom, is_segmentation
+from weakmask.volume.dicom_segmentation import read_segmentation
 from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.intensity import nonfinite_count
 from weakmask.volume.itk import ITK_FORMATS, from_itk, read_by_itk, to_itk, write_by_itk
 from weakmask.volume.nifti import read_nifti, write_nifti
 from weakmask.volume.pictures import is_picture, png_pixels, read_picture
+from weakmask.volume.slicer_segmentation import read_slicer_segmentation, segments_of
+from weakmask.volume.structures import LabelOf, listed, merged, numbers_of
 from weakmask.volume.volume import Kind, Volume, as_image, as_label
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".png", ".jpg", ".jpeg", ".dcm")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".png", ".jpg", ".jpeg", ".dcm")
+_ENDINGS = (".seg.nrrd", ".seg.nhdr", *IMAGE_SUFFIXES, *DICOM_SUFFIXES)  # of a file's name, left out of a scan's
 _WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png")
 
 
-def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
+def read_volume(
+    path: str | Path, kind: Kind = "image", *, series: str | None = None, label_of: LabelOf | None = None
+) -> Volume:
     """Read a scan, a picture or a label map.
 
-    A folder is read as a DICOM series. A file's suffix gives its format (`IMAGE_SUFFIXES`, any case); a file without
-    a suffix is read if it is DICOM. A picture becomes a volume of one slice with a spacing of 1 mm, whatever
+    A folder is read as a DICOM series. A file's suffix gives its format (`IMAGE_SUFFIXES`, any case); a file of any
+    other name is read if its content is DICOM. A picture becomes a volume of one slice with a spacing of 1 mm, whatever
     resolution it states. Colour becomes grey (ITU-R BT.601), transparency is ignored.
 
     Args:
-        path: A file, or a folder of DICOM files.
+        path: A file, or a folder of DICOM files; a label map may also be a DICOM SEG, and a folder with one mask for
+            each structure, named after it.
         kind: "label" for region and lesion masks: they keep their integer type, and whole numbers saved as floats
             become integers.
+        series: UID of the DICOM series, for a folder with several.
+        label_of: Name of a structure -> its number, for label maps that name their structures; None leaves a structure
+            out. Without it, they keep the numbers in the file; those of a folder are numbered by name.
 
     Returns:
         The voxels in the type of the file (float64 images as float32), including NaN and infinity: see
@@ -45,25 +59,70 @@ def read_volume(path: str | Path, kind: Kind = "image") -> Volume:
     """
     path = Path(path)
     try:
-        volume = _read(path, kind)
+        volume = _read_labels(path, label_of) if kind == "label" else _read(path, kind, series)
+        return as_image(volume) if kind == "image" else as_label(volume)
     except OSError as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
-    if kind == "image":
-        return as_image(volume)
-    try:
-        return as_label(volume)
     except ValueError as error:
         raise UserError(f"{path}: {error}; save the labels, not a map") from error
 
 
-def _read(path: Path, kind: Kind) -> Volume:
+def _read_labels(path: Path, label_of: LabelOf | None) -> Volume:
+    """A label map in any form."""
+    if path.is_dir():
+        return _read_structures(path, label_of)
+    if _suffix(path) in (".nrrd", ".nhdr") and path.is_file():
+        refuse_faulty_file(path, _suffix(path))
+        segments = segments_of(path)
+        if segments:
+            return read_slicer_segmentation(path, segments, label_of)
+    if is_segmentation(path):
+        return read_segmentation(path, label_of)
+    return _read(path, "label")
+
+
+def _read_structures(folder: Path, label_of: LabelOf | None) -> Volume:
+    """The label map of a folder: a mask per structure, or one file.
+
+    Raises:
+        UserError: No masks, none with a known name, masks on different grids, or structures that overlap.
+    """
+    files = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".") and _is_mask(path)]
+    if len(files) == 1 and (label_of is None or label_of(scan_name(files[0])) is None):
+        return _read_labels(files[0], label_of)
+    names = [scan_name(file) for file in files]
+    numbers = numbers_of(names, label_of, folder) if label_of else list(range(1, len(files) + 1))
+    if not files or numbers is None:
+        held = f"its structures are {listed(names)}" if files else "it holds none"
+        raise UserError(
+            f"{folder}: a folder of masks needs one for each region, named after it; {held}; rename them, or save the "
+            f"labels as one of {', '.join(_WRITTEN)}"
+        )
+    chosen = [(file, number) for file, number in zip(files, numbers, strict=True) if number is not None]
+    first = as_label(_read(chosen[0][0], "label"))
+
+    def masks() -> Iterator[tuple[str, int, np.ndarray]]:
+        for file, number in chosen:
+            mask = first if file == chosen[0][0] else as_label(_read(file, "label"))
+            if not mask.geometry.same_grid(first.geometry):
+                raise UserError(f"{file}: its grid is not that of {chosen[0][0].name}; expected one grid in a folder")
+            yield scan_name(file), number, mask.voxels
+
+    return Volume(merged(masks(), folder), first.geometry, "label")
+
+
+def _is_mask(path: Path) -> bool:
+    return path.is_file() and (_suffix(path) not in ("", ".dcm", ".jpg", ".jpeg") or is_segmentation(path))
+
+
+def _read(path: Path, kind: Kind, series: str | None = None) -> Volume:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; check the path")
     if path.is_dir():
-        if kind == "label":
-            raise UserError(f"{path}: a folder cannot be a label map; save the labels as one of {', '.join(_WRITTEN)}")
-        return read_dicom(path)
+        return read_dicom(path, series)
+    if not path.is_file():
+        raise UserError(f"{path}: a pipe or a device; expected a file or a folder")
     suffix = _suffix(path)
     if suffix in (".nii", ".nii.gz"):
         return Volume(*read_nifti(path))
@@ -71,6 +130,8 @@ def _read(path: Path, kind: Kind) -> Volume:
         return read_picture(path, suffix, kind)
     if suffix in ITK_FORMATS:
         return _read_by_itk(path, suffix)
+    if is_segmentation(path):
+        raise UserError(f"{path}: a DICOM segmentation, not an image; give the image, or use this file as a mask")
     if suffix == ".dcm" or is_dicom(path):
         return read_dicom_file(path)
     raise UserError(f"{path}: unknown format; expected one of {', '.join(IMAGE_SUFFIXES)} or a DICOM folder")
@@ -139,7 +200,9 @@ def scan_name(path: str | Path) -> str:
     path = Path(path)
     if path.is_dir():
         return Path(os.path.abspath(path)).name  # noqa: PTH100 - `resolve` would follow links
-    return path.name[: len(path.name) - len(_suffix(path))]
+    name = path.name.lower()
+    ending = next((ending for ending in _ENDINGS if name.endswith(ending) and len(name) > len(ending)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
 def _suffix(path: Path) -> str:

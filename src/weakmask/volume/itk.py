@@ -14,7 +14,10 @@ from weakmask.errors import UserError
 from weakmask.memory import is_out_of_memory
 from weakmask.volume.geometry import Geometry
 
-ITK_FORMATS = {".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO", ".png": "PNGImageIO"}
+ITK_FORMATS = {
+    ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO",
+    ".nhdr": "NrrdImageIO", ".png": "PNGImageIO",
+}  # fmt: skip
 _STDERR = threading.Lock()
 
 

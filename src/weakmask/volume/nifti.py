@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from weakmask.errors import UserError
 from weakmask.volume.geometry import ORTHONORMAL, Geometry
 from weakmask.volume.intensity import rescale
+from weakmask.volume.payload import CHUNK, read_to_end, refuse_bomb
 
 _VERSION_1 = {
     "size": ("i4", 0), "dim": ("8i2", 40), "datatype": ("i2", 70), "bitpix": ("i2", 72), "pixdim": ("8f4", 76),
@@ -38,7 +39,7 @@ _DATATYPES = {
 }  # fmt: skip
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # metres, millimetres, micrometres; millimetres if not stated
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])  # the sign of x, y, z
-_CHUNK = 1 << 22  # bytes
+_FIRST_VOXEL = {348: 352, 540: 544}  # bytes, at the least: "vox_offset < 352 is equivalent to 352" (nifti1.h)
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
@@ -214,21 +215,23 @@ def _read_voxels(stream: BufferedIOBase, header: np.void, geometry: Geometry, pa
     needed = int(np.prod(geometry.shape, dtype=object)) * dtype.itemsize
     if not 0 <= header["vox_offset"] < 2**40:
         raise UserError(f"{path}: its voxels begin at byte {header['vox_offset']}; export the file again")
-    offset = max(int(header["vox_offset"]), int(header["size"]))
+    offset = max(int(header["vox_offset"]), _FIRST_VOXEL[int(header["size"])])
     # deflate compresses at most 1032 to 1, so a file that is too short is refused before memory is allocated
     largest = path.stat().st_size * (1032 if isinstance(stream, gzip.GzipFile) else 1)
     if offset + needed > largest:
         raise UserError(_truncated(path, needed, max(0, largest - offset) if largest == path.stat().st_size else None))
+    if isinstance(stream, gzip.GzipFile):
+        refuse_bomb(path, needed, path.stat().st_size)
     stream.seek(offset)
     stored = np.empty(geometry.shape, dtype)
     memory = memoryview(stored.data).cast("B")
     got = 0
-    while got < needed and (count := stream.readinto(memory[got : got + _CHUNK])):
+    while got < needed and (count := stream.readinto(memory[got : got + CHUNK])):
         got += count
     if got < needed:
         raise UserError(_truncated(path, needed, got))
-    while stream.read(_CHUNK):  # to the end, where a gzip file has its checksum
-        pass
+    if isinstance(stream, gzip.GzipFile):
+        read_to_end(stream, path)  # where the checksum is
     if header.dtype["dim"].base.byteorder == ">" and dtype.itemsize > 1:
         stored.byteswap(inplace=True)
     return stored

@@ -3,6 +3,9 @@
 A picture is turned as its EXIF orientation says, so that it lies as a viewer shows it and masks are drawn on it.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,8 @@ from weakmask.volume.volume import Kind, Volume
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 SUFFIXES = (".png", ".jpg", ".jpeg")
 _PALETTE = 3  # PNG's number for it
+_ORIENTATION = 0x0112  # EXIF's number for it
+_ROWS = 256  # that become grey at once
 
 
 def read_picture(path: Path, suffix: str, kind: Kind) -> Volume:
@@ -44,7 +49,7 @@ def read_picture(path: Path, suffix: str, kind: Kind) -> Volume:
     image = read_by_itk(path, suffix)
     if kind == "label" and image.GetNumberOfComponentsPerPixel() > 1:
         raise UserError(f"{path}: a label map in colour; expected the label numbers as grey levels; save it so")
-    return _volume(sitk.GetArrayViewFromImage(image))
+    return _volume(_upright(sitk.GetArrayViewFromImage(image), path))
 
 
 def is_picture(path: Path) -> bool:
@@ -69,7 +74,8 @@ def read_rgb(path: Path) -> tuple[np.ndarray, Geometry]:
     if not is_picture(path):
         raise UserError(f"{path}: not a picture; expected one of {', '.join(SUFFIXES)}")
     refuse_faulty_file(path, suffix)
-    pixels = _by_pillow(path) if suffix != ".png" else sitk.GetArrayFromImage(read_by_itk(path, suffix))
+    by_itk = suffix == ".png"
+    pixels = _upright(sitk.GetArrayFromImage(read_by_itk(path, suffix)), path) if by_itk else _by_pillow(path)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     channels = np.ascontiguousarray(np.moveaxis(pixels[:, :, :3], 2, 0))
@@ -79,12 +85,36 @@ def read_rgb(path: Path) -> tuple[np.ndarray, Geometry]:
 def _by_pillow(path: Path) -> np.ndarray:
     """Pixels read by Pillow, which keeps palette numbers and suppresses libjpeg's messages."""
     try:
-        with Image.open(path) as image:
+        with _unbombed(), Image.open(path) as image:
             known = image.mode in ("L", "RGB", "P")
             return np.asarray(ImageOps.exif_transpose(image if known else image.convert("RGB")))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: the picture is truncated or damaged ({error}); copy or export it again") from error
+
+
+@contextmanager
+def _unbombed() -> Iterator[None]:
+    """Let Pillow raise, not only warn, where a picture has more than 89 million pixels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _upright(pixels: np.ndarray, path: Path) -> np.ndarray:
+    """Pixels (y, x, ...) that ITK read from a PNG, turned as its EXIF orientation says."""
+    try:
+        with _unbombed(), Image.open(path) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return pixels  # ITK read it
+    if orientation in (5, 6, 7, 8):  # rows and columns are exchanged
+        pixels = np.swapaxes(pixels, 0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels
 
 
 def _colour_type(path: Path) -> int:
@@ -96,8 +126,10 @@ def _volume(pixels: np.ndarray) -> Volume:
     """(y, x) or (y, x, channel) as one grey slice."""
     grey = pixels[None]
     if pixels.ndim == 3:
-        grey = np.rint(pixels[:, :, :3] @ np.asarray(_LUMA))[None]
-    return Volume(grey.astype(pixels.dtype), Geometry(grey.shape))
+        grey = np.empty((1, *pixels.shape[:2]), pixels.dtype)
+        for row in range(0, len(pixels), _ROWS):  # as float64, whole pictures would take eight times the memory
+            grey[0, row : row + _ROWS] = np.rint(pixels[row : row + _ROWS, :, :3] @ np.asarray(_LUMA))
+    return Volume(grey.astype(pixels.dtype), Geometry((1, *pixels.shape[:2])))
 
 
 def png_pixels(volume: Volume, path: Path) -> np.ndarray:

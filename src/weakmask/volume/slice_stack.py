@@ -8,6 +8,9 @@ import numpy as np
 from weakmask.errors import UserError
 from weakmask.volume.geometry import Geometry
 
+AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_SPACING_TOLERANCE = 1e-3  # relative: half a pixel at the edge of 512
+
 
 @dataclass(frozen=True)
 class Slice:
@@ -16,25 +19,40 @@ class Slice:
     Attributes:
         path: The file.
         shape: Rows and columns.
-        spacing_mm: Between rows and between columns.
+        spacing_mm: Between rows and between columns; None if a slice of a volume does not state it.
         thickness_mm: None if not stated.
         position: Centre of the first voxel; None if not stated (an X-ray).
-        orientation: Directions along a row and along a column.
+        orientation: Directions along a row and along a column; None if not stated.
         number: The instance number; 0 if not stated.
+        marks: Acquisition number and time, and convolution kernel; empty where not stated.
+        spacing_from: Empty if `spacing_mm` is PixelSpacing, else the field that it is taken from, or "1 mm".
+        in_patient: Whether pixels have a size in the patient (CT, MR), unlike in a projection (X-ray).
+        bits: Bits of a stored pixel.
+        packed: Whether the pixels are compressed.
     """
 
     path: Path
     shape: tuple[int, int]
-    spacing_mm: tuple[float, float]
+    spacing_mm: tuple[float, float] | None
     thickness_mm: float | None
     position: tuple[float, float, float] | None
-    orientation: tuple[float, float, float, float, float, float]
+    orientation: tuple[float, float, float, float, float, float] | None
     number: int
+    marks: tuple[str, ...] = ()
+    spacing_from: str = ""
+    in_patient: bool = True
+    bits: int = 16
+    packed: bool = False
+
+    @property
+    def directions(self) -> tuple[float, float, float, float, float, float]:
+        """The orientation; that of an axial slice if none is stated."""
+        return self.orientation or AXIAL
 
     @property
     def normal(self) -> np.ndarray:
         """Direction from slice to slice: row direction x column direction, of length 1 in a valid header."""
-        return np.cross(self.orientation[:3], self.orientation[3:])
+        return np.cross(self.directions[:3], self.directions[3:])
 
     @property
     def height_mm(self) -> float:
@@ -46,39 +64,68 @@ def stack_geometry(slices: tuple[Slice, ...], where: str) -> Geometry:
     """Geometry of slices that are sorted by height.
 
     Positions are rounded in headers: a distance may differ from the others by 5 %, or by 0.1 mm if that is less than a
-    fifth of it, as long as no slice is more than a quarter of a slice off its place; sideways by half a pixel.
+    fifth of it, as long as no slice is more than a quarter of a slice off its place; sideways by half a pixel. Pixel
+    spacings may differ by 0.1 %.
 
     Args:
         slices: At least one.
         where: Folder and series, for error messages.
 
     Raises:
-        UserError: Slices are missing or duplicate, their distances, spacings or orientations differ, or the stack is
-            sheared (gantry tilt).
+        UserError: Positions, orientations or pixel spacings are missing, slices are missing or duplicate, their
+            distances, spacings or orientations differ, or the stack is sheared (gantry tilt).
     """
     first = slices[0]
-    if any(s.spacing_mm != first.spacing_mm for s in slices):
-        found = sorted({f"{s.spacing_mm[0]:g} x {s.spacing_mm[1]:g}" for s in slices})
-        raise UserError(
-            f"{where}: slices of different pixel spacing ({', '.join(found)} mm); keep one kind in the folder"
-        )
+    spacing = _pixel_spacing(slices, where)
     step = first.thickness_mm or 1.0
     if len(slices) > 1:
-        if any(s.position is None for s in slices):
-            raise UserError(f"{where}: {len(slices)} images without a position in space; give one file, not the folder")
+        _refuse_placeless(slices, where)
         step = _even_step(slices, where)
-        _refuse_leaning(slices, where)
+        _refuse_leaning(slices, min(spacing), where)
     rows, columns = first.shape
-    row, column = np.asarray(first.orientation[:3]), np.asarray(first.orientation[3:])
+    row, column = np.asarray(first.directions[:3]), np.asarray(first.directions[3:])
     try:
         return Geometry.from_xyz(
             (columns, rows, len(slices)),
-            (first.spacing_mm[1], first.spacing_mm[0], step),
+            (spacing[1], spacing[0], step),
             first.position or (0.0, 0.0, 0.0),
             np.column_stack([row, column, first.normal]),
         )
     except ValueError as error:
         raise UserError(f"{where}: {error}; export the series again") from error
+
+
+def _pixel_spacing(slices: tuple[Slice, ...], where: str) -> tuple[float, float]:
+    """The spacing of the first slice, which all share up to rounding."""
+    stated = [one.spacing_mm for one in slices if one.spacing_mm is not None]
+    if len(stated) < len(slices):
+        raise UserError(
+            f"{where}: {len(slices) - len(stated)} of {len(slices)} images have no PixelSpacing, so the size of their "
+            "voxels is unknown; export the series again, or convert it to NIfTI with the right spacing"
+        )
+    if not np.allclose(stated, stated[0], rtol=_SPACING_TOLERANCE, atol=0):
+        found = sorted({f"{row:.6g} x {column:.6g}" for row, column in stated})
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+        raise UserError(
+            f"{where}: slices of different pixel spacing ({', '.join(found[:4])}{more} mm); keep one kind in the folder"
+        )
+    return stated[0]
+
+
+def _refuse_placeless(slices: tuple[Slice, ...], where: str) -> None:
+    """Refuse slices that cannot be stacked, because their headers do not say where they lie."""
+    lost = sum(one.position is None for one in slices)
+    if lost and not any(one.in_patient for one in slices):
+        raise UserError(f"{where}: {lost} images without a position in space (X-rays); give one of the files instead")
+    turned = sum(one.orientation is not None for one in slices)
+    fields = {"a position in space (ImagePositionPatient)": lost}
+    fields["an orientation (ImageOrientationPatient)"] = len(slices) - turned
+    for field, count in fields.items():
+        if count:
+            raise UserError(
+                f"{where}: {count} images without {field}, so head and feet, or left and right, are unknown; export "
+                "the series again from the scanner or archive, with all fields"
+            )
 
 
 def _even_step(slices: tuple[Slice, ...], where: str) -> float:
@@ -110,13 +157,13 @@ def _even_step(slices: tuple[Slice, ...], where: str) -> float:
     )
 
 
-def _refuse_leaning(slices: tuple[Slice, ...], where: str) -> None:
+def _refuse_leaning(slices: tuple[Slice, ...], pixel_mm: float, where: str) -> None:
     """Refuse slices that are shifted sideways against each other."""
     first = slices[0]
     offsets = np.array([s.position for s in slices]) - np.asarray(first.position)
     heights = offsets @ first.normal
     sideways = offsets - heights[:, None] * first.normal
-    limit = 0.5 * min(first.spacing_mm)
+    limit = 0.5 * pixel_mm
     if np.linalg.norm(sideways, axis=1).max() <= limit:
         return
     lean = sideways[-1] / heights[-1]

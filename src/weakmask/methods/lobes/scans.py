@@ -15,8 +15,9 @@ from weakmask.datasets.splits import Split, hold_out
 from weakmask.errors import UserError
 from weakmask.methods.lobes.config import DataSettings, LobeSettings
 from weakmask.phantoms.chest_ct import make_phantom
-from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name
+from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
 from weakmask.volume.geometry import Float3, Index3
+from weakmask.volume.scan_files import entries_by_name
 from weakmask.volume.volume import Volume
 
 PHANTOM_MM = (300.0, 260.0, 300.0)  # holds both lungs
@@ -78,8 +79,9 @@ def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
     for part in ("images", "regions"):
         if not (folder / part).is_dir():
             raise UserError(f"{folder}: no folder {part}/ in it; lobe networks learn from images/ and regions/")
-    masks = {scan_name(path): path for path in _files(folder / "regions")}
-    pairs = [(path, masks[scan_name(path)]) for path in _files(folder / "images") if scan_name(path) in masks]
+    images = entries_by_name(folder / "images")
+    masks = entries_by_name(folder / "regions", images)
+    pairs = [(path, masks[name][0]) for name, paths in images.items() for path in paths if name in masks]
     if not pairs:
         raise UserError(
             f"{folder}: no scan of images/ has a mask of its name in regions/; expected NAME.nii.gz in both"
@@ -97,11 +99,6 @@ def split_scans(scans: Sequence[LobeScan], config: LobeSettings) -> Split:
     nothing = Path()
     cases = [Case(scan.name, nothing, None, None, {}, scan.patient) for scan in scans]
     return hold_out(cases, config.data.split_seed, validation=config.data.validation, test=0.0)
-
-
-def _files(folder: Path) -> list[Path]:
-    found = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    return [path for path in found if path.is_dir() or path.name.lower().endswith(IMAGE_SUFFIXES)]
 
 
 def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Volume]:

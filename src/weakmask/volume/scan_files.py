@@ -1,0 +1,182 @@
+"""The scans in a folder, known by content: image files, and the DICOM series of each folder below it.
+
+Cohorts, the commands and the Python interface ask the same functions.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from os.path import commonpath
+from pathlib import Path
+
+from weakmask.errors import UserError
+from weakmask.progress import note
+from weakmask.volume.dicom_header import Header, is_dicom, is_segmentation, read_header
+from weakmask.volume.dicom_series import Series, choose_series, series_of
+from weakmask.volume.file_tree import folders_below
+from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
+
+
+@dataclass(frozen=True)
+class ScanFile:
+    """One scan.
+
+    Attributes:
+        path: A file, or a folder of DICOM files.
+        series: UID of its series, if the folder holds others; None: the only one.
+    """
+
+    path: Path
+    series: str | None = None
+
+
+def is_scan_file(path: Path) -> bool:
+    """Whether an entry of a folder is an image or a mask: by its suffix, or else by its content if that is DICOM.
+
+    A file that cannot be read counts as one, so that reading it says why.
+    """
+    if path.name.startswith(".") or path.is_dir():
+        return False
+    if path.name.lower().endswith(IMAGE_SUFFIXES):
+        return True
+    try:
+        return is_dicom(path) and (is_segmentation(path) or read_header(path) is not None)
+    except (OSError, UserError):
+        return True
+
+
+def entries_by_name(folder: Path, folders: Collection[str] | None = None) -> dict[str, list[Path]]:
+    """The images or masks in a folder, by the name of their scan; other and hidden files are ignored.
+
+    A folder inside it is an entry, too: of images it holds DICOM files, of masks one for each structure.
+
+    Args:
+        folder: The folder; without one, there are no entries.
+        folders: Names of the folders inside that are entries; None: all are.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        counts = (folders is None or path.name in folders) if path.is_dir() else is_scan_file(path)
+        if counts and not path.name.startswith("."):
+            found.setdefault(scan_name(path), []).append(path)
+    return found
+
+
+def scans_below(folder: Path, series: Collection[str] = ()) -> list[ScanFile]:
+    """The scans in a folder and in the folders inside, by path.
+
+    A folder of DICOM files is one scan, and so is a series that fills several folders. X-rays, which are not stacked,
+    are a scan each, and so are images of one slice that belong to several patients. A DICOMDIR is no scan.
+
+    Args:
+        folder: The folder.
+        series: UIDs of series to read where a folder has several.
+
+    Raises:
+        UserError: A folder cannot be listed.
+    """
+    scans: list[ScanFile] = []
+    headers: dict[Path, list[Header]] = {}
+    for place, files in folders_below(folder):
+        images, faulty = _images(files)
+        scans += [ScanFile(file) for file in files if _is_other_format(file)]
+        if images:
+            headers[place] = images
+        elif faulty:  # reading the folder says what is wrong
+            scans.append(ScanFile(place))
+    scans += _dicom_scans(headers, set(series), {scan.path.parent for scan in scans})
+    return sorted(scans, key=lambda scan: scan.path)
+
+
+def _images(files: Iterable[Path]) -> tuple[list[Header], bool]:
+    """The headers of the DICOM images among some files, and whether a file is called DICOM and is not."""
+    headers: list[Header] = []
+    faulty = False
+    for file in files:
+        if _is_other_format(file):
+            continue
+        try:
+            header = read_header(file)
+        except UserError:
+            faulty = True
+            continue
+        headers += [] if header is None else [header]
+    return headers, faulty
+
+
+def _is_other_format(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(IMAGE_SUFFIXES) and not name.endswith(".dcm")
+
+
+def _dicom_scans(headers: dict[Path, list[Header]], chosen: set[str], shared: set[Path]) -> list[ScanFile]:
+    """The scans among the DICOM images of several folders.
+
+    Args:
+        headers: Folder -> its images.
+        chosen: UIDs of the series to read where a folder has several.
+        shared: Folders that hold other scans, too.
+    """
+    spread = _spread_series(headers)
+    scans: list[ScanFile] = []
+    groups: dict[Path, list[Header]] = defaultdict(list)
+    for place, images in headers.items():
+        for header in images:
+            groups[spread.get(header.series_uid, place)].append(header)
+    localizers: list[Path] = []
+    for place, images in groups.items():
+        found = series_of(images)
+        real = [one for one in found if not one.localizer]
+        alone = not any(other != place and other.is_relative_to(place) for other in groups)
+        if not real:
+            localizers.append(place)
+        elif _are_single_images(real) and (len(images) > 1 or place in shared or not alone):
+            scans += [ScanFile(one.path) for part in real for one in part.slices]
+        else:
+            scans += _series_scans(place, real, chosen, alone=alone)
+    if not scans and not shared:
+        return [ScanFile(place) for place in localizers]  # reading them says that they are localizers
+    for place in localizers:
+        note(f"{place}: only localizers; not a scan")
+    return scans
+
+
+def _spread_series(headers: dict[Path, list[Header]]) -> dict[str, Path]:
+    """UID of each series that fills several folders -> the folder that holds them all.
+
+    Each folder has a part of the stack of its own: anonymised scans of several patients may have one UID.
+    """
+    places: dict[str, dict[Path, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for place, images in headers.items():
+        for header in images:
+            if header.series_uid and header.slice.position is not None and not header.localizer:
+                places[header.series_uid][place].append(header.slice.height_mm)
+    spread: dict[str, Path] = {}
+    for uid, parts in places.items():
+        spans = sorted((min(heights), max(heights)) for heights in parts.values())
+        apart = all(before[1] < after[0] for before, after in pairwise(spans))
+        if len(parts) > 1 and apart:
+            spread[uid] = Path(commonpath(parts))
+    return spread
+
+
+def _are_single_images(series: Sequence[Series]) -> bool:
+    """Whether every image is a scan of its own: X-rays, or one slice per patient or study."""
+    if all(one.projections for one in series):
+        return True
+    studies = Counter(one.study for one in series)
+    return len(series) > 1 and all(len(one.slices) == 1 for one in series) and max(studies.values()) == 1
+
+
+def _series_scans(place: Path, real: Sequence[Series], chosen: set[str], *, alone: bool) -> list[ScanFile]:
+    """The scans of a folder whose images are slices."""
+    asked = sorted({one.uid for one in real} & chosen)
+    if asked:
+        return [ScanFile(place, uid) for uid in asked]
+    if alone:
+        return [ScanFile(place)]
+    try:  # other scans lie in folders inside
+        return [ScanFile(place, choose_series(real, None, place).uid)]
+    except UserError:
+        return [ScanFile(place)]
