@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weakmask.commands.scan_jobs import ScanJob, chosen_scans, each_scan, find_jobs, find_scans
+from weakmask.commands.scan_jobs import chosen_scans, find_jobs, find_scans
 from weakmask.errors import UserError
 from weakmask.volume.files import write_volume
 from weakmask.volume.scan_files import ScanFile
@@ -42,18 +42,3 @@ def test_jobs_keep_the_chosen_series(tmp_path: Path) -> None:
     jobs, lines = find_jobs([ScanFile(tmp_path / "p1", "1.2"), scan(tmp_path / "a.nii")], lambda _, __: {})
     assert [(job.name, job.series) for job in jobs] == [("p1", "1.2"), ("a", None)]
     assert not lines
-
-
-def test_a_scan_that_does_not_fit_into_memory_costs_itself_alone(tmp_path: Path) -> None:
-    jobs = [ScanJob(name, tmp_path / name, {}) for name in "abc"]
-
-    def work(job: ScanJob) -> str:
-        if job.name == "b":
-            raise MemoryError
-        return job.name
-
-    done = each_scan(jobs, "scans", work)
-    assert [result for _, result in done.results] == ["a", "c"]
-    assert [line.partition(";")[0] for line in done.failures] == [
-        f"{tmp_path}/b: the scan does not fit into the memory"
-    ]
