@@ -7,6 +7,7 @@ EVALUATE = "tests/region_learning/test_evaluate_run.py"
 SCANS = "tests/end_to_end/test_trained_and_judged_scans.py"
 FILES = "tests/end_to_end/test_predict_files.py"
 ORDERS = "tests/end_to_end/test_storage_orders.py"
+BACKBONES = "tests/networks/test_backbones.py"
 REGRESSION = "tests/methods/dram/test_regression.py"
 
 
@@ -255,5 +256,26 @@ MUTANTS = (
         "image = upright(scan.image)",
         "image = scan.image",
         (f"{ORDERS}::test_training_sees_the_same_crops_and_truth_in_every_order",),
+    ),
+    Mutant(
+        "dilates the first block of a level that keeps its size",
+        "networks/encoder.py",
+        "found.append((1, first, dilation))",
+        "found.append((1, dilation, dilation))",
+        (f"{BACKBONES}::test_a_dilated_network_holds_the_undilated_ones_map",),
+    ),
+    Mutant(
+        "lets the statistics of frozen levels move",
+        "networks/encoder.py",
+        "fixed += modules if stride <= self.frozen_stride else []",
+        "fixed += []",
+        (f"{BACKBONES}::test_a_frozen_part_stays_frozen_in_training",),
+    ),
+    Mutant(
+        "leaves a weight random that the file lacks",
+        "networks/published_weights.py",
+        "            if not name.endswith(COUNTER):",
+        "            if False:",
+        ("tests/training/test_pretrained.py::test_a_file_of_another_network_is_one_line",),
     ),
 )
