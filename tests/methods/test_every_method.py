@@ -60,9 +60,13 @@ def run(*words: object) -> None:
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Training and test scans; the last test scan is the first one in another storage order."""
     folder = tmp_path_factory.mktemp("family")
     for name, seed in (("training", 3), ("test", 90)):
         write_phantom_cohort(folder / name, 3, seed, (40, 44, 48), (8.0, 8.0, 8.0), workers=1)
+    for part, order in (("images", "coronal"), ("regions", "RAS"), ("lesions", "LAS")):
+        first, _, last = sorted((folder / "test" / part).iterdir())
+        write_volume(stored(read_volume(first), ORDERS[order]), last)
     return folder
 
 
@@ -81,6 +85,11 @@ def test_a_method_trains_reports_and_predicts(name: str, cohort: Path, tmp_path:
     run("report", out)
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     scan = min((cohort / "test" / "images").iterdir())
+    if name != "lobes":
+        results = pd.read_csv(out / "results.csv").set_index(["scan", "method", "subset"]).drop(columns="patient")
+        first, *_, last = sorted(set(results.index.get_level_values("scan")))
+        assert results.loc[first].notna().any(axis=None)
+        pd.testing.assert_frame_equal(results.loc[first], results.loc[last])
     turned = tmp_path / "turned" / scan.name.replace("phantom", "turned")
     write_volume(stored(read_volume(scan), ORDERS["sagittal"]), turned)
     regions = tmp_path / "regions"

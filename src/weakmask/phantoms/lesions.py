@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from weakmask.phantoms.noise import Grid, smooth_field, stream
 from weakmask.volume.geometry import Box
+from weakmask.volume.storage_order import in_order_of
 from weakmask.volume.volume import Volume
 
 GROUND_GLASS, CONSOLIDATION, MIXED = 1, 2, 3
@@ -53,7 +54,7 @@ def plant_lesions(
 
     Args:
         image: HU; any grid, a phantom or a real scan.
-        lobes: Integer regions on the same grid.
+        lobes: Integer regions of the same voxels, in any order.
         targets: Region label -> lesion fraction of that region in [0, 1]; other regions get none.
         seed: Equal seeds plant equal lesions.
         vessels: Bool or coverage on the grid; thick vessels are excluded from the truth of ground glass.
@@ -66,8 +67,7 @@ def plant_lesions(
     Raises:
         ValueError: The grids differ, a fraction is outside [0, 1], or a region has no voxels.
     """
-    if not image.geometry.same_grid(lobes.geometry):
-        raise ValueError("image and regions lie on different grids; resample the regions onto the image")
+    lobes = in_order_of(lobes, image.geometry)
     planned = {label: fraction for label, fraction in sorted(targets.items()) if fraction != 0}
     for label, fraction in planned.items():
         if not 0.0 <= fraction <= 1.0:

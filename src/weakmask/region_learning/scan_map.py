@@ -16,6 +16,7 @@ from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
 
 SIDE = 8  # three poolings: sides of crops are multiples of it
+ROUNDING = 1e-6  # of a side: NIfTI rounds the spacing of a scan to 7 digits, and DICOM does not
 MOST_VOXELS = 160**3  # of one crop, whatever the region's size: bounds the memory
 
 Activation = Callable[[Tensor, Tensor], Tensor]  # crops, regions -> maps of the crops' size
@@ -76,7 +77,7 @@ def _onto(found: np.ndarray, crop: Volume, geometry: Geometry) -> np.ndarray:
 def _shape_keeping_voxels(box: Box, geometry: Geometry, model: RegionModel) -> Index3:
     """Crop shape at which a region's voxels are as large as those the model was trained on."""
     extent_mm = np.array(box.shape) * np.array(geometry.spacing_mm)
-    sides = np.maximum(SIDE, np.ceil(extent_mm / np.array(model.crop_spacing_mm) / SIDE) * SIDE)
+    sides = np.maximum(SIDE, np.ceil(extent_mm / np.array(model.crop_spacing_mm) / SIDE - ROUNDING) * SIDE)
     if sides.prod() > MOST_VOXELS:
         sides = np.maximum(SIDE, np.floor(sides * (MOST_VOXELS / sides.prod()) ** (1 / 3) / SIDE) * SIDE)
     if model.prepare.crop_shape[0] == 1:

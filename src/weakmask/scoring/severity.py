@@ -11,6 +11,7 @@ import yaml
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
+from weakmask.volume.storage_order import in_order_of
 from weakmask.volume.volume import Volume
 
 SEVERITY_COLUMNS = ("region", "label", "volume_ml", "lesion_ml", "fraction", "score")
@@ -180,7 +181,7 @@ def severity_table(mask: Volume, regions: Volume, names: Mapping[int, str], scor
 
     Args:
         mask: Lesions; not zero is lesion.
-        regions: Integer region labels on the same grid.
+        regions: Integer region labels of the same voxels, in any order.
         names: Label -> name of the regions to measure, in the order of the rows.
         score_map: Meaning of the scores.
 
@@ -191,8 +192,7 @@ def severity_table(mask: Volume, regions: Volume, names: Mapping[int, str], scor
     Raises:
         ValueError: The grids differ, or as in `region_fractions`.
     """
-    if not mask.geometry.same_grid(regions.geometry):
-        raise ValueError("the mask and the regions lie on different grids; resample one onto the other")
+    mask = in_order_of(mask, regions.geometry)
     voxel_ml = regions.geometry.voxel_volume_mm3 / 1000
     rows = []
     for label, (size, hits) in _counts(mask.voxels, regions.voxels, list(names)):

@@ -73,17 +73,17 @@ def lesion_components(image: Volume, lesions: Volume) -> tuple[Integer[np.ndarra
 
     Args:
         image: In Hounsfield units.
-        lesions: Integer labels on the same grid; touching voxels of different labels are different components.
+        lesions: Integer labels of the same voxels; touching voxels of different labels are different components.
 
     Returns:
-        The components' numbers from 1 up, 0 outside, and a table with `COMPONENT_COLUMNS` in their order: number, label
-        in `lesions`, voxels, volume in ml, mean and (population) standard deviation in HU; 0 for a single voxel.
+        The components' numbers from 1 up, 0 outside, on the image's grid, and a table with `COMPONENT_COLUMNS` in their
+        order: number, label in `lesions`, voxels, volume in ml, mean and (population) standard deviation in HU; 0 for a
+        single voxel.
 
     Raises:
         ValueError: The grids differ.
     """
-    if not image.geometry.same_grid(lesions.geometry):
-        raise ValueError("the image and the lesions lie on different grids; resample one onto the other")
+    lesions = in_order_of(lesions, image.geometry)
     numbers, count = cc3d.connected_components(lesions.voxels, connectivity=26, return_N=True)
     where = np.flatnonzero(numbers)
     number = numbers.ravel()[where].astype(np.int64)

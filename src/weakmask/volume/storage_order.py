@@ -116,7 +116,7 @@ def in_order_of(volume: Volume, grid: Geometry) -> Volume:
         order = Order((z, y, x), (bool(to_volume[z, 0] < 0), bool(to_volume[y, 1] < 0), bool(to_volume[x, 2] < 0)))
         if order.grid(volume.geometry).same_grid(grid):
             return Volume(np.ascontiguousarray(order.turn(volume.voxels)), grid, volume.kind)
-    raise ValueError(f"{volume!r} does not have the voxels of {grid}; expected the same voxels in any order")
+    raise ValueError(f"different grids, {volume.geometry} and {grid}; expected the same voxels in any order")
 
 
 def has_no_position(geometry: Geometry) -> bool:

@@ -12,6 +12,7 @@ from weakmask.volume.volume import Volume
 
 BACKGROUND, VESSEL, LESION = range(3)  # the classes of its answer, section III-A-5
 NOT_LEARNT = 255  # of labels: a voxel whose class is unknown, in a region without a score for example
+ROUNDING = 1e-5  # of a voxel: NIfTI rounds the spacing of a scan to 7 digits, and DICOM does not
 MARGIN = {"valid": VALID_LOSS // 2, "same": 8}  # voxels seen around the regions; a valid window reads them too
 
 
@@ -44,8 +45,8 @@ def context_grid(image: Volume, regions: Volume, settings: ContextSettings) -> C
         geometry = geometry.with_spacing((z, spacing_mm, spacing_mm))
     boxes = list(region_boxes(regions, 0.0).values())
     ratio = np.array(image.geometry.spacing_mm) / geometry.spacing_mm
-    start = np.floor(np.min([box.start for box in boxes], axis=0) * ratio)
-    stop = np.ceil(np.max([box.stop for box in boxes], axis=0) * ratio)
+    start = np.floor(np.min([box.start for box in boxes], axis=0) * ratio + ROUNDING)
+    stop = np.ceil(np.max([box.stop for box in boxes], axis=0) * ratio - ROUNDING)
     box = Box(_index(start), _index(stop)).clipped(geometry.shape)
     whole = box.grown((0 if flat else margin, margin, margin)).clipped(geometry.shape)
     inner = Box(_index(np.subtract(box.start, whole.start)), _index(np.subtract(box.stop, whole.start)))
