@@ -16,7 +16,7 @@ from weakmask.progress import console, track
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.scan_regions import read_regions
 from weakmask.scoring.severity import region_fractions
-from weakmask.volume.files import IMAGE_SUFFIXES, read_volume
+from weakmask.volume.files import masks_named, read_volume
 from weakmask.volume.volume import Volume
 
 TABLES = ("results.csv", "severity.csv", "summary.csv", "summary_detail.csv")
@@ -80,10 +80,9 @@ def _evaluate_cohort(masks: Path, cohort: Cohort, method: str) -> tuple[pd.DataF
 
 def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
     """The mask of a scan in a folder of masks, by its name; of a scan that is alone, the one that has no name."""
-    candidates = [masks / f"{name}{suffix}" for suffix in IMAGE_SUFFIXES] + [
-        masks / name / "mask.nii.gz",
-        masks / name / "mask.png",
-    ]
+    named = masks_named(masks, name)
+    predicted = [masks / name / "mask.nii.gz", masks / name / "mask.png"]
+    candidates = [path for path in named if path.is_file()] + predicted + named
     if alone:
         candidates += [masks] if masks.is_file() else [masks / "mask.nii.gz"]
     return next((path for path in candidates if path.exists()), None)
@@ -93,7 +92,7 @@ def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple
     """The rows of one scan in results.csv and severity.csv."""
     image = read_volume(case.image)
     mask = read_regions(path, image).voxels > 0
-    regions = None if case.regions is None else read_regions(case.regions, image).voxels
+    regions = None if case.regions is None else read_regions(case.regions, image, cohort.region_names).voxels
     truth = _truth_or_note(case, image)
     results: Rows = []
     scores: Rows = []

@@ -10,6 +10,7 @@ from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.datasets.mask_checks import by, label_sizes, on_grid, some
+from weakmask.datasets.named_masks import read_region_mask
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.progress import collected_notes
@@ -39,11 +40,11 @@ class _Findings:
         file = path.relative_to(self.folder).as_posix()
         self.faults.append(Fault(self.scan, file, f"{file}: {text}", fatal))
 
-    def read(self, path: Path, kind: Kind, *, fatal: bool) -> Volume | None:
+    def read(self, path: Path, kind: Kind, *, fatal: bool, names: Mapping[int, str] | None = None) -> Volume | None:
         """The volume, or None and a fault."""
         with collected_notes() as notes:
             try:
-                volume = read_volume(path, kind)
+                volume = read_volume(path, kind) if names is None else read_region_mask(path, names)
                 refuse_nonfinite(volume, path)
             except UserError as error:
                 self.add(path, self.without_folder(error, path), fatal=fatal)
@@ -52,11 +53,11 @@ class _Findings:
             self.add(path, note.removeprefix(f"{path}: ").replace(f"{self.folder}/", ""), fatal=False)
         return volume
 
-    def read_mask(self, path: Path, image: Geometry) -> Volume | None:
-        """The region mask on the image's grid, or None and a fatal fault."""
-        mask = self.read(path, "label", fatal=True)
+    def read_mask(self, path: Path, image: Geometry, names: Mapping[int, str]) -> Volume | None:
+        """The region mask on the image's grid, or None and a fatal fault; `names` are the regions' by label."""
+        mask = self.read(path, "label", fatal=True, names=names)
         try:
-            return None if mask is None else on_grid(mask, image, str(path))
+            return None if mask is None else on_grid(mask, image, path)
         except UserError as error:
             self.add(path, self.without_folder(error, path), fatal=True)
             return None
@@ -84,7 +85,7 @@ def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | 
         return None, findings.faults
     _check_image(image, case.image, findings, hounsfield=hounsfield)
     if case.regions is not None:
-        regions = findings.read_mask(case.regions, image.geometry)
+        regions = findings.read_mask(case.regions, image.geometry, cohort.region_names)
         if regions is not None:
             case = _with_regions(case, _check_regions(regions, case, cohort.region_names, findings))
     try:

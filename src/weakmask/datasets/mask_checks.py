@@ -1,12 +1,14 @@
 """The labels and the grid of a mask, and the words for what is wrong with them."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from weakmask.errors import UserError
+from weakmask.volume.files import names_structures
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.storage_order import has_no_position, in_order_of
+from weakmask.volume.storage_order import has_no_position, in_order_of, part_of
 from weakmask.volume.volume import Volume
 
 
@@ -29,16 +31,17 @@ def label_sizes(labels: np.ndarray) -> dict[int, int]:
     return sizes
 
 
-def on_grid(mask: Volume, image: Geometry, what: str) -> Volume:
+def on_grid(mask: Volume, image: Geometry, what: str | Path) -> Volume:
     """The mask on the grid of its image: the one answer to whether both have the same voxels.
 
-    The voxels may be stored in another order of axes; they are turned to the image's, without interpolation.
+    The voxels may be stored in another order of axes; they are turned to the image's, without interpolation. A
+    segmentation that names its structures may cover a part of the image's voxels; the others are 0.
 
     Args:
         mask: A mask of regions or lesions.
         image: The grid of its image. The result gets exactly this one, so that headers that differ by rounding do not
             let mask and image drift apart.
-        what: The mask's file, or the mask in words, for the error line.
+        what: The mask's file, or the mask in words.
 
     Raises:
         UserError: The voxels are not the image's; the line says how they differ and what to do.
@@ -46,6 +49,9 @@ def on_grid(mask: Volume, image: Geometry, what: str) -> Volume:
     try:
         return in_order_of(mask, image)
     except ValueError as error:
+        placed = part_of(mask, image) if isinstance(what, Path) and names_structures(what) else None
+        if placed is not None:
+            return placed
         raise UserError(f"{what}: {_difference(mask.geometry, image)}") from error
 
 

@@ -70,7 +70,7 @@ def usable_truth(case: Case, grid: Geometry) -> Volume | None:
     if case.truth is None:
         return None
     try:
-        truth = on_grid(read_volume(case.truth, "label"), grid, str(case.truth))
+        truth = on_grid(read_volume(case.truth, "label"), grid, case.truth)
     except UserError as error:
         raise UserError(f"{error}; the truth is not used") from error
     wrong = _label_fault(truth, case.truth_kind)

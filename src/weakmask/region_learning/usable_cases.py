@@ -65,7 +65,7 @@ def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
     work.hash_input(case.image)
     if case.regions is not None:
         work.hash_input(case.regions)
-        return Scan(case.name, image, read_regions(case.regions, image), cohort.region_names)
+        return Scan(case.name, image, read_regions(case.regions, image, cohort.region_names), cohort.region_names)
     return Scan(case.name, image, _found_regions(case, image, cohort, work), cohort.region_names)
 
 

@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 from rich.markup import escape
 
-from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.anatomy.lobe_numberings import HOUSE, NUMBERINGS
+from weakmask.anatomy.region_synonyms import label_among
 from weakmask.datasets.mask_checks import on_grid
+from weakmask.datasets.named_masks import read_region_mask
 from weakmask.errors import UserError
 from weakmask.progress import console
 from weakmask.regions.make_regions import make_regions
-from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, scan_name
+from weakmask.volume.files import masks_named, read_volume, scan_name
 from weakmask.volume.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg")
+ALL_REGIONS = dict(enumerate(name for house in HOUSE for name in NUMBERINGS[house]))  # that structures may be called
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,10 @@ class RegionSource:
             return []
         if self.masks.is_file():
             return [self.masks]
-        files = [self.masks / f"{scan_name(scan)}{suffix}" for suffix in IMAGE_SUFFIXES]
-        return [file for file in files if file.exists()]
+        found = masks_named(self.masks, scan_name(scan))
+        # the output of TotalSegmentator for the one scan: a mask for each structure
+        structures = [path for path in self.masks.iterdir() if label_among(scan_name(path), ALL_REGIONS) is not None]
+        return found or ([self.masks] if len(structures) > 1 else [])
 
 
 def regions_of(
@@ -81,7 +86,7 @@ def regions_of(
         if made.numbering.keys() != set(known.values()):
             _note(f"{scan}: {made.note}")
         return made.labels, {label: name for name, label in made.numbering.items()}
-    regions = _given_regions(scan, image, source.masks, source)
+    regions = _given_regions(scan, image, source.masks, source, known)
     names = dict(known) if source.numbering is None else _names(source.numbering)
     present = {label: names.get(label, str(label)) for label in np.unique(regions.voxels).tolist() if label > 0}
     unknown = unknown_regions(known, present)
@@ -90,23 +95,31 @@ def regions_of(
     return regions, names
 
 
-def _given_regions(scan: Path, image: Volume, masks: Path | Volume, source: RegionSource) -> Volume:
+def _given_regions(
+    scan: Path, image: Volume, masks: Path | Volume, source: RegionSource, known: Mapping[int, str]
+) -> Volume:
     if isinstance(masks, Volume):
         return on_grid(masks, image.geometry, f"{scan}: the region mask")
     files = source.masks_of(scan)
     if not files:
         name = scan_name(scan)
         raise UserError(f"{masks}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
-    return read_regions(files[0], image)
+    return read_regions(files[0], image, known if source.numbering is None else _names(source.numbering))
 
 
-def read_regions(path: Path, image: Volume) -> Volume:
+def read_regions(path: Path, image: Volume, names: Mapping[int, str] | None = None) -> Volume:
     """A region mask on the image's own grid, see `on_grid`.
+
+    Args:
+        path: A label map, a segmentation that names its structures, or a folder with a mask for each structure.
+        image: Its image.
+        names: Label -> name of the regions, see `read_region_mask`; None: any mask, whose numbers count.
 
     Raises:
         UserError: The file is faulty or has other voxels than the image.
     """
-    return on_grid(read_volume(path, "label"), image.geometry, str(path))
+    mask = read_volume(path, "label") if names is None else read_region_mask(path, names)
+    return on_grid(mask, image.geometry, path)
 
 
 def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:

@@ -195,6 +195,19 @@ def _write_by_itk(voxels: np.ndarray, volume: Volume, path: Path, suffix: str) -
         ) from error
 
 
+def names_structures(path: Path) -> bool:
+    """Whether a file is a segmentation that names its structures: of 3D Slicer, or DICOM SEG."""
+    if not path.is_file():
+        return False
+    return bool(segments_of(path)) if _suffix(path) in (".nrrd", ".nhdr") else is_segmentation(path)
+
+
+def masks_named(folder: Path, name: str) -> list[Path]:
+    """The files and folders in a folder of masks that have the name of a scan."""
+    paths = [folder / f"{name}{ending}" for ending in dict.fromkeys((".nii.gz", *_ENDINGS, ""))]
+    return [path for path in paths if path.exists()]
+
+
 def scan_name(path: str | Path) -> str:
     """The name of a scan: of its file without the (double) suffix, or of its folder; a link has a name of its own."""
     path = Path(path)

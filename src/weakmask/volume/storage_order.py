@@ -12,10 +12,11 @@ from itertools import permutations, product
 import numpy as np
 from jaxtyping import Shaped
 
-from weakmask.volume.geometry import IDENTITY, Direction, Geometry, Index3
+from weakmask.volume.geometry import IDENTITY, Box, Direction, Geometry, Index3
 from weakmask.volume.volume import Volume
 
 RAS: Direction = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))  # the axes of a NIfTI file with numpy.eye(4)
+_PART = 1e-3  # of a voxel per voxel: the rounding of spacings and directions of a part of a grid
 _DIGITS = 4  # of a cosine; directions that differ by less are ties
 
 
@@ -117,6 +118,32 @@ def in_order_of(volume: Volume, grid: Geometry) -> Volume:
         if order.grid(volume.geometry).same_grid(grid):
             return Volume(np.ascontiguousarray(order.turn(volume.voxels)), grid, volume.kind)
     raise ValueError(f"different grids, {volume.geometry} and {grid}; expected the same voxels in any order")
+
+
+def part_of(volume: Volume, grid: Geometry) -> Volume | None:
+    """A volume that covers whole voxels of a grid, on the whole grid, with 0 around it; None if it does not.
+
+    Segmentations leave out slices without structures (DICOM SEG), or all that lies around them (3D Slicer).
+
+    Args:
+        volume: In any order of axes.
+        grid: The grid that it may be a part of.
+    """
+    to_grid = volume.geometry.index_map(grid)
+    turn = to_grid[:3, :3]
+    axes = np.abs(turn).argmax(axis=0)
+    if sorted(axes.tolist()) != [0, 1, 2] or np.abs(np.abs(turn).sum(axis=0) - 1).max() > _PART:
+        return None
+    z, y, x = (n - 1 for n in volume.geometry.shape)
+    corners = (to_grid @ np.array([[0, 0, 0, 1], [z, y, x, 1]], dtype=float).T)[:3].T
+    start, stop = np.rint(corners.min(axis=0)).astype(int), np.rint(corners.max(axis=0)).astype(int) + 1
+    inside = (start >= 0).all() and (stop <= np.asarray(grid.shape)).all()
+    if not inside or np.abs(corners - np.rint(corners)).max() > 10 * _PART:
+        return None
+    box = Box((int(start[0]), int(start[1]), int(start[2])), (int(stop[0]), int(stop[1]), int(stop[2])))
+    voxels = np.zeros(grid.shape, volume.voxels.dtype)
+    voxels[box.slices] = in_order_of(volume, grid.cropped(box)).voxels
+    return Volume(voxels, grid, volume.kind)
 
 
 def has_no_position(geometry: Geometry) -> bool:

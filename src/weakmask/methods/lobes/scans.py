@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from weakmask.anatomy.lobe_numberings import renumber
+from weakmask.anatomy.lobe_numberings import NUMBERINGS, renumber
 from weakmask.datasets.case import Case
 from weakmask.datasets.cohort_labels import read_labels
 from weakmask.datasets.mask_checks import on_grid
+from weakmask.datasets.named_masks import read_region_mask
 from weakmask.datasets.splits import Split, hold_out
 from weakmask.errors import UserError
 from weakmask.methods.lobes.config import DataSettings, LobeSettings
@@ -104,5 +105,6 @@ def split_scans(scans: Sequence[LobeScan], config: LobeSettings) -> Split:
 def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Volume]:
     image = read_volume(image_file)
     refuse_nonfinite(image, image_file)
-    mask = renumber(read_volume(mask_file, "label"), numbering)
+    names = {label: name for name, label in NUMBERINGS.get(numbering, {}).items()}
+    mask = renumber(read_region_mask(mask_file, names), numbering)
     return image, on_grid(mask, image.geometry, str(mask_file))
