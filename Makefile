@@ -12,7 +12,7 @@ COVERED := volume losses evaluation scoring
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the checks run in the order written, pytest last: its closing line is the last one
-.PHONY: help install demo test check-format lint types docs tests test-slow mutants benchmarks format clean
+.PHONY: help install demo test check-format lint types docs tests test-slow faults fuzz mutants benchmarks format clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,14 @@ tests: $(INSTALLED) ## pytest alone, with coverage
 
 test-slow: $(INSTALLED) ## the tests that train for minutes
 	"$(PY)" -m pytest -m slow
+
+# FAULTS_EVERY=7 tries every seventh position
+faults: $(INSTALLED) ## let every write of every verb fail, one at a time: ENOSPC, EIO, kill (hours; FAULTS_EVERY=20: minutes)
+	"$(PY)" -m pytest -m slow tests/faults
+
+SECONDS ?= 180
+fuzz: $(INSTALLED) ## damage files of every format for SECONDS (180) and count what each reader makes of them
+	"$(PY)" tests/fuzz/run_fuzz.py --seconds $(SECONDS)
 
 mutants: $(INSTALLED) ## put faults into a copy of the source, one at a time: the tests must find each (half an hour)
 	"$(PY)" tests/mutants/run_mutants.py

@@ -61,7 +61,7 @@ def write_cohort(cases: Sequence[Case], folder: Path, *, truth: bool) -> None:
         truth: Whether truth/ goes along. A cohort to train on from scores gets none, so that no training can see it.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder cannot be written.
     """
     if folder.exists():
         return

@@ -99,7 +99,7 @@ def write_splits(splits: Sequence[Split], path: Path) -> None:
     """Write splits.csv: `fold,scan,part`, one row per fold and scan, folds from 0.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder cannot be written.
     """
     with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

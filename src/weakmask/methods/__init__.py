@@ -81,7 +81,8 @@ def train(method: Method, settings: Settings, run: Path) -> pd.DataFrame:
     """Run the stages that are not complete yet, write tables and report.html, and return the summary.
 
     Raises:
-        UserError: The folder cannot be written or holds another run, or the data does not do.
+        UserError: The folder holds another run, or the data does not do.
+        MachineError: The folder cannot be written, or a stage has not enough memory.
     """
     run_stages(method.stages, run, settings)
     return write_run_report(method, settings, run)

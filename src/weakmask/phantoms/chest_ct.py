@@ -162,7 +162,8 @@ def write_phantom_cohort(
         workers: Number of processes; default one per core.
 
     Raises:
-        UserError: The folder is not empty or cannot be written, or a number is out of range.
+        UserError: The folder is not empty, or a number is out of range.
+        MachineError: The folder cannot be written.
     """
     _check_request(folder, scans, seed, reader_noise)
     seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(scans)]

@@ -67,7 +67,7 @@ def write_report(path: Path, page: Page) -> None:
     A scan that cannot be read does not stop the others: it is left out and listed in the notes.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder cannot be written.
     """
     cards, faults = _draw_all(page.views)
     lines, tables = facts({key: value for key, value in page.provenance.items() if key != "notes"})

@@ -148,7 +148,7 @@ def write_score_map(score_map: ScoreMap, path: Path) -> None:
     """Write a score map as `read_score_map` reads it; the intervals come back to 12 digits.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder cannot be written.
     """
     lines = [FORMAT, yaml.safe_dump({"name": score_map.name}, allow_unicode=True, width=1000), "percent:\n"]
     for score, (low, high) in score_map.intervals.items():

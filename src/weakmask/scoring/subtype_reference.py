@@ -47,7 +47,7 @@ def write_reference(reference: pd.DataFrame, path: Path) -> None:
     """Write a reference table, complete or not at all.
 
     Raises:
-        UserError: The folder cannot be written.
+        MachineError: The folder cannot be written.
     """
     with atomic_file(path) as temporary:
         reference.to_csv(temporary, index=False, float_format="%.6g")
@@ -60,7 +60,7 @@ def read_reference(path: Path) -> pd.DataFrame:
         UserError: The file cannot be read, a column or all rows are missing, or a value is invalid; its line is named.
     """
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, index_col=False)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a CSV table"
         raise UserError(f"cannot read the subtype table {path}: {reason}") from error
@@ -74,7 +74,7 @@ def read_reference(path: Path) -> pd.DataFrame:
     good = np.isfinite(values).all(axis=0) & (volume > 0) & (sd >= 0) & np.isin(table["subtype"], list(SUBTYPES))
     if not good.all():
         row = int(np.argmin(good))
-        found = ", ".join(f"{name} {table[name][row]}" for name in ("subtype", *NUMBERS))
+        found = ", ".join(f"{name} {table[name].iloc[row]}" for name in ("subtype", *NUMBERS))
         raise UserError(
             f"{path}, line {row + 2}: {found}; expected a subtype of {', '.join(SUBTYPES)}, a volume above 0, a mean "
             "and a standard deviation of at least 0"

@@ -15,7 +15,7 @@ AGAIN = "train again, or fetch the file again"
 SHOWN = 60  # letters of a wrong value in a message
 
 
-def _bounded(value: JsonValue) -> JsonValue:
+def _bounded(value: Any) -> Any:  # pydantic's JsonValue cannot be checked while running
     """Refuse an argument of a network that is nested or out of all proportion."""
     values = value if isinstance(value, list) else [value]
     if len(values) > MOST or any(isinstance(one, list | dict) for one in values):
