@@ -19,7 +19,8 @@ from PIL import Image
 from weakmask.config import read_yaml, with_overrides
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.splits import read_splits
-from weakmask.evaluation.table import read_results
+from weakmask.evaluation.overlap import Overlap
+from weakmask.evaluation.table import read_results, result_rows, results_table
 from weakmask.methods import load_config, load_segmenter
 from weakmask.pipeline import read_manifest
 from weakmask.scoring.subtype_reference import read_reference
@@ -96,7 +97,9 @@ def _tables() -> dict[str, Target]:
     labels = [b"image,label\na,cat\nb,dog\n", b"image,cat,dog\na,1,0\nb,0,1\n"]
     score_map = b"name: three steps\npercent:\n  0: [0, 0]\n  1: [0, 50]\n  2: [50, 100]\n"
     regions = [b"numbering: totalsegmentator\n", b"labels: {LUL: 1, LLL: 2, RUL: 3}\n"]
-    results = b"method,scan,subset,tp,fp,fn,tn\nm,a,all,1,2,3,4\nm,b,all,0,0,1,9\n"
+    counted = {"a": Overlap(1, 2, 3, 4), "b": Overlap(0, 0, 1, 9)}
+    rows = [row for scan, found in counted.items() for row in result_rows("m", scan, {"all": found}, scan)]
+    results = results_table(rows).to_csv(index=False).encode()
     reference = b"subtype,volume_ml,mean_hu,sd_hu\nground-glass,1.5,-600,80\nconsolidation,3.5,20,40\n"
     splits = b"fold,scan,part\n0,a,train\n0,b,validation\n0,c,test\n"
     sheet = _sheet(scores)

@@ -70,7 +70,7 @@ def is_segmentation(path: Path) -> bool:
         return str(header.get("SOPClassUID", "")) in SEGMENTATIONS or header.get("Modality") == "SEG"
     except (OSError, MemoryError):
         raise
-    except Exception:  # noqa: BLE001 (a damaged header makes pydicom raise nearly anything)
+    except Exception:  # noqa: BLE001 (a damaged header makes pydicom raise nearly anything, MemoryError too)
         return False
 
 
@@ -99,9 +99,7 @@ def read_header(path: Path) -> Header | None:
     except OSError as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
-    except MemoryError:
-        raise
-    except Exception as error:
+    except Exception as error:  # MemoryError too: a length in the header may be anything
         if not named and not marked:  # by chance it began like DICOM
             return None
         raise UserError(f"{path}: its DICOM header is damaged; copy or export it again, or remove it") from error
