@@ -41,6 +41,7 @@ def plan_tiles(runner: nn.Module, reach: Reach, shape: Index3, memory_gb: float)
     dtype = next(bare.parameters()).dtype
 
     def need_gb(cuts: Sequence[Cut]) -> float:
+        """The memory that a part of these cuts needs, in GiB."""
         z, y, x = (cut.read for cut in cuts)
         batch = (z, 1, y, x) if flat else (1, 1, z, y, x)
         return (1 + KERNEL_SHARE) * peak_bytes(bare, batch, dtype) / GIB + KERNEL_GB

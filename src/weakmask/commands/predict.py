@@ -184,6 +184,7 @@ def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
     image = scan.image
 
     def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:
+        """A written file on the image's grid; None if it was not written."""
         return image.with_voxels(read(job.outputs[name]).voxels) if job.outputs[name].exists() else None
 
     regions = layer("regions", partial(read_volume, kind="label"))

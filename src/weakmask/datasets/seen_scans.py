@@ -62,12 +62,14 @@ class _Digests:
         self._known: dict[Path, str] = {}
 
     def of(self, path: Path) -> str:
+        """The digest of an image."""
         if path not in self._known:
             self._known[path] = image_digest(path)
         return self._known[path]
 
     @staticmethod
     def size(path: Path) -> int:
+        """The size of an image in bytes, of all its files."""
         return sum(file.stat().st_size for file in _files(path))
 
 

@@ -70,6 +70,7 @@ def _sums(logits: Tensor, target: Tensor, region: Tensor) -> tuple[Tensor, Tenso
     weights = region.to(p.dtype)
 
     def total(values: Tensor) -> Tensor:
+        """The weighted sum over the voxels of each sample and class."""
         return (weights * values).flatten(2).sum(dim=2)
 
     truth = total(g)  # g is 0 or 1, so g^2 = g

@@ -131,6 +131,7 @@ class _Merge(nn.Module):
         self.below = nn.Parameter(_doubling_kernel(both.weight[:, channels:]))
 
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
+        """The maps of this level, from its skip connection and the maps of the level below."""
         maps = self.skip(skip)
         maps += TRANSPOSED[maps.ndim - 2](below, self.below, stride=2, padding=2)
         return F.relu_(self.second(F.relu_(maps)))

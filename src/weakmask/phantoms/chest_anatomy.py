@@ -131,6 +131,7 @@ def cage(patient: Patient, z: np.ndarray, side: float) -> tuple[np.ndarray, ...]
     t = (patient.apex_mm - z) / patient.height_mm  # 0 at the top, 1 at the lowest recess
 
     def rise(reach: float, power: float) -> np.ndarray:
+        """The width at each height as a part of the full width, which is reached at `reach`."""
         u = np.clip(1 - t / reach, 0, 1)
         return np.power(1 - np.power(u, power), 1 / power)  # a quarter of a superellipse: round top, upright wall
 

@@ -93,6 +93,7 @@ def make_phantom(
     scan = acquire(ill.voxels, grid, draw_scanner(seed), seed)
 
     def mask(cover: np.ndarray, inside: np.ndarray | bool = True) -> Volume:  # noqa: FBT001, FBT002
+        """The voxels inside that are covered by half or more."""
         return Volume(((cover >= 0.5) & inside).astype(np.uint8), geometry, "label")
 
     return Phantom(

@@ -74,6 +74,7 @@ def _draw_batch(
     inside = [(index[k] >= 0) & (index[k] < shape[k]) for k in range(3)]
 
     def outer(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One row per axis, shaped so that the three broadcast to the block of each bead."""
         return rows[0][:, :, None, None], rows[1][:, None, :, None], rows[2][:, None, None, :]
 
     dz, dy, dx = outer([delta[k] * axis_vector[:, k, None] / square[:, None] for k in range(3)])

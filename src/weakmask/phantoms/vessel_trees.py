@@ -116,6 +116,7 @@ def _middles(
     """Middle and longest axis of every cloud."""
 
     def summed(values: np.ndarray) -> np.ndarray:
+        """The sum of a value over the points of each cloud."""
         return np.bincount(cloud, weights=values, minlength=len(count))
 
     middle = np.stack([summed(points[:, k]) for k in range(3)], axis=1) / count[:, None]

@@ -58,6 +58,7 @@ def keep_largest(mask: Mask | Labels, count: int = 1, neighbours: Neighbours = 6
     """
 
     def largest(counts: Sizes) -> Bool[np.ndarray, " components"]:
+        """Which components are among the largest."""
         kept = np.zeros(counts.shape, dtype=bool)
         kept[np.argsort(-counts, kind="stable")[:count]] = True
         return kept

@@ -229,11 +229,13 @@ class _Filtered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, kernel: Filter) -> Tensor:
+        """The filtered values."""
         ctx.kernel = kernel
         return kernel(values)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        """The gradient of the values, filtered in the same way; the kernel has none."""
         return ctx.kernel(grad_outputs[0].contiguous()), None
 
 
@@ -246,6 +248,7 @@ def _normalised(kernel: Filter, values: Tensor, inside: Tensor | None) -> Filter
     scale = scale if inside is None else scale * inside
 
     def normalised(values: Tensor) -> Tensor:
+        """The values, filtered with the normalised kernel."""
         return kernel(values * scale).mul_(scale)
 
     return lambda values: cast("Tensor", _Filtered.apply(values, normalised))

@@ -145,6 +145,7 @@ class _TubeFilter:
         gamma = max(gamma, math.sqrt(torch.finfo(self.image.dtype).tiny))
 
         def raise_slab(pair: tuple[Tensor, _Tubes]) -> None:
+            """Keep the larger vesselness of this scale and the scales before, in one slab."""
             so_far, tubes = pair
             likeness = tubes.squares.mul_(-1 / (2 * gamma**2)).expm1_().neg_().mul_(tubes.shape)
             torch.maximum(likeness, so_far.index_select(0, tubes.places), out=likeness)

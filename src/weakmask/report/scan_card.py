@@ -139,6 +139,7 @@ class _Studio:
         at = index[plane.across]
 
         def piece(layer: np.ndarray | None) -> np.ndarray | None:
+            """The part of a layer that the panel shows; None for a layer that the scan does not have."""
             return None if layer is None else np.ascontiguousarray(cut(layer, plane, at, box))
 
         rows, columns = box.shape[plane.rows], box.shape[plane.columns]

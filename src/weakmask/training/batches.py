@@ -21,6 +21,7 @@ def batches_ahead(batch_at: BatchAt, steps: range, fabric: Fabric, *, prefetch: 
     """
 
     def built(step: int) -> Batch:
+        """The batch of a step, in pinned memory where it goes to a CUDA device."""
         batch = batch_at(step)
         if fabric.device.type != "cuda":
             return batch

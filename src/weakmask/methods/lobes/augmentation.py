@@ -21,6 +21,7 @@ def draw_grid(
     """Where in the old scan each voxel of the new one is looked up, as `grid_sample` wants it (x, y, z in -1 to 1)."""
 
     def either_way(*sides: int) -> Tensor:
+        """Uniform random numbers from -1 to 1."""
         return 2.0 * torch.rand(sides, generator=generator) - 1.0
 
     angles = (either_way(3) * math.radians(settings.angle_degrees)).tolist()
