@@ -14,7 +14,8 @@ named = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.nam
 @named
 def test_a_mutant_changes_its_file_and_leaves_python(mutant: Mutant) -> None:
     text = (PROJECT / SOURCE / mutant.file).read_text(encoding="utf-8")
-    ast.parse(mutated(text, mutant))
+    changed = mutated(text, mutant)
+    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(text))
 
 
 @named
