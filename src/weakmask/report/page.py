@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]]) -> tuple[list[
     return sorted(cards, key=lambda card: (math.isnan(card.rank), card.rank)), faults
 
 
+@cache
 def _environment() -> Environment:
+    """The templates, which are compiled once."""
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
