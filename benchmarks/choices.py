@@ -27,7 +27,6 @@ from weakmask.evaluation.overlap import overlap
 from weakmask.experiments.dram_phantoms import EXPERIMENT
 from weakmask.experiments.experiment import Place as Run
 from weakmask.experiments.experiment import Setup, changed
-from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.experiments.training import Training
 from weakmask.methods.dram.config import CrfSettings, DramSettings
 from weakmask.methods.dram.context_grid import LESION
@@ -35,6 +34,7 @@ from weakmask.methods.dram.maps import map_of_scan
 from weakmask.methods.dram.model import load_model
 from weakmask.methods.dram.pseudo_labels import FoundScan, labelled, vessels_of
 from weakmask.pipeline import stage_folder
+from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.training.checkpoints import MODEL
 from weakmask.volume.files import read_volume
 from weakmask.volume.resample import resample_onto

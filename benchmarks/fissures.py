@@ -29,8 +29,8 @@ from rich.table import Table
 
 from weakmask.anatomy import lobe_fissures as fissures
 from weakmask.anatomy.lung_field import lung_field
-from weakmask.experiments.lobe_networks import SUBSETS
 from weakmask.methods.lobes.evaluate_run import lobe_dice
+from weakmask.methods.lobes.hard_phantoms import SUBSETS
 from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
 from weakmask.regions.find_lobes import find_lobes
 from weakmask.regions.lobe_model import load_lobe_model

@@ -38,7 +38,6 @@ WRAPS = {"weakmask.networks.v_net": "monai"}  # but these modules wrap a library
 IMPORTS_BY_NAME = {  # modules that may import by a name made at run time, each from a table of our own modules
     "weakmask",
     "weakmask.methods",
-    "weakmask.experiments.training",
 }
 LEARNING = {"lightning", "lightning_fabric", "safetensors", "sklearn", "tensorboard", "torchvision"}
 LEARNING_TORCH = ("torch.autograd", "torch.nn.Module", "torch.nn.Parameter", "torch.optim", "torch.utils")

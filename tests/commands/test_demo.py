@@ -10,12 +10,13 @@ import pytest
 
 from weakmask.commands import demo
 from weakmask.errors import UserError
+from weakmask.experiments.dram_phantoms import QUICK
 from weakmask.experiments.experiment import changed
-from weakmask.experiments.parallel_runs import Task
 from weakmask.experiments.training import Training
 from weakmask.methods import load_config, write_run_report
 from weakmask.methods.dram import DramSettings
 from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.pipeline.parallel_runs import Task
 
 METHODS_SHOWN = ["dRAM complete", "dRAM raw", "Otsu in the region", "fixed threshold", "nothing"]
 
@@ -35,9 +36,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         "regression": few,
         "context": {**few, "width": 1, "window_voxels": 16},
     }
-    settings = {"dram": changed(demo.QUICK.settings["dram"], changes)}
+    settings = {"dram": changed(QUICK.settings["dram"], changes)}
     sizes = {"training_scans": 3, "shape": (20, 22, 24), "spacing_mm": (15.0,) * 3}
-    monkeypatch.setattr(demo, "QUICK", replace(demo.QUICK, settings=settings, **sizes))
+    monkeypatch.setattr(demo, "QUICK", replace(QUICK, settings=settings, **sizes))
     monkeypatch.setattr(demo, "TEST_SCANS", 1)
     monkeypatch.setattr(demo, "write_phantom_cohort", partial(write_phantom_cohort, workers=1))
     monkeypatch.setattr(demo, "jobs_for", lambda _: 1)

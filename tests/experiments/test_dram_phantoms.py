@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,15 +15,16 @@ from PIL import Image
 from weakmask import methods
 from weakmask.config import Settings
 from weakmask.errors import UserError
+from weakmask.evaluation.subtype_summary import NUMBERS, SUBTYPES
 from weakmask.evaluation.table import SUMMARY_COLUMNS
 from weakmask.experiments import dram_phantoms, training
 from weakmask.experiments.dram_phantoms import EXPERIMENT, PAPER, QUICK, ROWS
 from weakmask.experiments.experiment import Experiment, Place, Preset, Setup, changed
-from weakmask.experiments.gather import SUBTYPES, TABLE_COLUMNS
-from weakmask.experiments.parallel_runs import Task
+from weakmask.experiments.gather import WORDS
 from weakmask.experiments.run import EXPERIMENTS, Request, reproduce, reproduce_table, tasks_of, training_of
 from weakmask.phantoms import chest_ct
-from weakmask.pipeline import Stage
+from weakmask.pipeline import Stage, run_stages
+from weakmask.pipeline.parallel_runs import Task
 
 RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
 TWICE = {"otsu", "cam"}
@@ -114,8 +116,9 @@ def test_the_paper_preset_has_the_paper_s_numbers() -> None:
 
 def test_the_tables_have_their_columns(made: tuple[Path, pd.DataFrame]) -> None:
     out, shown = made
-    table, summary = pd.read_csv(out / "table2.csv"), pd.read_csv(out / "summary.csv")
-    assert tuple(table.columns) == TABLE_COLUMNS
+    table: Any = pd.read_csv(out / "table2.csv")
+    summary = pd.read_csv(out / "summary.csv")
+    assert tuple(table.columns) == (*WORDS, "seed", *NUMBERS, "seconds")
     assert tuple(summary.columns) == SUMMARY_COLUMNS
     assert summary["method"].tolist() == shown["row"].tolist() == [ROWS[name].title for name in RUN]
     assert table.groupby("row")["seed"].nunique().to_dict() == {name: 2 if name in TWICE else 1 for name in RUN}
@@ -144,7 +147,8 @@ def test_the_summary_is_the_median_over_seeds(made: tuple[Path, pd.DataFrame]) -
 
 def test_tests_and_effects_name_their_pairs(made: tuple[Path, pd.DataFrame]) -> None:
     out, _ = made
-    tested, added = pd.read_csv(out / "significance.csv"), pd.read_csv(out / "effects.csv")
+    tested: Any = pd.read_csv(out / "significance.csv")
+    added = pd.read_csv(out / "effects.csv")
     against_cam = tested[tested["question"] == "against CAM"]
     assert set(against_cam["alternative"]) == {"CAM + refine"}
     assert len(against_cam) == len(RUN) - 2
@@ -191,7 +195,7 @@ def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
 
 def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_quick(monkeypatch)
-    experiment, real, trained = with_preset(tiny()), training.run_stages, []
+    experiment, real, trained = with_preset(tiny()), run_stages, []
     asked = Request(rows="nothing,raw", seeds=1, jobs=1)
 
     def stopped(stages: Sequence[Stage], folder: Path, settings: Settings) -> None:

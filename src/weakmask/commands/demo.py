@@ -14,10 +14,10 @@ from weakmask.commands.predict import RegionSource, predict
 from weakmask.config import Settings
 from weakmask.experiments.dram_phantoms import QUICK, ROWS, TEST_SEED
 from weakmask.experiments.experiment import Row, settings_of
-from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.experiments.training import Training
 from weakmask.methods import METHODS, write_run_report
 from weakmask.phantoms.chest_ct import check_phantom_cohort, write_phantom_cohort
+from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.progress import console
 from weakmask.region_learning.other_runs import write_other_runs
 
@@ -40,7 +40,7 @@ def demo_settings(row: Row, phantoms: Path, seed: int) -> Settings:
         phantoms: The folder of the two cohorts.
         seed: Of the training and the split.
     """
-    return settings_of(row, QUICK, phantoms / "training", phantoms / "test", seed)
+    return settings_of(row, QUICK, seed, (phantoms / "training", phantoms / "test"))
 
 
 def run_demo(run: Path, seed: int) -> pd.DataFrame:

@@ -3,12 +3,8 @@
 experiment         an experiment as data: rows, presets, cohorts
 run                the runner of all experiments, and their list
 training           the training of one run
-parallel_runs      trainings in parallel processes
-stage_reuse        stages that rows have in common are computed once
-gather             the results of complete runs
-report             their tables and report
-effects            which row is better than which
-examples_figure    example scans with the masks of several rows
+gather             the results of complete runs: of scans, of seeds, of rows
+report             their tables, figure and report
 floors             rows without a network
 covid_semiseg      dRAM and its rivals on the slices of COVID-SemiSeg
 dram_phantoms      dRAM's comparison and ablation on phantoms (`table2`)

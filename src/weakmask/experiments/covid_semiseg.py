@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -30,8 +30,8 @@ from weakmask.experiments.experiment import (
     changed,
     settings_of,
 )
-from weakmask.experiments.floors import FloorSettings, MaskSettings
-from weakmask.experiments.gather import all_results, by_row, condensed, seed_table
+from weakmask.experiments.floors import FloorSettings, MaskSettings, floor_row
+from weakmask.experiments.gather import all_results, by_row, complete_seeds, condensed, seed_table, spread
 from weakmask.experiments.report import view_of
 from weakmask.experiments.training import Training
 from weakmask.methods.cam import config as cam
@@ -108,15 +108,11 @@ def _refined(*, attention: bool, suppress: bool) -> Changes:
     return {**_REGULARISED, "vessels": vessels, "refinement": {"attention": attention, "crf": _CRF}}
 
 
-def _floor(title: str, mask: str) -> Row:
-    return Row(title, "floor", {"floor": {"mask": mask}})
-
-
 FLOORS = {
-    "otsu": _floor("Otsu", "Otsu in the region"),
-    "fixed": _floor("fixed threshold, regions weigh alike", "fixed threshold"),
-    "fixed-balanced": _floor("fixed threshold, scores weigh alike", "fixed threshold, balanced"),
-    "opened": _floor("opened picture, threshold chosen on the scores", "opened picture"),
+    "otsu": floor_row("Otsu", "Otsu in the region"),
+    "fixed": floor_row("fixed threshold, regions weigh alike", "fixed threshold"),
+    "fixed-balanced": floor_row("fixed threshold, scores weigh alike", "fixed threshold, balanced"),
+    "opened": floor_row("opened picture, threshold chosen on the scores", "opened picture"),
 }
 ROWS = {
     **FLOORS,
@@ -167,7 +163,7 @@ def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:
     beside = run.with_name(f"{run.name}-cohorts")
     write_cohort((*slices.expert, *slices.weak), beside / "all", truth=False)
     write_cohort(slices.expert, beside / "expert", truth=False)
-    settings = settings_of(ROWS[FINAL], SLICES, beside / "all", beside / "expert", seed)
+    settings = settings_of(ROWS[FINAL], SLICES, seed, (beside / "all", beside / "expert"))
     settings = changed(settings, {"data": {"seen": True}})
     Training(ROWS[FINAL].method, settings, run).finish()
     return pd.read_csv(run / "summary.csv")
@@ -177,7 +173,7 @@ def tabulate(runs: Sequence[Judged]) -> Tables:
     """A line per slice, a line per row, and what was claimed of the complete dRAM."""
     results = all_results(runs)
     slices = results.query("subset == 'all'").drop(columns="subset")
-    table = pd.DataFrame([row_line(lines) for lines in by_row(seed_table(runs, ROWS)).values()])
+    table = pd.DataFrame([row_line(lines) for lines in by_row(seed_table(complete_seeds(runs))).values()])
     claims = checked_claims(table)
     return Tables(
         files={"per_slice.csv": slices, "table.csv": table},
@@ -190,17 +186,15 @@ def tabulate(runs: Sequence[Judged]) -> Tables:
 
 
 def row_line(lines: Sequence[Mapping[Any, Any]]) -> dict[str, object]:
-    """A row of the table, from its lines of `seed_table`: only of seeds that have been tested on the most slices."""
-    most = max(line["scans"] for line in lines)
-    lines = [line for line in lines if line["scans"] == most]
+    """A row of the table, from its lines of `seed_table`."""
     dice = [line["dice_mean"] for line in lines]
     return {
         "row": lines[0]["row"],
         "method": lines[0]["method"],
-        "scans": most,
+        "scans": lines[0]["scans"],
         "seeds": len(lines),
         "dice_mean": fmean(dice),
-        "dice_sd": stdev(dice) if len(dice) > 1 else math.nan,
+        "dice_sd": spread(dice),
         "dice_of_seeds": " ".join(f"{value:.3f}" for value in dice),
         **{name: condensed((line[name] for line in lines), fmean) for name in ("iou_pooled", "sensitivity", "ppv")},
     }
@@ -240,12 +234,12 @@ def _worst(runs: Sequence[Judged], slices: pd.DataFrame) -> list[Callable[[], Sc
         if not math.isnan(line["dice"]):
             lines.setdefault(line["scan"], []).append(line)
     dice = {scan: fmean(line["dice"] for line in of_scan) for scan, of_scan in lines.items()}
-    found, prepare = {run.place: run for run in runs}, _COMMON["prepare"]
+    found = {run.place: run for run in runs}
     views = []
     for scan in sorted(dice, key=lambda scan: dice[scan])[:WORST]:
         first = lines[scan][0]
         run, headline = found[Place(FINAL, first["seed"], first["fold"])], f"Dice {dice[scan]:.3f}: {explained(first)}"
-        views.append(partial(view_of, run, scan, headline, dice[scan], prepare))
+        views.append(partial(view_of, run, scan, headline, dice[scan]))
     return views
 
 

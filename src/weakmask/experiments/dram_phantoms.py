@@ -9,27 +9,31 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
 
+from weakmask.evaluation.row_comparison import effects, significance
+from weakmask.evaluation.subtype_summary import SUBTYPES
 from weakmask.evaluation.table import SUMMARY_COLUMNS
-from weakmask.experiments.effects import AGAINST_BASELINE, effects, significance
-from weakmask.experiments.examples_figure import example_scans, examples_picture
 from weakmask.experiments.experiment import ANYWHERE, Changes, Experiment, Judged, Place, Preset, Row, Setup, Tables
-from weakmask.experiments.floors import FloorSettings
-from weakmask.experiments.gather import SUBTYPES, all_results, by_row, medians, seed_table
-from weakmask.experiments.report import view_of
+from weakmask.experiments.floors import FloorSettings, floor_row
+from weakmask.experiments.gather import all_results, by_row, compared_pairs, over_seeds, seed_table
+from weakmask.experiments.report import examples_picture, view_of
 from weakmask.methods.cam import config as cam
 from weakmask.methods.dram import config as dram
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.phantoms import chest_ct
 from weakmask.progress import console
 from weakmask.region_learning.settings import NetworkSettings, PrepareSettings, TrainingSettings
+from weakmask.report.mask_examples import example_scans
 from weakmask.report.number_text import decimals
 from weakmask.report.page import ScanView
 
 TRAINING_SEED, TEST_SEED = 0, 10_000  # of the phantoms
+PUBLISHED = "published IoU"
+AGAINST_BASELINE, AGAINST_BELOW = "against CAM", "against the rung below"
 CAPTION = (
     "Medians over seeds. Means are over the scans with lesions, those of a subtype over the scans with lesions of it; "
     "pooled ratios and specificity are over all scans. Kappa is linear weighted, with its 95 % bootstrap interval over "
@@ -150,14 +154,15 @@ def _rung(place: int) -> Row:
             off[section] = {**off.get(section, {}), **values}
     below = RUNGS[place - 1][0] if place else None
     after = ("anchor",) if name in {"vessels", "context"} else ()
-    return Row(f"dRAM {ablation}", "dram", off, ablation=ablation, below=below, after=after, published=published)
+    paper = {} if math.isnan(published) else {PUBLISHED: published}
+    return Row(f"dRAM {ablation}", "dram", off, ablation=ablation, below=below, after=after, published=paper)
 
 
 ROWS = {
-    "nothing": Row("nothing", "floor", {"floor": {"mask": "nothing"}}),
-    "otsu": Row("Otsu in the region", "floor", {"floor": {"mask": "Otsu in the region"}}),
-    "fixed": Row("fixed threshold", "floor", {"floor": {"mask": "fixed threshold"}}),
-    "cam": Row("CAM raw", "cam", {"maps": {"refine": False}}, ablation="raw", published=0.222),
+    "nothing": floor_row("nothing", "nothing"),
+    "otsu": floor_row("Otsu in the region", "Otsu in the region"),
+    "fixed": floor_row("fixed threshold", "fixed threshold"),
+    "cam": Row("CAM raw", "cam", {"maps": {"refine": False}}, ablation="raw", published={PUBLISHED: 0.222}),
     "cam-refine": Row(
         "CAM + refine",
         "cam",
@@ -165,7 +170,7 @@ ROWS = {
         ablation="+ refine",
         below="cam",
         after=("cam",),
-        published=0.336,
+        published={PUBLISHED: 0.336},
     ),
     **{name: _rung(place) for place, (name, *_) in enumerate(RUNGS)},
     "supervised": Row("supervised U-Net", "supervised"),
@@ -195,9 +200,11 @@ def make_phantoms(setup: Setup, places: Collection[Place]) -> None:
 
 def tabulate(runs: Sequence[Judged]) -> Tables:
     """Tables II and IV b: medians over the seeds, tests and effects, and examples."""
-    results, table = all_results(runs), seed_table(runs, ROWS)
-    middle = medians(table)
-    tested, added = significance(results, ROWS, BASELINES), effects(results, ROWS)
+    results, table = all_results(runs), seed_table(runs)
+    middle = over_seeds(table, median).astype({"scans": int})
+    against, below = compared_pairs(ROWS, results, BASELINES)
+    asked = [(AGAINST_BASELINE, *pair) for pair in against] + [(AGAINST_BELOW, *pair) for pair in below]
+    tested, added = significance(results, asked), effects(results, below)
     overall = {line["row"]: line for line in added.to_dict("records") if line["subset"] == "all"}
     titles = middle.assign(method=[ROWS[row].title for row in middle["row"]])
     subtypes = [f"iou_mean_{name}" for name in SUBTYPES.values()]
@@ -229,7 +236,7 @@ def _console_line(line: Mapping[Any, Any], effect: Mapping[Any, Any] | None) -> 
         "row": ROWS[line["row"]].title,
         "seeds": str(line["seeds"]),
         **{name: _three(line[column]) for name, column in CONSOLE.items()},
-        "paper": _three(ROWS[line["row"]].published),
+        "paper": _three(ROWS[line["row"]].published.get(PUBLISHED, math.nan)),
         "adds (95 %)": "" if effect is None else _effect(effect),
         "minutes": f"{line['seconds'] / 60:.1f}",
     }
@@ -265,8 +272,7 @@ def _sentence(middle: pd.DataFrame, tested: pd.DataFrame) -> str:
 def _views(run: Judged, scans: Sequence[str]) -> list[Callable[[], ScanView]]:
     whole = run.results.query("subset == 'all'")
     ious = {str(line["scan"]): float(line["iou"]) for line in whole.to_dict("records")}
-    window = PrepareSettings()
-    return [partial(view_of, run, scan, f"IoU {ious[scan]:.3f}", ious[scan], window) for scan in scans if scan in ious]
+    return [partial(view_of, run, scan, f"IoU {ious[scan]:.3f}", ious[scan]) for scan in scans if scan in ious]
 
 
 EXPERIMENT = Experiment(

@@ -7,7 +7,6 @@ Every experiment writes into its output folder
     *.csv  report.html          the tables of all complete runs, written anew at the end of every call
 """
 
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ import pandas as pd
 
 from weakmask.config import Settings
 from weakmask.errors import UserError
+from weakmask.evaluation.table import read_results
 from weakmask.region_learning.settings import DataSettings
 from weakmask.report.page import ScanView
 from weakmask.volume.geometry import Float3, Index3
@@ -31,14 +31,14 @@ class Row:
 
     Attributes:
         title: The row in tables and reports.
-        method: Its name in `weakmask.methods.METHODS`, or `floor`.
+        method: Its name in `weakmask.methods.METHODS`, or in `floors.FLOOR_METHODS`.
         changes: Values that differ from the preset's settings.
         template: Name of those settings in the preset; empty: the method's.
         labels: The labels it learns from, where rows differ in them.
         ablation: The end of the title that names the ablation; empty where there is none.
         below: The row that it adds one thing to; None: it adds to none.
         after: Rows whose finished stages it reuses: it waits for them where several rows are trained at a time.
-        published: The paper's value of the table's first measure, on the paper's images; nan: none.
+        published: The paper's own numbers, on the paper's images: heading in the report -> number.
     """
 
     title: str
@@ -49,7 +49,7 @@ class Row:
     ablation: str = ""
     below: str | None = None
     after: tuple[str, ...] = ()
-    published: float = math.nan
+    published: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Judged:
-    """A complete run: its place, its folder, the row's title, its results and the cohort it is tested on."""
+    """A complete run: its place, its folder, its row, its settings, and its own lines of results.csv."""
 
     place: Place
     run: Path
-    title: str
+    row: Row
+    settings: Settings
     results: pd.DataFrame
-    test: Path
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,12 @@ class Experiment:
         paper: The paper.
         rows: Name on the command line -> row, in the table's order.
         presets: Name -> sizes and settings; the first is the default.
-        cohorts: Setup and place -> folders of the training and the test cohort, made or not.
-        tabulate: Complete runs -> tables.
+        tabulate: Complete runs -> tables; `gather.mean_tables` with a measure, where nothing more is said of a table.
         caption: Line below the report's table.
+        cohorts: Setup and place -> folders of the training and the test cohort, made or not; None: the presets name the
+            data.
+        read: Reads results.csv of a run. It has a column `scan`, the name of an image, and others as the method needs;
+            where it has a column `method`, the run's own lines come first.
         picture_caption: Line below its figure.
         seeds: How many, unless the user says otherwise.
         folds: How many; 0: no cross-validation.
@@ -163,9 +166,10 @@ class Experiment:
     paper: str
     rows: Mapping[str, Row]
     presets: Mapping[str, Preset]
-    cohorts: Callable[[Setup, Place], tuple[Path, Path]]
     tabulate: Callable[[Sequence[Judged]], Tables]
     caption: str
+    cohorts: Callable[[Setup, Place], tuple[Path, Path]] | None = None
+    read: Callable[[Path], pd.DataFrame] = read_results
     picture_caption: str = ""
     seeds: int = 3
     folds: int = 0
@@ -180,7 +184,8 @@ class Experiment:
 
     def settings_of(self, setup: Setup, place: Place) -> Settings:
         """The settings of a run."""
-        return settings_of(self.rows[place.row], setup.preset, *self.cohorts(setup, place), place.seed)
+        cohorts = None if self.cohorts is None else self.cohorts(setup, place)
+        return settings_of(self.rows[place.row], setup.preset, place.seed, cohorts)
 
     def complete_runs(self, out: Path) -> Iterator[tuple[Place, Path]]:
         """All complete runs, asked for now or not, in the order of rows, seeds and folds."""
@@ -191,14 +196,24 @@ class Experiment:
                 yield places[run], run
 
 
-def settings_of(row: Row, preset: Preset, train: Path, test: Path, seed: int) -> Settings:
-    """The settings of a row with its seed and, where its method learns from a cohort, the cohorts' folders."""
-    settings = changed(preset.settings[row.template or row.method], row.changes)
-    data = getattr(settings, "data", None)
-    if isinstance(data, DataSettings):
-        places = {"cohort": train, "test": test, "split_seed": seed if data.validation else 0}
-        settings = settings.model_copy(update={"data": data.model_copy(update=places)})
-    return settings.model_copy(update={"seed": seed})
+def settings_of(row: Row, preset: Preset, seed: int, cohorts: tuple[Path, Path] | None = None) -> Settings:
+    """The settings of a row with its seed and, in `data`, the cohorts and the seed of the split.
+
+    Args:
+        row: The row.
+        preset: Its settings.
+        seed: Of the training and, where a part of the scans is kept for validation, of the split.
+        cohorts: Folders of the training and the test cohort, for those of cohort and test that the section `data` of
+            the method has; None: as the preset says.
+    """
+    settings = changed(preset.settings[row.template or row.method], row.changes).model_copy(update={"seed": seed})
+    if cohorts is None:
+        return settings
+    data: Settings = getattr(settings, "data")  # noqa: B009 (each method has its own class of settings)
+    split = seed if getattr(data, "validation", 0) else 0
+    places = {"cohort": cohorts[0], "test": cohorts[1], "split_seed": split}
+    known = {name: value for name, value in places.items() if name in type(data).model_fields}
+    return settings.model_copy(update={"data": data.model_copy(update=known)})
 
 
 def changed(settings: Settings, changes: Changes) -> Settings:

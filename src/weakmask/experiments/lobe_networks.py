@@ -5,41 +5,21 @@ cleaning; only the network differs. `quick` is for two cores and minutes; `paper
 grid of the whole scan, and wants a GPU.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from weakmask.anatomy.lung_field import lung_field
-from weakmask.atomic_write import atomic_file, atomic_folder
+from weakmask.atomic_write import atomic_file
 from weakmask.experiments.experiment import Experiment, Judged, Preset, Row, Setup, Tables
-from weakmask.methods.lobes.config import (
-    DataSettings,
-    FrameSettings,
-    LobeSettings,
-    NetworkSettings,
-    SegmentationSettings,
-)
-from weakmask.methods.lobes.evaluate_run import LOBES, lobe_dice
-from weakmask.methods.lobes.scans import PHANTOM_MM, phantom_scan
-from weakmask.phantoms.poor_scans import with_noise, with_thick_slices
-from weakmask.phantoms.score_draws import draw_scores
-from weakmask.progress import track
-from weakmask.regions.find_lobes import find_lobes
-from weakmask.regions.lobe_model import load_lobe_model
+from weakmask.methods.lobes.config import TITLES, DataSettings, LobeSettings, SegmentationSettings
+from weakmask.methods.lobes.hard_phantoms import NUMBERS, phantom_results, write_test_scans
+from weakmask.regions.lobe_frame import FrameSettings
+from weakmask.regions.lobe_model import NetworkSettings, load_lobe_model
 from weakmask.training.devices import device_of
-from weakmask.volume.files import read_volume, write_volume
-from weakmask.volume.volume import Volume
 
-TEST_SEED = 77_000  # of the test phantoms; no training seed comes near
-LEAST_SCORE = 5  # the sum of the lobes' scores in a test scan with lesions
-TIMED = 3  # scans whose median time is the row's
-PARTS = ("image", "lobes", "field")
-NUMBERS = [*LOBES, "mean", "network_alone", "implausible", "seconds_per_scan", "parameters"]  # of a scan
 CAPTION = (
     "Dice per lobe on each scan's own grid, after cleaning; `network_alone` is the mean before borders were moved onto "
     "fissures, `implausible` a share of scans."
@@ -77,76 +57,17 @@ PRESETS = {
     "quick": _preset(QUICK, width=4, unet_width=8, dropout=0.0, test_scans=8),
     "paper": _preset(PAPER, width=16, unet_width=32, dropout=0.2, test_scans=84),
 }
-TITLES = {"unet": "2-D U-Net", "dense": "dense V-Net", "vnet": "V-Net", "pdv": "PDV-Net"}
-ROWS = {name: Row(title, "lobes", template=name) for name, title in TITLES.items()}
-
-
-def _unchanged(image: Volume, lobes: Volume, seed: int) -> tuple[Volume, Volume]:  # noqa: ARG001 (as the others)
-    return image, lobes
-
-
-SUBSETS: dict[str, tuple[bool, Callable[[Volume, Volume, int], tuple[Volume, Volume]]]] = {
-    # name: whether the scans have lesions, and what makes them hard
-    "healthy": (False, _unchanged),
-    "lesions": (True, _unchanged),
-    "noise": (True, with_noise),
-    "thick slices": (True, with_thick_slices),
-}
-
-
-def test_folder(setup: Setup) -> Path:
-    """The test scans of a preset."""
-    return setup.out / f"test-{setup.preset_name}"
-
-
-def write_test_scans(setup: Setup) -> None:
-    """Write NAME_image, NAME_lobes and NAME_field of every test scan unless they exist; NAME begins with the subset."""
-    preset, folder = setup.preset, test_folder(setup)
-    if folder.exists():
-        return
-    z, y, x = (round(mm / edge) for mm, edge in zip(PHANTOM_MM, preset.spacing_mm, strict=True))
-    candidates = range(TEST_SEED, TEST_SEED + 100 * preset.test_scans)
-    ill = [seed for seed in candidates if sum(draw_scores(seed).values()) >= LEAST_SCORE]
-    jobs = [
-        (subset, number, seed)
-        for subset, (lesions, _) in SUBSETS.items()
-        for number, seed in enumerate((ill if lesions else list(candidates))[: preset.test_scans])
-    ]
-    with atomic_folder(folder) as temporary:
-        for subset, number, seed in track(jobs, "test scans", len(jobs)):
-            lesions, harden = SUBSETS[subset]
-            image, lobes = harden(*phantom_scan(seed, (z, y, x), preset.spacing_mm, ill=lesions), seed)
-            for part, volume in zip(PARTS, (image, lobes, lung_field(image)), strict=True):
-                write_volume(volume, temporary / f"{subset.replace(' ', '-')}_{number:02d}_{part}.nii.gz")
+NETWORKS = {"unet": "unet", "dense": "dense_v_net", "vnet": "v_net", "pdv": "pdv_net"}  # row -> name in the settings
+ROWS = {row: Row(TITLES[network], "lobes", template=row) for row, network in NETWORKS.items()}
 
 
 def evaluate(run: Path, setup: Setup) -> None:
-    """Write the run's results.csv: a line per test scan. The time is that of a whole prediction, lungs included."""
-    write_test_scans(setup)
-    test, model = test_folder(setup), load_lobe_model(run, device_of("auto"))
-    names = sorted(path.name.removesuffix("_image.nii.gz") for path in test.glob("*_image.nii.gz"))
-    seconds = []
-    for name in names[:TIMED]:
-        image = _read(test, name, "image")
-        start = perf_counter()
-        find_lobes(model, image)
-        seconds.append(perf_counter() - start)
-    parameters = sum(weight.numel() for weight in model.network.parameters())
-    rows = []
-    for name in track(names, "judging", len(names)):
-        image, lobes, field = (_read(test, name, part) for part in PARTS)
-        found = find_lobes(model, image, field)
-        subset = name.rsplit("_", 1)[0].replace("-", " ")
-        alone, implausible = lobe_dice(found.drawn, lobes)["mean"], int(bool(found.faults))
-        values = (alone, implausible, float(np.median(seconds)), parameters)
-        dice = lobe_dice(found.lobes, lobes)
-        rows.append({"subset": subset, "scan": name, **dice, **dict(zip(NUMBERS[len(dice) :], values, strict=True))})
+    """Write the run's results.csv, from the test scans of the preset, which are made once."""
+    test = setup.out / f"test-{setup.preset_name}"
+    write_test_scans(test, setup.preset.test_scans, setup.preset.spacing_mm)
+    results = phantom_results(test, load_lobe_model(run, device_of("auto")))
     with atomic_file(run / "results.csv") as temporary:
-        pd.DataFrame(rows).to_csv(temporary, index=False)
-
-
-def _read(test: Path, name: str, part: str) -> Volume:
-    return read_volume(test / f"{name}_{part}.nii.gz", "image" if part == "image" else "label")
+        results.to_csv(temporary, index=False)
 
 
 def is_judged(run: Path) -> bool:
@@ -164,10 +85,10 @@ def tabulate(runs: Sequence[Judged]) -> Tables:
         for subset in (*dict.fromkeys(results["subset"]), "all"):
             some = results if subset == "all" else results[results["subset"] == subset]
             means = {name: float(some[name].mean()) for name in NUMBERS}
-            lines.append({"row": run.title, "seed": run.place.seed, "subset": subset, **means})
-        overall.setdefault(run.title, []).append(float(results["mean"].mean()))
+            lines.append({"row": run.row.title, "seed": run.place.seed, "subset": subset, **means})
+        overall.setdefault(run.row.title, []).append(float(results["mean"].mean()))
     table = pd.DataFrame(lines).astype({"parameters": int})
-    names = {run.title: run.place.row for run in runs}
+    names = {run.row.title: run.place.row for run in runs}
     means = ", ".join(f"{title} {fmean(dice):.3f}" for title, dice in overall.items())
     return Tables(
         files={"lobes.csv": table},
@@ -182,9 +103,9 @@ EXPERIMENT = Experiment(
     paper="Imran et al. 2019, arXiv 1902.06362",
     rows=ROWS,
     presets=PRESETS,
-    cohorts=lambda setup, place: (Path(), test_folder(setup)),  # noqa: ARG005 (one test set; phantoms to train on)
     tabulate=tabulate,
     caption=CAPTION,
+    read=pd.read_csv,
     evaluate=evaluate,
     is_judged=is_judged,
     last_stage="model",

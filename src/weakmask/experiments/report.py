@@ -1,22 +1,22 @@
 """The tables and the report of an experiment, with the paper's own numbers beside those of its runs."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
-from weakmask.datasets.cohort import read_cohort
-from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.experiments.experiment import Experiment, Judged, Setup
 from weakmask.experiments.gather import judged_runs
-from weakmask.pipeline import provenance, stage_folder
-from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import in_hounsfield
-from weakmask.regions.scan_regions import read_regions
+from weakmask.pipeline import Work, provenance, stage_folder
+from weakmask.region_learning.run_report import scan_view
+from weakmask.region_learning.usable_cases import evaluated_cases
 from weakmask.report.figures import data_uri
+from weakmask.report.mask_examples import cut_example, draw_examples
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.volume.files import read_volume
+from weakmask.volume.storage_order import in_order_of
 
 
 def write_results(experiment: Experiment, setup: Setup) -> pd.DataFrame:
@@ -54,33 +54,33 @@ def write_results(experiment: Experiment, setup: Setup) -> pd.DataFrame:
 def with_published(experiment: Experiment, table: pd.DataFrame) -> pd.DataFrame:
     """The report's table without the rows' short names, and with the paper's own numbers where there are any."""
     published = [experiment.rows[row].published for row in table["row"]]
-    paper = {} if all(map(math.isnan, published)) else {"published": published}
+    headings = dict.fromkeys(heading for of_row in published for heading in of_row)
+    paper = {heading: [of_row.get(heading, math.nan) for of_row in published] for heading in headings}
     return table.drop(columns="row").assign(**paper)
 
 
-def view_of(judged: Judged, scan: str, headline: str, rank: float, prepare: PrepareSettings) -> ScanView:
-    """Load a test scan with its truth, and the mask and the map of a run.
+def view_of(judged: Judged, scan: str, headline: str, rank: float) -> ScanView:
+    """Load a test scan with its truth, and the mask and the map of a run of a method that learns from regions.
 
     Args:
         judged: The run.
         scan: Name of the scan.
         headline: A line of numbers beside the name.
         rank: The scans of a report are shown by ascending rank.
-        prepare: How grey values become Hounsfield units, and the window they are shown in.
     """
-    case = next(case for case in read_cohort(judged.test).cases if case.name == scan)
-    image, maps = read_volume(case.image), stage_folder(judged.run, "maps")
-    regions = None if case.regions is None else read_regions(case.regions, image)
-    truth = usable_truth(case, image.geometry)
-    mask, activation = (read_volume(maps / kind / f"{scan}.nii.gz").voxels for kind in ("masks", "activation"))
-    return ScanView(
-        name=scan,
-        image=image if regions is None else in_hounsfield(image, regions, prepare),
-        window_hu=prepare.window,
-        mask=image.with_voxels(mask, "label"),
-        activation=image.with_voxels(activation),
-        truth=truth,
-        regions=regions,
-        headline=headline,
-        rank=rank,
-    )
+    work = Work(judged.run, judged.run, judged.settings)
+    cohort, cases = evaluated_cases(work)
+    case = next(case for case in cases if case.name == scan)
+    return scan_view(work, (case, cohort), headline, rank)
+
+
+def examples_picture(runs: Sequence[Judged], scans: Sequence[str]) -> bytes:
+    """Draw the masks of these runs in some test scans, as WebP; empty without runs or scans."""
+    folders = {run.row.title: stage_folder(run.run, "maps") / "masks" for run in runs}
+    examples = []
+    for scan in scans if runs else ():
+        view = view_of(runs[0], scan, "", 0.0)
+        files = {title: folder / f"{scan}.nii.gz" for title, folder in folders.items()}
+        masks = {title: read_volume(file, "label") for title, file in files.items() if file.exists()}
+        examples.append(cut_example(view, {t: in_order_of(mask, view.image.geometry) for t, mask in masks.items()}))
+    return draw_examples(examples)

@@ -9,10 +9,10 @@ import pandas as pd
 from weakmask.errors import UserError
 from weakmask.experiments import covid_semiseg, dram_phantoms, lobe_networks
 from weakmask.experiments.experiment import Experiment, Place, Setup, checked_name
-from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.experiments.report import write_results
 from weakmask.experiments.training import Training
 from weakmask.pipeline import run_stages
+from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.progress import console
 
 EXPERIMENTS = {

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weakmask.config import Settings
-from weakmask.experiments import floors
-from weakmask.experiments.stage_reuse import reuse_stages
+from weakmask.experiments.floors import FLOOR_METHODS
 from weakmask.methods import METHODS, write_run_report
 from weakmask.methods.method import Method
 from weakmask.pipeline import Stage, run_stages
+from weakmask.pipeline.stage_reuse import reuse_stages
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Training:
     """The training of one run; it can be pickled.
 
     Attributes:
-        method: Its name in `METHODS`, or `floor`.
+        method: Its name in `METHODS` or `FLOOR_METHODS`.
         settings: Of the run.
         run: The run folder.
         others: Runs whose finished stages it may reuse.
@@ -50,5 +50,5 @@ class Training:
 
 
 def method_of(name: str) -> Method:
-    """The record of a method, or of the floors, which are methods only here."""
-    return floors.METHOD if name == "floor" else METHODS[name]
+    """The record of a method, or of a floor, which is a method only here."""
+    return FLOOR_METHODS[name] if name in FLOOR_METHODS else METHODS[name]

@@ -1,8 +1,10 @@
 """Stages, the run folder, its manifest, and resuming after an interruption: the only framework code in the package.
 
-`stages`    what a stage is, and running those that are not complete yet
-`keys`      what a stage was made from: settings, input files and earlier stages
-`manifest`  the records that stages leave, gathered for a reader
+`stages`         what a stage is, and running those that are not complete yet
+`keys`           what a stage was made from: settings, input files and earlier stages
+`manifest`       the records that stages leave, gathered for a reader
+`stage_reuse`    finished stages copied from other runs
+`parallel_runs`  several trainings at the same time
 """
 
 from weakmask.pipeline.keys import finished_elsewhere

@@ -11,7 +11,8 @@ region_model         the model file: weights, and all data that a prediction nee
 prediction           the prediction for one scan
 scan_map             maps of crops -> a map of the scan
 write_predictions    the stage that segments the scans to evaluate
-threshold_baselines  three baselines without a network
+threshold_baselines  three baselines without a network, and the choice of a threshold
+threshold_masks      these masks for all scans of a run
 evaluate_run         masks against truth, beside the baselines
 run_report           the reports of a run and of a prediction
 """

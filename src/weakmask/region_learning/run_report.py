@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -120,6 +119,38 @@ def _tiles(own: Mapping[Any, Any] | None) -> tuple[tuple[str, str], ...]:
     return (("scans", str(own["scans"])), *known)
 
 
+def scan_view(work: Work, of: tuple[Case, Cohort], headline: str, rank: float, scores: Rows = ()) -> ScanView:
+    """A scan of the evaluated cohort with its truth, and with the mask and the map that the run made of it.
+
+    Args:
+        work: Of the run.
+        of: The case and its cohort.
+        headline: A line of numbers beside the name.
+        rank: The scans of a report are shown by ascending rank.
+        scores: The scan's rows in severity.csv.
+
+    Raises:
+        UserError: A file is missing or faulty.
+    """
+    case, cohort = of
+    image, regions = read_case(case, cohort, work)
+    maps = work.stage("maps")
+    mask = read_volume(maps / "masks" / f"{case.name}.nii.gz", "label")
+    activation = read_volume(maps / "activation" / f"{case.name}.nii.gz")
+    return ScanView(
+        name=case.name,
+        image=image,
+        window_hu=work.config.prepare.window,
+        mask=in_order_of(mask, image.geometry),
+        activation=in_order_of(activation, image.geometry),
+        truth=truth_or_note(case, image, work),
+        regions=regions,
+        headline=headline,
+        rank=rank,
+        scores=shown_scores(scores) if scores else None,
+    )
+
+
 def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]]:
     """Ways to load the judged scans, the lowest IoU first; scans without lesions come last."""
     results = pd.read_csv(run.stage("evaluation") / "results.csv", dtype={"scan": str}).to_dict("records")
@@ -136,24 +167,7 @@ def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]
         positive = row is not None and row["tp"] + row["fn"] > 0
         iou = row["iou"] if row is not None and positive else math.nan
         scores = [row for row in severity if row["scan"] == case.name and row["method"] == text.row]
-        loaders.append((iou if positive else NO_LESIONS, partial(_view, work, maps, (case, cohort), scores, iou)))
+        headline = f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.truth is None else "no lesions"
+        rank = iou if math.isfinite(iou) else NO_LESIONS
+        loaders.append((rank, partial(scan_view, work, (case, cohort), headline, rank, scores)))
     return [load for _, load in sorted(loaders, key=lambda pair: pair[0])[:MOST_SCANS]]
-
-
-def _view(work: Work, maps: Path, of: tuple[Case, Cohort], scores: Rows, iou: float) -> ScanView:
-    case, cohort = of
-    image, regions = read_case(case, cohort, work)
-    mask = read_volume(maps / "masks" / f"{case.name}.nii.gz", "label")
-    activation = read_volume(maps / "activation" / f"{case.name}.nii.gz")
-    return ScanView(
-        name=case.name,
-        image=image,
-        window_hu=work.config.prepare.window,
-        mask=in_order_of(mask, image.geometry),
-        activation=in_order_of(activation, image.geometry),
-        truth=truth_or_note(case, image, work),
-        regions=regions,
-        headline=f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.truth is None else "no lesions",
-        rank=iou if math.isfinite(iou) else NO_LESIONS,
-        scores=shown_scores(scores),
-    )

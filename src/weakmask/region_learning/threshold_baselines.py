@@ -2,6 +2,7 @@
 
 `otsu_in_regions`         Otsu's threshold in each region of each scan; needs no label
 `choose_fixed_threshold`  one intensity for all scans, chosen on the training scores by dRAM's own loss
+`opened_threshold`        the same for crops opened by a window
 `predict_nothing`         the empty prediction, the lower bound of every table
 
 All fixed thresholds are tried at once: the cumulative histogram of a region is its lesion fraction as a function of the
@@ -14,8 +15,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Integer, Shaped
 
+from weakmask.losses import inverse_frequency_weights
 from weakmask.losses.interval_regression import interval_regression
+from weakmask.refinement.grey_opening import opened
 from weakmask.refinement.otsu import otsu_threshold
+from weakmask.region_learning.crops import CropSet
 from weakmask.scoring.severity import ScoreMap
 
 HU_EDGES = np.arange(-1200.0, 301.0)  # every whole HU of the dRAM window, so that the choice is exact for CT
@@ -88,6 +92,20 @@ def choose_fixed_threshold(
     share = np.array([1.0 if weights is None else weights[int(score)] for score in scores[filled]])
     mean = share @ losses.numpy().reshape(fractions.shape) / share.sum()
     return float(edges[_middle_of_longest_run(mean <= mean.min() + 1e-12)])
+
+
+def opened_threshold(crops: CropSet, voxels: int, score_map: ScoreMap) -> float:
+    """The threshold of the opened images at which the training regions' fractions fit their scores best.
+
+    All scores weigh alike, however many regions have them.
+    """
+    edges = np.linspace(0.0, 1.0, 201)
+    scores = crops.table["score"].tolist()
+    histograms = [
+        value_histogram(opened(image[None].float(), voxels)[0][region].numpy(), edges)
+        for image, region in zip(crops.image, crops.region, strict=True)
+    ]
+    return choose_fixed_threshold(np.stack(histograms), edges, scores, score_map, inverse_frequency_weights(scores))
 
 
 def fixed_threshold_mask(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,6 +21,7 @@ from weakmask.volume.geometry import Box
 from weakmask.volume.intensity import window
 from weakmask.volume.volume import Volume
 
+MOST_SCANS = 6  # as in the paper's figure
 MARGIN = 3  # voxels of anatomy around the regions
 TRUTH, MARKED = "#38bdf8", "#ff9f1c"  # the report's colours; colour-blind readers can tell them apart
 INCHES, DPI, QUALITY = 1.9, 130, 85
@@ -44,6 +46,19 @@ class Example:
     aspect: float
 
 
+def example_scans(results: pd.DataFrame) -> list[str]:
+    """Scans with lesions, spread evenly from the smallest lesion volume to the largest.
+
+    Args:
+        results: Table with the columns of results.csv.
+    """
+    lesion = results[results["subset"] == "all"].assign(size=results["tp"] + results["fn"])
+    sizes = {str(line["scan"]): int(line["size"]) for line in lesion.to_dict("records") if line["size"] > 0}
+    ranked = sorted(sizes, key=lambda scan: (sizes[scan], scan))
+    places = np.linspace(0, len(ranked) - 1, min(MOST_SCANS, len(ranked)))
+    return [ranked[round(place)] for place in places]
+
+
 def cut_example(scan: ScanView, masks: Mapping[str, Volume]) -> Example:
     """The coronal slice with the largest true lesion area, and all masks in it.
 
@@ -61,6 +76,7 @@ def cut_example(scan: ScanView, masks: Mapping[str, Volume]) -> Example:
     index, box = int(np.argmax(truth.sum(axis=(0, 2)))), _box(frame, scan.regions)
 
     def slice_of(volume: Volume) -> np.ndarray:
+        """The slice of a volume that the example shows."""
         return np.ascontiguousarray(cut(frame.turn(volume.voxels), CORONAL, index, box))
 
     grey = np.rint(255 * window(slice_of(scan.image), *scan.window_hu)).astype(np.uint8)

@@ -16,13 +16,14 @@ from weakmask.methods.dram.config import (
     VesselSettings,
 )
 from weakmask.methods.dram.model import network_of
-from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
+from weakmask.methods.dram.refinement import anchored_target, crf_of, refinement_target
 from weakmask.methods.dram.regression import BatchMaker, Objective
 from weakmask.methods.dram.report import row_of
 from weakmask.networks import build_network
 from weakmask.region_learning.crops import CropSet
 from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
+from weakmask.region_learning.threshold_baselines import opened_threshold
 from weakmask.scoring.severity import CT_SEVERITY
 
 HEIGHT, WIDTH = 32, 40

@@ -1,18 +1,13 @@
 """The refinement's target: made of the map on the fly (section III-A-4 and Fig. 3), or of the image and its score."""
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from weakmask.losses import inverse_frequency_weights
 from weakmask.methods.dram.config import CrfSettings
 from weakmask.refinement import CRF, refine_map
 from weakmask.refinement.grey_opening import opened
 from weakmask.refinement.score_consistent import score_consistent
-from weakmask.region_learning.crops import CropSet
-from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
-from weakmask.scoring.severity import ScoreMap
 
 
 def refinement_target(
@@ -74,20 +69,6 @@ def anchored_target(
         inside = region > 0.5
         found = score_consistent(opened(image * inside, voxels), inside, *bounds, threshold)
         return (found & ~healthy.reshape(-1, *[1] * (image.ndim - 1))).long()
-
-
-def opened_threshold(crops: CropSet, voxels: int, score_map: ScoreMap) -> float:
-    """The threshold of the opened images at which the training regions' fractions fit their scores best.
-
-    All scores weigh alike, however many regions have them.
-    """
-    edges = np.linspace(0.0, 1.0, 201)
-    scores = crops.table["score"].tolist()
-    histograms = [
-        value_histogram(opened(image[None].float(), voxels)[0][region].numpy(), edges)
-        for image, region in zip(crops.image, crops.region, strict=True)
-    ]
-    return choose_fixed_threshold(np.stack(histograms), edges, scores, score_map, inverse_frequency_weights(scores))
 
 
 def crf_of(settings: CrfSettings) -> CRF:

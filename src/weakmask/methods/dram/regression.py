@@ -21,13 +21,14 @@ from weakmask.losses import (
 )
 from weakmask.methods.dram.config import DramSettings, LossSettings
 from weakmask.methods.dram.model import network_of
-from weakmask.methods.dram.refinement import anchored_target, crf_of, opened_threshold, refinement_target
+from weakmask.methods.dram.refinement import anchored_target, crf_of, refinement_target
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import plan_of, rows_of_step, sampling_groups
 from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.region_learning.prepare import SPACING_COLUMNS
+from weakmask.region_learning.threshold_baselines import opened_threshold
 from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser

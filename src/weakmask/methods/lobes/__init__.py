@@ -7,6 +7,8 @@ region masks. The files are the stages, in this order:
 `segmentation`   grids -> network, by soft Dice on every output (`augmentation`); network -> model file
 `evaluate_run`   model and scans -> lobes on each scan's grid (`regions.find_lobes`), Dice per lobe
 `run_report`     the run for a reader
+
+`hard_phantoms` is a further test of several networks, on phantoms with lesions, noise and thick slices.
 """
 
 from weakmask.methods.lobes.config import LobeSettings

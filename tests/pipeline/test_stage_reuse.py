@@ -7,9 +7,9 @@ import pytest
 
 from weakmask.config import Settings
 from weakmask.errors import UserError
-from weakmask.experiments.stage_reuse import reuse_stages
 from weakmask.methods.lobes.config import DataSettings, LobeSettings, SegmentationSettings
 from weakmask.pipeline import Stage, Work, run_stages
+from weakmask.pipeline.stage_reuse import reuse_stages
 
 
 def write_number(work: Work[Any]) -> None:

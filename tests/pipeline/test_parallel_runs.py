@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from weakmask.errors import MachineError, UserError
-from weakmask.experiments.parallel_runs import Task, jobs_for, run_in_parallel
+from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
 
 
 def note(folder: Path, name: str, needs: tuple[str, ...] = ()) -> None:
@@ -109,7 +109,7 @@ import os, sys
 from functools import partial
 from pathlib import Path
 from time import sleep
-from weakmask.experiments.parallel_runs import Task, run_in_parallel
+from weakmask.pipeline.parallel_runs import Task, run_in_parallel
 
 def stay(folder, name):
     (folder / "part").write_text(str(os.getpid()))

@@ -1,11 +1,14 @@
-"""Which row is better than which, scan by scan: Wilcoxon's test, and the effect of each row on the one below it.
+"""Rows of a table against each other, scan by scan: Wilcoxon's test, and the mean difference of IoU.
 
 Of several seeds, a scan's value is its mean over the seeds that both rows have; a scan is one pair however many seeds
 there are. Scans without lesions have no meaningful IoU and are left out.
+
+The tables hold a line per row, seed, scan and subset: the columns of results.csv, with `row`, the row's short name,
+`seed`, and `method`, its title.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import astuple
 from typing import Any
 
@@ -14,36 +17,29 @@ import pandas as pd
 from jaxtyping import Float
 
 from weakmask.evaluation.overlap import SUBSETS
-from weakmask.evaluation.significance import COMPARISON_COLUMNS, LEVEL, SignedRank, bootstrap_interval, signed_rank
-from weakmask.experiments.experiment import Row
+from weakmask.evaluation.significance import COMPARISON_COLUMNS, LEVEL, bootstrap_interval, signed_rank
 
-AGAINST_BASELINE, AGAINST_BELOW = "against CAM", "against the rung below"
 EFFECT_COLUMNS = ("row", "method", "below", "subset", "scans", "seeds", "iou", "iou_below", "effect", "low", "high")
 
 Values = Float[np.ndarray, " scans"]
 
 
-def significance(results: pd.DataFrame, rows: Mapping[str, Row], baselines: tuple[str, ...]) -> pd.DataFrame:
-    """Test every row against the baseline, and against the row below it.
+def significance(results: pd.DataFrame, questions: Iterable[tuple[str, str, str]]) -> pd.DataFrame:
+    """Test pairs of rows against each other.
 
     Args:
-        results: The table of `all_results`.
-        rows: Of the experiment.
-        baselines: Rows that are baselines; the first one that has results is the one to test against.
+        results: The table, as above.
+        questions: Name of a question, a row, and the row to test it against.
 
     Returns:
         `question` and then `COMPARISON_COLUMNS`. `p_corrected` is p times the number of all tests of the table that
         could be made, at most 1 (Bonferroni).
     """
-    known = list(dict.fromkeys(results["row"]))
-    baseline = next((row for row in baselines if row in known), None)
-    asked = [(AGAINST_BASELINE, row, baseline) for row in known if baseline and row not in baselines]
-    asked += [(AGAINST_BELOW, row, rows[row].below) for row in known if rows[row].below in known]
-    tests: list[tuple[tuple[str, str, str], SignedRank]] = []
-    for question, row, other in asked:
-        if other is not None:
-            first, second, _, _ = paired(results, row, other, "all")
-            tests.append(((question, rows[row].title, rows[other].title), signed_rank(first, second)))
+    titles = titles_of(results)
+    tests = []
+    for question, row, other in questions:
+        first, second, _, _ = paired(results, row, other, "all")
+        tests.append(((question, titles[row], titles[other]), signed_rank(first, second)))
     count = sum(found.pairs > 0 for _, found in tests)
     lines = []
     for names, found in tests:
@@ -52,25 +48,24 @@ def significance(results: pd.DataFrame, rows: Mapping[str, Row], baselines: tupl
     return pd.DataFrame(lines, columns=["question", *COMPARISON_COLUMNS])
 
 
-def effects(results: pd.DataFrame, rows: Mapping[str, Row]) -> pd.DataFrame:
+def effects(results: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> pd.DataFrame:
     """The mean difference of IoU between each row and the row below it, overall and per subtype.
 
     Args:
-        results: As in `significance`.
-        rows: Likewise.
+        results: The table, as above.
+        pairs: A row, and the row below it.
 
     Returns:
         `EFFECT_COLUMNS`; `low` and `high` are the 95 % percentile bootstrap interval over scans.
     """
-    known = list(dict.fromkeys(results["row"]))
+    titles = titles_of(results)
     lines = []
-    for row in known:
-        below = rows[row].below
-        for subset in SUBSETS if below is not None and below in known else ():
-            first, second, scans, seeds = paired(results, row, str(below), subset)
+    for row, below in pairs:
+        for subset in SUBSETS:
+            first, second, scans, seeds = paired(results, row, below, subset)
             if scans:
                 means = float(first.mean()), float(second.mean())
-                names = (row, rows[row].title, rows[str(below)].title, subset, scans, seeds)
+                names = (row, titles[row], titles[below], subset, scans, seeds)
                 lines.append((*names, *means, float((first - second).mean()), *bootstrap_interval(first - second)))
     return pd.DataFrame(lines, columns=list(EFFECT_COLUMNS))
 
@@ -85,3 +80,8 @@ def paired(results: pd.DataFrame, row: str, other: str, subset: str) -> tuple[Va
     kept = both[both.index.isin(seeds, level="seed")].dropna().groupby("scan")
     means = kept.mean()[kept.size() == len(seeds)]
     return means[row].to_numpy(), means[other].to_numpy(), len(means), len(seeds) if len(means) else 0
+
+
+def titles_of(results: pd.DataFrame) -> dict[str, str]:
+    """Short name -> title of each row, in order of appearance."""
+    return dict(zip(results["row"], results["method"], strict=True))

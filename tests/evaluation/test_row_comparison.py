@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from weakmask.evaluation.row_comparison import effects, paired, significance
 from weakmask.evaluation.significance import bootstrap_interval
-from weakmask.experiments.dram_phantoms import BASELINES, ROWS
-from weakmask.experiments.effects import effects, paired, significance
 
 
 def results(ious: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
@@ -18,7 +17,17 @@ def results(ious: dict[tuple[str, int], list[float]]) -> pd.DataFrame:
         for scan, iou in enumerate(values):
             healthy = scan == len(values) - 1
             counts = {"tp": 0, "fn": 0} if healthy else {"tp": 1, "fn": 1}
-            lines.append({"row": row, "seed": seed, "scan": str(scan), "subset": "all", "iou": iou, **counts})
+            lines.append(
+                {
+                    "row": row,
+                    "method": row.upper(),
+                    "seed": seed,
+                    "scan": str(scan),
+                    "subset": "all",
+                    "iou": iou,
+                    **counts,
+                }
+            )
     return pd.DataFrame(lines)
 
 
@@ -36,7 +45,8 @@ def test_seeds_are_averaged_before_scans_are_compared() -> None:
     assert (scans, seeds) == (2, 2)
     assert ours.tolist() == pytest.approx([0.5, 0.7])
     assert theirs.tolist() == pytest.approx([0.3, 0.5])
-    added = effects(table, ROWS)
+    added = effects(table, [("regularizer", "raw")])
+    assert added[["row", "method", "below"]].to_numpy().tolist() == [["regularizer", "REGULARIZER", "RAW"]]
     assert added["effect"].tolist() == pytest.approx([0.2])
     assert added[["low", "high"]].to_numpy().tolist()[0] == pytest.approx([0.2, 0.2])
 
@@ -51,18 +61,23 @@ def test_the_correction_counts_all_tests() -> None:
             ("regularizer", 0): [value + 0.3 for value in low],
         }
     )
-    tested = significance(table, ROWS, BASELINES)
-    assert tested["question"].tolist() == ["against CAM", "against CAM", "against the rung below"]
+    asked = [("a", "raw", "cam-refine"), ("a", "regularizer", "cam-refine"), ("b", "regularizer", "raw")]
+    tested = significance(table, asked)
+    names = tested[["question", "method", "alternative"]].to_numpy().tolist()
+    assert names == [[question, row.upper(), other.upper()] for question, row, other in asked]
     assert tested["pairs"].tolist() == [12, 12, 12]
     assert tested["p"].tolist() == pytest.approx([2.0**-11, 2.0**-11, 1.0])
     assert tested["p_corrected"].tolist() == pytest.approx([3 * 2.0**-11, 3 * 2.0**-11, 1.0])
     assert tested["significant"].tolist() == [True, True, False]
 
 
-def test_rows_that_are_alone_are_not_compared() -> None:
-    table = results({("attention", 0): [0.5, 0.0]})
-    assert significance(table, ROWS, BASELINES).empty
-    assert effects(table, ROWS).empty
+def test_rows_without_a_scan_in_common_have_no_result() -> None:
+    table = results({("attention", 0): [0.5, 0.0], ("raw", 1): [0.4, 0.0]})
+    (tested,) = significance(table, [("a", "attention", "raw")]).to_dict("records")
+    assert tested["pairs"] == 0
+    assert math.isnan(tested["p_corrected"])
+    assert not tested["significant"]
+    assert effects(table, [("attention", "raw")]).empty
 
 
 def test_the_interval_is_that_of_a_mean() -> None:
