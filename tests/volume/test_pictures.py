@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from PIL import Image
+from PIL import Image, ImageOps
 
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, write_volume
@@ -182,3 +182,28 @@ def test_voc_labels(real_data):
         labels = read_volume(path, "label").voxels
         assert set(np.unique(labels)) <= {*range(21), 255}  # 255: not to be counted
         assert labels.shape == read_volume(path.parents[1] / "JPEGImages" / f"{path.stem}.jpg").voxels.shape
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_png_is_turned_as_its_exif_says(tmp_path, orientation, mode):
+    """A mask drawn on the picture in a viewer would not fit otherwise."""
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6) if mode == "L" else (4, 6, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        shown = ImageOps.exif_transpose(image)
+        expected = np.asarray(shown.convert("RGB"))
+    assert np.array_equal(np.moveaxis(read_rgb(tmp_path / "a.png")[0], 0, -1), expected)
+    if mode == "L":
+        assert np.array_equal(read_volume(tmp_path / "a.png", "label").voxels[0], expected[..., 0])
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_of_too_many_pixels(tmp_path, suffix, monkeypatch):
+    Image.new("L", (600, 400)).save(tmp_path / f"a{suffix}")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)
+    monkeypatch.setattr("weakmask.volume.file_faults._MOST_PNG", 200_000)
+    with pytest.raises(UserError, match=r"more than 200000 pixels; scale|240000; expected at most"):
+        read_volume(tmp_path / f"a{suffix}")

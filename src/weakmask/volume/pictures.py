@@ -88,7 +88,9 @@ def _by_pillow(path: Path) -> np.ndarray:
         with _unbombed(), Image.open(path) as image:
             known = image.mode in ("L", "RGB", "P")
             return np.asarray(ImageOps.exif_transpose(image if known else image.convert("RGB")))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UserError(f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels; scale the picture down") from error
+    except (OSError, SyntaxError, ValueError) as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: the picture is truncated or damaged ({error}); copy or export it again") from error
 
