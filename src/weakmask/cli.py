@@ -23,6 +23,7 @@ from weakmask.screen import (
     print_exported,
     print_faults,
     print_good,
+    print_line,
     print_methods,
     print_summary,
 )
@@ -63,7 +64,7 @@ def main() -> None:
 
 def _version(*, value: bool) -> None:
     if value:
-        out.print(f"weakmask {__version__}", highlight=False)
+        print_line(f"weakmask {__version__}")
         raise typer.Exit
 
 
@@ -85,7 +86,7 @@ def demo(
     from weakmask.commands.demo import run_demo
 
     print_summary(run_demo(folder, seed))
-    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    print_line(f"report: {folder / 'report.html'}")
 
 
 @verb("phantom phantoms/ --scans 8 --size 80 90 96 --spacing 4 4 4")
@@ -101,7 +102,7 @@ def phantom(
     from weakmask.phantoms.chest_ct import write_phantom_cohort
 
     write_phantom_cohort(folder, scans, seed, size, spacing, reader_noise=reader_noise)
-    out.print(f"{counted(scans, 'scan')} in {folder}; next: weakmask check {folder}", highlight=False, soft_wrap=True)
+    print_line(f"{counted(scans, 'scan')} in {folder}; next: weakmask check {folder}")
 
 
 @verb("check cohort/")
@@ -163,7 +164,7 @@ def train(
 
     method, settings = load_config(config, overrides)
     print_summary(train_method(method, settings, folder))
-    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    print_line(f"report: {folder / 'report.html'}")
 
 
 @verb("predict runs/mine new_scan.nii.gz --out masks/")
@@ -191,7 +192,7 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     limits = Limits(memory_gb, precision)
     done = segment_scans(model, chosen_scans(scans, series or ()), folder, source, device, limits, subtypes)
     print_summary(done.scores)
-    out.print(f"masks: {folder}/NAME/mask; report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    print_line(f"masks: {folder}/NAME/mask; report: {folder / 'report.html'}")
     exit_if_any(done.failures)
 
 
@@ -278,7 +279,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     from weakmask.experiments.run import Request, reproduce_table
 
     print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs)))
-    out.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    print_line(f"report: {folder / 'report.html'}")
 
 
 @verb("report runs/mine")
@@ -290,4 +291,4 @@ def report(run: Annotated[Path, typer.Argument(help="Run folder of `weakmask tra
     read_manifest(run)
     method, settings = load_config(run / "config.yaml")
     write_run_report(method, settings, run)
-    out.print(f"report: {run / 'report.html'}", highlight=False, soft_wrap=True)
+    print_line(f"report: {run / 'report.html'}")

@@ -3,13 +3,16 @@
 import difflib
 from collections.abc import Mapping
 from copy import deepcopy
+from math import prod
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.errors import UserError
+from weakmask.outgoing_text import cut, some_of
+from weakmask.yaml_text import parse_yaml, read_yaml_file
 
 
 class Settings(BaseModel):
@@ -21,23 +24,58 @@ class Settings(BaseModel):
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] >= pair[1]:
+        raise ValueError("the first must be below the second")
+    return pair
+
+
+def _in_order(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError("the first must not be above the second")
+    return pair
+
+
+def _holdable(sides: tuple[int, ...]) -> tuple[int, ...]:
+    if prod(sides) > MOST_VOXELS:
+        raise ValueError(f"these are {prod(sides):,} voxels; expected at most {MOST_VOXELS:,}")
+    return sides
+
+
+# Numbers that every config has, with bounds beyond which no computer and no image makes sense of them.
+MOST_VOXELS = 512**3
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Count = Annotated[int, Field(ge=1, le=10**9)]  # steps, phantoms
+Batch = Annotated[int, Field(ge=1, le=4096)]
+Channels = Annotated[int, Field(ge=1, le=1024)]
+Side = Annotated[int, Field(ge=1, le=8192)]
+Shape = Annotated[tuple[Side, Side, Side], AfterValidator(_holdable)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]  # of scans that are kept, so that some are left
+Spacing = Annotated[float, Field(ge=0.01, le=100)]  # mm
+Millimetres = Annotated[float, Field(ge=0, le=1000)]
+Rate = Annotated[float, Field(gt=0, le=100)]  # of learning
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Sigma = Annotated[float, Field(gt=0, le=1000)]
+Sigmas = Annotated[tuple[Sigma, ...], Field(min_length=1, max_length=32)]
+Scale = Annotated[float, Field(ge=0.1, le=10)]
+Scales = Annotated[tuple[Scale, ...], Field(min_length=1, max_length=32)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
+Grey = Annotated[float, Field(ge=-1e6, le=1e6)]
+Factors = Annotated[tuple[Scale, Scale], AfterValidator(_in_order)]
+Fractions = Annotated[tuple[Fraction, Fraction], AfterValidator(_in_order)]
+Window = Annotated[tuple[Grey, Grey], AfterValidator(_rising)]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
         UserError: The file is missing, is not YAML, or is not a mapping.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such config; `weakmask methods` lists the methods and their configs") from error
-    except (OSError, UnicodeDecodeError) as error:
-        refuse_machine_fault(error, path)
-        raise UserError(f"{path}: cannot be read as a text file ({error}); expected a YAML config") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise UserError(f"{path}: not valid YAML{line}; expected `key: value` lines") from error
+    if not path.exists():
+        raise UserError(f"{path}: no such config; `weakmask methods` lists the methods and their configs")
+    values = read_yaml_file(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: holds {type(values).__name__}; expected a mapping of sections such as `data:`")
     return values
@@ -55,9 +93,7 @@ def with_overrides(values: dict[str, Any], overrides: list[str]) -> dict[str, An
         if not sign or not dotted:
             raise UserError(f"--set {override}: expected KEY=VALUE, for example --set regression.steps=500")
         try:
-            result = with_values(result, {dotted: yaml.safe_load(text)})
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {override}: {text} is not valid YAML; quote it, or close its brackets") from error
+            result = with_values(result, {dotted: parse_yaml(text)})
         except UserError as error:
             raise UserError(f"--set {override}: {error}") from error
     return result
@@ -99,14 +135,20 @@ def parse(model: type[AnySettings], values: dict[str, Any], source: str) -> AnyS
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
+        faults = error.errors(include_url=False)
+        first = faults[0]
+        key = cut(".".join(str(part) for part in first["loc"]))
+        unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
+        if first["type"] == "extra_forbidden" and len(unknown) == 1:
             raise UserError(f"{source}: unknown key {key}; {_nearest(model, first['loc'])}") from error
+        if first["type"] == "extra_forbidden":
+            keys = some_of([".".join(str(part) for part in fault["loc"]) for fault in unknown])
+            hint = _nearest(model, first["loc"])
+            raise UserError(f"{source}: unknown keys {keys}; the first: {hint}") from error
         told = first["msg"].removeprefix("Value error, ").lower()
-        if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a whole section
-            raise UserError(f"{source}: {key}: {told}") from error
-        came = "nothing" if first["type"] == "missing" else repr(first["input"])
+        if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a whole section, or of all
+            raise UserError(f"{source}: {key}: {told}" if key else f"{source}: {told}") from error
+        came = "nothing" if first["type"] == "missing" else cut(repr(first["input"]))
         raise UserError(f"{source}: {key} is {came}; {told}") from error
 
 
@@ -172,11 +214,13 @@ def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """The valid key closest to the unknown one, in its own section."""
     section: type[BaseModel] = model
     for part in location[:-1]:
+        if str(part) not in section.model_fields:
+            break
         annotation = section.model_fields[str(part)].annotation
         options = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
         if not options:
             break
         section = options[0]
     valid = list(section.model_fields)
-    near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(location[-1])[:80], valid, n=1, cutoff=0.5)
     return f"did you mean {near[0]}?" if near else f"valid keys here: {', '.join(valid)}"

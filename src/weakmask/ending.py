@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from rich.markup import escape
-
 from weakmask.errors import MachineError, UserError, is_machine_fault
 from weakmask.memory import is_out_of_memory
-from weakmask.progress import console
+from weakmask.terminal import say
 
 SIGNALS = ("SIGTERM", "SIGHUP")  # of a scheduler, and of a terminal that is closed; Windows lacks the second
 AT_FAULT = 2  # exit code of a mistake of the user and of a fault of the machine
@@ -105,13 +103,13 @@ def _quiet_threads() -> Iterator[None]:
 
 
 def _end_with(line: str) -> None:
-    console.print(f"[bold red]error[/] {escape(line)}", highlight=False, soft_wrap=True)
+    say("error", line)
     sys.exit(AT_FAULT)
 
 
 def _end_stopped(number: int) -> None:
     with suppress(OSError):  # the terminal may be gone
-        console.print("stopped; the same command goes on from here", highlight=False)
+        say("stopped;", "the same command goes on from here")
     sys.exit(128 + number)
 
 

@@ -3,6 +3,8 @@
 import errno
 from pathlib import Path
 
+from weakmask.outgoing_text import one_line
+
 MACHINE_ERRNOS = frozenset(
     {
         errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS,  # no room, or no writing at all
@@ -19,6 +21,10 @@ class UserError(Exception):
     without a traceback and ends with exit code 2; a program can catch it and continue with the other cases.
     """
 
+    def __init__(self, message: str) -> None:
+        """Take the message; names and values in it that are long or not shown do not make it more than one line."""
+        super().__init__(one_line(message))
+
 
 class MachineError(Exception):
     """A fault of the machine: a full disk, no memory, no permission on an output, a share that is gone.
@@ -27,6 +33,10 @@ class MachineError(Exception):
     scan out and goes on with the others does not catch it. The message is one line; the command line prints it without
     a traceback and ends with exit code 2. The same command goes on when the fault is mended.
     """
+
+    def __init__(self, message: str) -> None:
+        """Take the message; names and values in it that are long or not shown do not make it more than one line."""
+        super().__init__(one_line(message))
 
 
 def is_machine_fault(error: BaseException) -> bool:

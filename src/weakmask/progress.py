@@ -7,11 +7,12 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import TypeVar
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-console = Console(stderr=True)
+from weakmask.outgoing_text import one_line
+from weakmask.terminal import err as console
+from weakmask.terminal import say
+
 Item = TypeVar("Item")  # 3.11 has no `def track[Item]`
 EVERY_SECONDS = 60  # between two lines where there is no terminal
 _collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
@@ -28,7 +29,7 @@ def note(line: str) -> None:
         collected.append(line)
     elif line not in _printed:
         _printed.add(line)
-        console.print(f"[yellow]note[/] {escape(line)}", highlight=False, soft_wrap=True)
+        say("note", line)
 
 
 @contextmanager
@@ -49,13 +50,13 @@ def bar(label: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
         yield MinuteLines(label, total, done).advance
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, refresh_per_second=4) as progress:
         task = progress.add_task(label, total=total, completed=done, note="")
@@ -93,7 +94,7 @@ class MinuteLines:
         seconds = (now - self._start) / max(1, self._done - self._before) * (self._total - self._done)
         left = timedelta(seconds=round(seconds))
         line = f"{self._label} {self._done}/{self._total}  {left} left  {note}"
-        console.print(escape(line.rstrip()), highlight=False, soft_wrap=True)
+        console.print(one_line(line.rstrip()), markup=False, highlight=False, soft_wrap=True)
 
 
 def track(items: Iterable[Item], label: str, total: int) -> Iterator[Item]:

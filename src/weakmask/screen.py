@@ -2,20 +2,17 @@
 
 import json
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from weakmask.progress import console as err
-
-out = Console() if sys.stdout.isatty() else Console(width=150)  # columns of a table for a file or a pipe
+from weakmask.outgoing_text import one_line
+from weakmask.terminal import err, out, print_line, say, sum_up
 
 __all__ = [
     "PlainCommand",
@@ -28,8 +25,10 @@ __all__ = [
     "print_exported",
     "print_faults",
     "print_good",
+    "print_line",
     "print_methods",
     "print_summary",
+    "say",
 ]
 
 
@@ -64,10 +63,15 @@ def counted(number: int, noun: str) -> str:
 
 
 def print_faults(faults: Iterable[Any]) -> None:
-    """Print one line per fault of a cohort; faults that leave a scan out are red."""
-    for fault in faults:
-        kind = "[red]left out[/]" if fault.fatal else "[yellow]note[/]"
-        err.print(f"{kind} {escape(fault.message)}", highlight=False, soft_wrap=True)
+    """Print one line per fault of a cohort; of many faults, the first of every kind and how many more there are."""
+    found = list(faults)
+    for label, fatal in (("left out", True), ("note", False)):
+        of_label = [fault for fault in found if fault.fatal == fatal]
+        lines = sum_up([fault.message for fault in of_label], [fault.kind for fault in of_label])
+        for line in lines:
+            say(label, line)
+        if len(lines) < len(of_label):
+            say(label, f"{counted(len(of_label), 'line')} in all; `weakmask check --json` lists them")
 
 
 def print_checked(scans: Iterable[str], faults: Iterable[Any]) -> None:
@@ -83,16 +87,15 @@ def print_good(cases: Sequence[Any]) -> None:
     parts = [counted(regions, "scored region")] if regions else []
     parts += [counted(labels, "label")] if labels else []
     with_labels = f" with {' and '.join(parts)}" if parts else ""
-    out.print(f"{counted(len(cases), 'scan')}{with_labels}: good", highlight=False)
+    print_line(f"{counted(len(cases), 'scan')}{with_labels}: good")
 
 
 def print_exported(written: Any, dataset_id: int) -> None:
     """Print the notes of an export to nnU-Net, how many cases it wrote, and the next command."""
     for note in written.notes:
-        err.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+        say("note", note)
     cases = f"{counted(len(written.training), 'training case')} and {counted(len(written.test), 'test case')}"
-    text = f"{cases} in {written.folder}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}"
-    out.print(text, highlight=False, soft_wrap=True)
+    print_line(f"{cases} in {written.folder}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}")
 
 
 def exit_if_any(failures: Sequence[str]) -> None:
@@ -102,7 +105,7 @@ def exit_if_any(failures: Sequence[str]) -> None:
         typer.Exit: There is at least one failure.
     """
     if failures:
-        err.print(f"left out: {counted(len(failures), 'scan')}", highlight=False)
+        say("left out:", counted(len(failures), "scan"))
         raise typer.Exit(2)
 
 
@@ -120,9 +123,11 @@ def print_methods(described: dict[str, dict[str, Any]], *, as_json: bool) -> Non
 def print_summary(summary: Any) -> None:
     """Print a data frame as a table, fractions with three places, `-` for no number; empty columns are left out."""
     summary = summary.dropna(axis="columns", how="all")
-    table = Table(*summary.columns, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in summary.columns:
+        table.add_column(Text(one_line(str(column))))
     for row in summary.itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(one_line(_cell(value))) for value in row))
     out.print(table)
 
 

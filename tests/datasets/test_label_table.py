@@ -50,13 +50,13 @@ def test_labels_of_regions(tmp_path: Path, text: str) -> None:
     ("text", "message"),
     [
         ("image,cat\na,1\nb,2\n", "labels.csv line 3 (b): label '2' of class cat is not 0 or 1; correct the line"),
-        ("image,cat\na,1\nb,1\nb,1\n", "labels.csv line 4 (b): stands there twice; correct the line"),
-        ("image,region,cat\na,left,1\nb,left,1\nb,left,0\n", "line 4 (b): has the region left twice"),
+        ("image,cat\na,1\nb,1\nb,0\n", "labels.csv line 4 (b): class cat is 0, in line 3 it is 1; correct the line"),
+        ("image,region,cat\na,left,1\nb,left,1\nb,left,0\n", "line 4 (b): class cat is 0, in line 3 it is 1"),
         ("image,label\na,cat\nb,cat,dog\n", "labels.csv line 3 (b): has 3 cells; expected 2"),
         ("image,label\na,cat\n,cat\n", "labels.csv line 3: names no image; the line is not used"),
         (
             "image,label,patient\na,cat,p1\nb,cat,p1\nb,dog,p2\n",
-            "line 4 (b): calls the patient 'p2', a line above 'p1'",
+            "line 4 (b): calls the patient 'p2', line 3 calls it 'p1'",
         ),
     ],
 )

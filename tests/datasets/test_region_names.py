@@ -34,7 +34,10 @@ def test_labels_of_one_s_own(tmp_path: Path) -> None:
         ("labels: {a: one}", "a has label 'one'; expected a whole number from 1 up"),
         ("labels: {a: 0}", "a has label 0"),
         ("labels: {a: 1, b: 1}", "two names share a label"),
-        ("labels: {a: 1", "it is not YAML text"),
+        ("labels: {a: 1", "not valid YAML at line 1"),
+        ("numbering: [a]", r"unknown numbering \['a'\]"),
+        ("numbering: {a: 1}", "unknown numbering {'a': 1}"),
+        ("labels: {a: 1" + 100 * "0" + "}", "expected a whole number from 1 up"),
     ],
 )
 def test_a_bad_file_is_one_clean_line(tmp_path: Path, text: str, message: str) -> None:
@@ -46,7 +49,7 @@ def test_a_bad_file_is_one_clean_line(tmp_path: Path, text: str, message: str) -
 
 
 def test_a_missing_file_is_one_clean_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match="no such file"):
         read_numbering(tmp_path / "regions.yaml")
 
 
@@ -71,3 +74,6 @@ def test_labels() -> None:
     assert label_of("0", {}) is None
     assert label_of("-1", {}) is None
     assert label_of("LUL", {}) is None
+    assert [label_of(region, lobes) for region in ("1.0", "1,0", "X1", "1.5", "9" * 5000)] == [1, 1, 1, None, None]
+    assert label_of("3.0", {}) == 3
+    assert label_of("Mu\u0308ller", {"M\u00fcller": 2}) == 2

@@ -1,6 +1,7 @@
 """The folder of phantoms: its layout, the same whatever the number of workers, never over something else."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -90,4 +91,24 @@ def test_nothing_is_overwritten_and_nonsense_is_refused(folder, tmp_path):
     for arguments in ({"scans": 0}, {"seed": -1}, {"reader_noise": 1.5}):
         with pytest.raises(UserError, match="expected"):
             write_phantom_cohort(tmp_path / "new", **{"scans": 1, "seed": 0, "reader_noise": 0.0, **arguments})
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "words"),
+    [
+        ((-1, 0, 48), SPACING, r"a scan of -1 0 48 voxels \(--size\); expected at least 1 a side"),
+        ((100_000, 100_000, 100_000), SPACING, "expected at least 1 a side and at most 134,217,728"),
+        (SHAPE, (float("nan"), float("inf"), 0.0), r"voxels of nan inf 0 mm \(--spacing\); expected 0.2 to 20 mm each"),
+        (SHAPE, (-7.0, 7.0, 7.0), "voxels of -7 7 7 mm"),
+        ((8, 8, 8), (2.0, 2.0, 2.0), r"a scan of 16 x 16 x 16 mm .*; a chest needs 240 x 200 x 240 mm"),
+    ],
+)
+def test_a_grid_without_a_chest_is_refused(
+    tmp_path: Path, shape: tuple[int, int, int], spacing: tuple[float, float, float], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        write_phantom_cohort(tmp_path / "new", 1, 0, shape, spacing, workers=1)
+    with pytest.raises(UserError, match="expected 1 to 100,000"):
+        write_phantom_cohort(tmp_path / "new", 10**9, 0, SHAPE, SPACING, workers=1)
     assert not (tmp_path / "new").exists()

@@ -160,7 +160,11 @@ def test_a_file_without_a_name_is_named_after_itself(tmp_path: Path) -> None:
         ("percent: {0: [0, 50], 1: [50, all]}", "expected a whole number and"),
         ("percent: {0: [0, 50], 1: [60, 100]}", "no score means a fraction between 0.5 and 0.6"),
         ("percent: {0: [0, 0.5], 1: [0.5, 1]}", "does not reach from 0 to 1"),
-        ("percent: {0: [0, 50]", "it is not YAML text"),
+        ("percent: {0: [0, 50]", "not valid YAML at line 1"),
+        ("percent: {0: [0, 1" + 400 * "0" + "]}", r"score 0 is given as \[0, 10+ \.\.\. "),
+        ("percent: {0: [0, .nan]}", r"score 0 is given as \[0, nan\]"),
+        ("percent: {1" + 400 * "0" + ": [0, 100]}", "is given as"),
+        ("percent: {0: [0, 100]}\npercent: {0: [0, 50]}", "the key percent stands there twice"),
     ],
 )
 def test_a_bad_file_is_one_clean_line(tmp_path: Path, text: str, message: str) -> None:
@@ -173,10 +177,10 @@ def test_a_bad_file_is_one_clean_line(tmp_path: Path, text: str, message: str) -
 
 
 def test_a_missing_or_binary_file_is_one_clean_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="No such file"):
+    with pytest.raises(UserError, match="no such file"):
         read_score_map(tmp_path / "scores.yaml")
     (tmp_path / "scores.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="it is not YAML text"):
+    with pytest.raises(UserError, match="it is not UTF-8 text"):
         read_score_map(tmp_path / "scores.yaml")
 
 

@@ -18,8 +18,8 @@ from weakmask.experiments.training import Training
 from weakmask.methods import METHODS, write_run_report
 from weakmask.phantoms.chest_ct import check_phantom_cohort, write_phantom_cohort
 from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
-from weakmask.progress import console
 from weakmask.region_learning.other_runs import write_other_runs
+from weakmask.terminal import say
 
 TEST_SCANS = 12
 # attention and vessel suppression lower the IoU in docs/tutorials/table2.md, and each takes minutes
@@ -67,7 +67,7 @@ def _make_phantoms(folder: Path, seed: int) -> None:
     sets = ("training", QUICK.training_scans, seed), ("test", TEST_SCANS, seed + TEST_SEED)
     for name, scans, first in sets:
         if not (folder / name / "phantom.json").exists():
-            console.print(f"[bold]phantoms[/] {scans} scans for {name}", highlight=False)
+            say("phantoms", f"{scans} scans for {name}")
             write_phantom_cohort(folder / name, scans, first, QUICK.shape, QUICK.spacing_mm)
         check_phantom_cohort(folder / name, scans, first, QUICK.shape, QUICK.spacing_mm)
 
@@ -80,5 +80,5 @@ def _train_together(trainings: Sequence[Training]) -> None:
     tasks = [Task(f"training {training.run}", training.finish, training.run / LOG) for training in trainings]
     if jobs > 1:
         logs = " and ".join(str(task.log) for task in tasks)
-        console.print(f"two trainings at the same time; they print to {logs}", highlight=False, soft_wrap=True)
+        say("two trainings", f"at the same time; they print to {logs}")
     run_in_parallel(tasks, jobs, short_of_memory="close other programs and repeat the command")

@@ -12,10 +12,11 @@ from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import MachineError, UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
 from weakmask.memory import memory_for
-from weakmask.progress import console, track
+from weakmask.progress import track
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.scan_regions import read_regions
 from weakmask.scoring.severity import region_fractions
+from weakmask.terminal import say
 from weakmask.volume.files import masks_named, read_volume
 from weakmask.volume.volume import Volume
 
@@ -62,13 +63,13 @@ def _evaluate_cohort(masks: Path, cohort: Cohort, method: str) -> tuple[pd.DataF
     for case in track(cohort.cases, "evaluate", len(cohort.cases)):
         path = find_mask(masks, case.name, alone=len(cohort.cases) == 1)
         if path is None:
-            _note(f"{case.name}: no mask in {masks}")
+            say("note", f"{case.name}: no mask in {masks}")
             continue
         try:
             with memory_for(path):
                 new_results, new_scores = _evaluate_case(path, case, cohort, method)
         except UserError as error:
-            console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
+            say("left out", str(error))
             continue
         results += new_results
         scores += new_scores
@@ -103,7 +104,8 @@ def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple
         outside = 0 if inside is None else int(np.count_nonzero(mask & ~inside))
         if outside:
             share = 100 * outside / np.count_nonzero(mask)
-            _note(f"{case.name}: {outside} voxels of the mask ({share:.1f} %) lie outside the regions and do not count")
+            lie = f"{outside} voxels of the mask ({share:.1f} %) lie outside the regions and do not count"
+            say("note", f"{case.name}: {lie}")
     if regions is not None:
         labels = [label for label in case.scores if (regions == label).any()]
         fractions = region_fractions(mask, regions, labels)
@@ -118,9 +120,5 @@ def _truth_or_note(case: Case, image: Volume) -> Volume | None:
     try:
         return usable_truth(case, image.geometry)
     except UserError as error:
-        _note(str(error))
+        say("note", str(error))
         return None
-
-
-def _note(text: str) -> None:
-    console.print(f"[yellow]note[/] {text}", highlight=False, soft_wrap=True)

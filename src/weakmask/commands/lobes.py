@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from rich.markup import escape
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import ScanJob, each_scan, find_jobs, outputs_of
 from weakmask.errors import MachineError, UserError
-from weakmask.progress import console
 from weakmask.regions.find_lobes import FoundLobes, find_lobes
 from weakmask.regions.lobe_model import LobeModel, load_lobe_model
+from weakmask.terminal import say
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
 from weakmask.volume.scan_files import ScanFile
@@ -77,6 +76,5 @@ def _write_lobes(trained: LobeModel, job: ScanJob) -> dict[str, object]:
     found = find_lobes(trained, image)
     write_volume(found.lobes, job.outputs["mask"])
     for fault in found.faults:
-        text = escape(f"{job.image}: {fault}; look at the mask before you use it")
-        console.print(f"[yellow]warning[/] {text}", highlight=False, soft_wrap=True)
+        say("warning", f"{job.image}: {fault}; look at the mask before you use it")
     return lobe_row(job.name, found)

@@ -19,6 +19,7 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of
+from weakmask.csv_table import write_csv
 from weakmask.errors import MachineError, UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
@@ -111,7 +112,7 @@ def predict(
         raise UserError(f"none of the pictures has a region, so their masks are empty; they are in {out}")
     table = pd.DataFrame(rows)
     with atomic_file(out / "scores.csv") as temporary:
-        table.to_csv(temporary, index=False)
+        write_csv(table, temporary)
     write_report(out / "report.html", _page(segmenter, model, done, twice))
     return Predicted(table, (*twice, *done.failures))
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from rich.markup import escape
-
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
-from weakmask.progress import console, track
+from weakmask.progress import track
+from weakmask.terminal import say
 from weakmask.volume.files import scan_name
 from weakmask.volume.scan_files import ScanFile, scans_below
 
@@ -152,4 +151,4 @@ def outputs_of(jobs: Iterable[ScanJob]) -> list[Path]:
 
 def print_left_out(line: str) -> None:
     """Print why a scan has no results."""
-    console.print(f"[red]left out[/] {escape(line)}", highlight=False, soft_wrap=True)
+    say("left out", line)

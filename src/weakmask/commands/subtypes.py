@@ -8,9 +8,10 @@ from weakmask.datasets.cohort import cases_with, read_cohort
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
-from weakmask.progress import console, track
+from weakmask.progress import track
 from weakmask.scoring.subtype_reference import read_reference, reference_components, write_reference
 from weakmask.scoring.subtypes import SUBTYPES
+from weakmask.terminal import say
 from weakmask.volume.files import read_volume
 
 
@@ -45,7 +46,7 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
                 if lesions is not None:
                     tables.append(reference_components([(case.name, image, lesions)]))
         except UserError as error:
-            console.print(f"[red]left out[/] {error}", highlight=False, soft_wrap=True)
+            say("left out", str(error))
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["subtype"])
     if set(table["subtype"]) <= {"ground-glass"}:  # a plain 0/1 truth reads as nothing but ground-glass
         expected = ", ".join(f"{label} {name}" for name, label in SUBTYPES.items())

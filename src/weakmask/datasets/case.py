@@ -1,5 +1,6 @@
 """The cases of a cohort, and the faults of those that cannot be used."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,13 @@ class Fault:
     file: str
     message: str
     fatal: bool
+
+    @property
+    def kind(self) -> str:
+        """The message without what names the case: equal for the same fault of other scans."""
+        name = re.escape(self.scan or self.file)
+        of_case = rf"(?<!\w){name}(?!\w)|'[^']*'|\d[\w.]*"
+        return re.sub(of_case, "#", self.message)
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def cases_with(cohort: Cohort, need: Need) -> list[Case]:
 
 def _read(folder: Path) -> Cohort:
     files = CohortFiles(folder)
-    labels = read_labels(folder)
+    labels = read_labels(folder, files.images)
     faults, cases = list(labels.faults), list[Case]()
     bad, names = labels.bad, set(labels.region_names.values())
     images = labels.images if labels.table else {name: ImageLabels() for name in files.images}

@@ -1,14 +1,17 @@
 """The label tables of a cohort, put together image by image: scores.csv, labels.csv, both or neither."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from weakmask.datasets.case import Fault
+from weakmask.datasets.cell_values import is_missing, number_in
 from weakmask.datasets.label_table import LabelTable, read_label_table
 from weakmask.datasets.region_names import WHOLE_IMAGE, label_of, likely_numbering, read_numbering
+from weakmask.datasets.scan_names import ScanNames
 from weakmask.datasets.score_table import ScoreRow, ScoreTable, read_score_table
 from weakmask.datasets.table_cells import find_table, nearest, refuse_unknown, row_fault
+from weakmask.outgoing_text import cut, some_of
 from weakmask.scoring.severity import CT_SEVERITY, ScoreMap, read_score_map
 
 
@@ -20,13 +23,13 @@ class ImageLabels:
         scores: Region label -> score, the usable ones.
         presence: Region label, or None for the whole image -> class -> present or not.
         patient: Its patient, "" where no table names one.
-        rows: Region label -> the text of its score, usable or not.
+        rows: Region label -> the text of its score, usable or not, and the line that it stands in.
     """
 
     scores: dict[int, int] = field(default_factory=dict)
     presence: dict[int | None, dict[str, bool]] = field(default_factory=dict)
     patient: str = ""
-    rows: dict[int, str] = field(default_factory=dict)
+    rows: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     @property
     def needs_regions(self) -> bool:
@@ -60,19 +63,25 @@ class CohortLabels:
         return {fault.scan for fault in self.faults if fault.fatal}
 
 
-def read_labels(folder: Path) -> CohortLabels:
+def read_labels(folder: Path, names: Collection[str] = ()) -> CohortLabels:
     """Read the label tables of a cohort, with scores.yaml and regions.yaml.
+
+    Args:
+        folder: The cohort.
+        names: The names of its images, by which file names in the tables are understood.
 
     Raises:
         UserError: A table or a YAML file that cannot be understood, or a table as CSV and as a sheet.
     """
     score_map = read_score_map(folder / "scores.yaml") if (folder / "scores.yaml").exists() else CT_SEVERITY
     paths = [find_table(folder, stem) for stem in ("scores", "labels")]
-    scores = None if paths[0] is None else read_score_table(paths[0])
-    presence = None if paths[1] is None else read_label_table(paths[1])
+    scans = [ScanNames(names), ScanNames(names)]
+    scores = None if paths[0] is None else read_score_table(paths[0], scans[0].scan_of)
+    presence = None if paths[1] is None else read_label_table(paths[1], scans[1].scan_of)
     numbering = _numbering(folder, scores, presence)
     found = CohortLabels(score_map, {label: name for name, label in numbering.items()})
     found.table = " or ".join(path.name for path in paths if path is not None)
+    found.faults += [fault for path, of in zip(paths, scans, strict=True) if path for fault in of.faults(path.name)]
     if scores is not None and paths[0] is not None:
         _add_scores(found, scores, numbering, paths[0].name)
     if presence is not None and paths[1] is not None:
@@ -126,19 +135,22 @@ def _add_score(
     if label is None:
         known = f"the regions are {', '.join(numbering)}" if numbering else "expected a name or a label from 1 up"
         return f"unknown region {row.region!r}; {nearest(row.region, list(numbering), known)}", True
-    if label in image.rows:
-        return f"region {row.region} is scored twice, {image.rows[label]!r} above and {row.score!r} here", True
-    image.rows[label] = row.score
-    if not row.score:
-        return f"the score of region {row.region} is empty", False
-    try:
-        number = float(row.score)
-    except ValueError:
-        number = float("nan")
-    if number not in score_map.intervals:  # nan, inf and 2.5 are not
-        expected = ", ".join(map(str, score_map.scores))
-        return f"score {row.score!r} of region {row.region} is not one of {expected}", True
-    image.scores[label] = int(number)
+    said, line = image.rows.get(label, ("", row.line))
+    if is_missing(row.score) and label in image.rows:
+        return "", False
+    if not is_missing(said):
+        same = said == row.score or number_in(said) == number_in(row.score) is not None
+        text = f"region {row.region} is scored twice, {said!r} in line {line} and {row.score!r} in line {row.line}"
+        return ("", False) if same else (text, True)
+    image.rows[label] = (row.score, row.line)
+    if is_missing(row.score):
+        came = f"{row.score!r}, missing" if row.score else "empty"
+        return f"the score of region {row.region} is {came}", False
+    number = number_in(row.score)
+    if number not in score_map.intervals:  # 2.5 is not
+        expected = some_of([str(score) for score in score_map.scores])
+        return f"score {cut(repr(row.score))} of region {row.region} is not one of {expected}", True
+    image.scores[label] = int(number or 0)
     return "", False
 
 
@@ -158,11 +170,22 @@ def _add_presence(found: CohortLabels, table: LabelTable, numbering: Mapping[str
             text = f"{file}: {name} has the unknown region {region!r}; {hint}; the image is left out"
             found.faults.append(Fault(name, file, text, fatal=True))
         image.patient = image.patient or patient
-        image.presence = {
-            _region(region, numbering) or None: values for region, values in regions.items() if region not in wrong
-        }
+        for region in [region for region in regions if region not in wrong]:
+            known = image.presence.setdefault(_region(region, numbering) or None, {})
+            text = _merge(known, regions[region], region, long=table.long)
+            found.faults += [Fault(name, file, f"{file}: {name}: {text}; correct it", fatal=True)] if text else []
     labels = {label for image in found.images.values() for label in image.presence if label is not None}
     found.region_names = found.region_names or {label: str(label) for label in sorted(labels)}
+
+
+def _merge(known: dict[str, bool], values: Mapping[str, bool], region: str, *, long: bool) -> str:
+    """Add the classes of a region to those of its other spelling; returns a text if the two contradict each other."""
+    for name, value in values.items():
+        if known.setdefault(name, value) != value:
+            if not long:
+                return f"class {name} of region {region} is 0 and 1"
+            known[name] = True
+    return ""
 
 
 def _region(region: str, numbering: Mapping[str, int]) -> int | None:

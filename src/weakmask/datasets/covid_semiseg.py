@@ -18,8 +18,10 @@ from pathlib import Path
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.datasets.case import Case
+from weakmask.datasets.cell_values import label_in, number_in
 from weakmask.datasets.score_table import read_score_table
 from weakmask.errors import UserError
+from weakmask.outgoing_text import table_cell
 from weakmask.scoring.severity import CT_SEVERITY
 
 REGIONS = {"upper lung": 1, "lower lung": 2}
@@ -82,7 +84,9 @@ def _write_tables(cases: Sequence[Case], folder: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("scan", "patient", "region", "score"))
         for case in cases:
-            writer.writerows((case.name, case.group, names[label], score) for label, score in case.scores.items())
+            writer.writerows(
+                (*map(table_cell, (case.name, case.group, names[label])), score) for label, score in case.scores.items()
+            )
     labels = ", ".join(f"{name}: {label}" for name, label in REGIONS.items())
     (folder / "regions.yaml").write_text(f"labels: {{{labels}}}\n", encoding="utf-8")
 
@@ -91,10 +95,11 @@ def _cases(folder: Path, table: Path, *, masks: bool) -> tuple[Case, ...]:
     """The slices that a table names, in its order."""
     scores: dict[str, dict[int, int]] = {}
     for row in read_score_table(table).rows:
-        if row.region not in {"1", "2"} or row.score not in {str(score) for score in CT_SEVERITY.scores}:
+        label, score = label_in(row.region), number_in(row.score)
+        if label not in REGIONS.values() or score not in CT_SEVERITY.scores:
             came = f"region {row.region!r} with score {row.score!r}"
             raise UserError(f"{table}: line {row.line} has {came}; expected region 1 or 2 and a score from 0 to 5")
-        scores.setdefault(row.scan, {})[int(row.region)] = int(row.score)
+        scores.setdefault(row.scan, {})[label or 0] = int(score or 0)
     cases = []
     for name, of_slice in scores.items():
         paths = [folder / "images" / f"{name}.jpg", folder / "regions" / f"{name}.png"]

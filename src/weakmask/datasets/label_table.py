@@ -15,16 +15,18 @@ Wide, one column of 0 and 1 per class; an empty cell is unknown, and is not lear
 Both may have the columns `region` (the row speaks of that region alone) and `patient`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from weakmask.datasets.case import Fault
-from weakmask.datasets.score_table import patient_fault, split_rows
-from weakmask.datasets.table_cells import PATIENT, Cells, read_cells, refuse_unknown, row_fault
+from weakmask.datasets.cell_values import is_missing, name_in, truth_in
+from weakmask.datasets.score_table import Patients, split_rows
+from weakmask.datasets.table_cells import PATIENT, Cells, is_of_redcap, read_cells, refuse_unknown, row_fault
 from weakmask.errors import UserError
+from weakmask.outgoing_text import some_of
 
 EXAMPLE = "expected a table `image,label` or `image,CLASS,CLASS,...` of 0 and 1"
-VALUES = {"0": False, "1": True, "0.0": False, "1.0": True}
 
 ByRegion = dict[str, dict[str, bool]]
 
@@ -39,16 +41,22 @@ class LabelTable:
             entry.
         patients: Image -> patient, where the table names one.
         faults: Rows that could not be used, and notes on columns.
+        long: Whether a row names a class that is present, so that rows about one region add up.
     """
 
     classes: tuple[str, ...]
     presence: dict[str, ByRegion]
     patients: dict[str, str]
     faults: tuple[Fault, ...]
+    long: bool
 
 
-def read_label_table(path: Path) -> LabelTable:
+def read_label_table(path: Path, scan_of: Callable[[str], str] = name_in) -> LabelTable:
     """Read a table of classes, long or wide.
+
+    Args:
+        path: The table.
+        scan_of: Cell -> the name of the image that it means; see `ScanNames`.
 
     Raises:
         UserError: No such file, no table, no rows, or columns that make no such table.
@@ -56,22 +64,24 @@ def read_label_table(path: Path) -> LabelTable:
     cells = read_cells(path, ("image", "scan", "label", "region"), EXAMPLE)
     key = next((name for name in ("image", "scan") if name in cells.header), None)
     if key is None:
-        raise UserError(f"{path}: no column `image` among {', '.join(cells.header)}; {EXAMPLE}")
+        raise UserError(f"{path}: no column `image` among {some_of(list(cells.header))}; {EXAMPLE}")
     long = "label" in cells.header
     classes, notes = _classes(cells, key, long=long)
     presence: dict[str, ByRegion] = {}
-    patients: dict[str, str] = {}
+    patients, rows = Patients(), _Rows(classes)
     faults = [Fault("", path.name, note, fatal=False) for note in (*cells.notes, *notes)]
     for line, values, wrong in split_rows(cells, key):
-        image = values.get(key, "")
-        wrongs = [wrong] if wrong else patient_fault(image, values, patients)
+        image = scan_of(values.get(key, ""))
+        wrongs = [wrong] if wrong else patients.take(image, values, line)
         if not wrong:
-            regions = presence.setdefault(image, {})
-            wrongs += _add_long(regions, values, classes) if long else _add_wide(regions, values, classes)
+            region = "" if is_missing(values.get("region", "")) else name_in(values["region"])
+            known = presence.setdefault(image, {}).setdefault(region, dict.fromkeys(classes, False) if long else {})
+            wrongs += rows.add_long(known, values) if long else rows.add_wide(known, values, (image, region), line)
         faults += [row_fault(image, path.name, line, text, fatal=True) for text in wrongs]
     if not presence:
         raise UserError(f"{path}: the table has no rows below its header that can be used; {EXAMPLE}")
-    return LabelTable(classes, presence, {image: name for image, name in patients.items() if name}, tuple(faults))
+    faults += patients.notes(path.name)
+    return LabelTable(classes, presence, patients.named, tuple(faults), long)
 
 
 def _classes(cells: Cells, key: str, *, long: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -79,26 +89,46 @@ def _classes(cells: Cells, key: str, *, long: bool) -> tuple[tuple[str, ...], tu
     rest = [name for name in cells.header if name not in {key, "label", "region", PATIENT}]
     columns = f"the columns may be {key}, label, region and {PATIENT}"
     if long:
-        return tuple(dict.fromkeys(cells.column("label"))), refuse_unknown(cells, rest, [], columns)
-    classes = tuple(name for name in rest if cells.has_numbers(name))
+        return tuple(dict.fromkeys(map(name_in, cells.column("label")))), refuse_unknown(cells, rest, [], columns)
+    classes = tuple(name for name in rest if not is_of_redcap(name) and _holds_truth(cells, name))
     if not classes:
-        raise UserError(f"{cells.path}: no column of 0 and 1 among {', '.join(cells.header)}; {EXAMPLE}")
-    return classes, refuse_unknown(cells, [name for name in rest if name not in classes], [], columns)
+        raise UserError(f"{cells.path}: no column of 0 and 1 among {some_of(list(cells.header))}; {EXAMPLE}")
+    return classes, refuse_unknown(cells, [name for name in rest if name not in set(classes)], [], columns)
 
 
-def _add_long(regions: ByRegion, values: dict[str, str], classes: tuple[str, ...]) -> list[str]:
-    """Take in a row of a long table: a class that is present; every class without a row is absent."""
-    known = regions.setdefault(values.get("region", ""), dict.fromkeys(classes, False))
-    if values["label"]:
-        known[values["label"]] = True
-    return []
+def _holds_truth(cells: Cells, name: str) -> bool:
+    """Whether a column is a class: it holds numbers, or nothing but yes and no."""
+    words = cells.column(name)
+    return cells.has_numbers(name) or (bool(words) and all(truth_in(word) is not None for word in words))
 
 
-def _add_wide(regions: ByRegion, values: dict[str, str], classes: tuple[str, ...]) -> list[str]:
-    """Take in a row of a wide table; returns what is wrong with it."""
-    region = values.get("region", "")
-    if region in regions:
-        return ["stands there twice" if not region else f"has the region {region} twice"]
-    regions[region] = {name: VALUES[values[name]] for name in classes if values[name] in VALUES}
-    wrong = [name for name in classes if values[name] not in {"", *VALUES}]
-    return [f"label {values[name]!r} of class {name} is not 0 or 1" for name in wrong[:1]]
+class _Rows:
+    """The rows of a table as they are taken in, with the lines in which each value stands."""
+
+    def __init__(self, classes: tuple[str, ...]) -> None:
+        self._classes = classes
+        self._lines: dict[tuple[str, str, str], int] = {}
+
+    def add_long(self, known: dict[str, bool], values: dict[str, str]) -> list[str]:
+        """Take in a row that names a class that is present; every class without a row is absent."""
+        label = values["label"]
+        if label and is_missing(label):
+            return [f"label {label!r} is missing; leave the cell empty if the image has none of the classes"]
+        if label:
+            known[name_in(label)] = True
+        return []
+
+    def add_wide(self, known: dict[str, bool], values: dict[str, str], place: tuple[str, str], line: int) -> list[str]:
+        """Take in a row with a value per class; a missing value says nothing. Returns what is wrong with it."""
+        wrong = []
+        for name in self._classes:
+            cell, value = values[name], truth_in(values[name])
+            if is_missing(cell):
+                continue
+            if value is None:
+                wrong.append(f"label {cell!r} of class {name} is not 0 or 1")
+                continue
+            above = self._lines.setdefault((*place, name), line)
+            if known.setdefault(name, value) != value:
+                wrong.append(f"class {name} is {int(value)}, in line {above} it is {int(not value)}")
+        return wrong[:1]

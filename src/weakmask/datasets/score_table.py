@@ -1,11 +1,14 @@
 """scores.csv (or scores.xlsx), long or wide, as rows of text before their interpretation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from weakmask.datasets.case import Fault
+from weakmask.datasets.cell_values import name_in, patient_in
 from weakmask.datasets.table_cells import PATIENT, Cells, read_cells, refuse_unknown, row_fault
 from weakmask.errors import UserError
+from weakmask.outgoing_text import some_of
 
 LONG = ("scan", "region", "score")
 EXAMPLE = "expected a table `scan,region,score` or `scan,LUL,LLL,RUL,RML,RLL`"
@@ -40,11 +43,15 @@ class ScoreTable:
     cells: Cells
 
 
-def read_score_table(path: Path) -> ScoreTable:
+def read_score_table(path: Path, scan_of: Callable[[str], str] = name_in) -> ScoreTable:
     """Read a label table: `scan,region,score`, or `scan` and one column per region; each may have `patient`.
 
-    A line with too few or too many cells, without a scan, or with another patient than the scan's first line is a
-    fault, and the others are read.
+    A line with too few or too many cells, without a scan, or with another patient than a line above is a fault, and
+    the others are read.
+
+    Args:
+        path: The table.
+        scan_of: Cell -> the name of the scan that it means; see `ScanNames`.
 
     Raises:
         UserError: No such file, no table, no rows, or columns that make no such table.
@@ -54,20 +61,20 @@ def read_score_table(path: Path) -> ScoreTable:
     unknown = [] if wide else [name for name in cells.header if name not in {*LONG, PATIENT}]
     notes = refuse_unknown(cells, unknown, [], f"the columns may be scan, region, score and {PATIENT}")
     rows: list[ScoreRow] = []
-    patients: dict[str, str] = {}
+    patients = Patients()
     faults = [Fault("", path.name, note, fatal=False) for note in (*cells.notes, *notes)]
     for line, values, wrong in split_rows(cells, "scan"):
-        scan = values.pop("scan", "")
+        scan = scan_of(values.pop("scan", ""))
         if wrong:
             faults.append(row_fault(scan, path.name, line, wrong, fatal=True))
             continue
-        faults += [row_fault(scan, path.name, line, text, fatal=True) for text in patient_fault(scan, values, patients)]
+        faults += [row_fault(scan, path.name, line, text, fatal=True) for text in patients.take(scan, values, line)]
         pairs = values.items() if wide else [(values["region"], values["score"])]
         rows += [ScoreRow(scan, region, score, line) for region, score in pairs]
     if not rows:
         raise UserError(f"{path}: the table has no rows below its header that can be used; {EXAMPLE}")
-    named = {scan: name for scan, name in patients.items() if name}
-    return ScoreTable(tuple(rows), wide, named, tuple(faults), cells)
+    faults += patients.notes(path.name)
+    return ScoreTable(tuple(rows), wide, patients.named, tuple(faults), cells)
 
 
 def split_rows(cells: Cells, key: str) -> list[tuple[int, dict[str, str], str]]:
@@ -87,24 +94,51 @@ def split_rows(cells: Cells, key: str) -> list[tuple[int, dict[str, str], str]]:
     return rows
 
 
-def patient_fault(name: str, values: dict[str, str], patients: dict[str, str]) -> list[str]:
-    """Take a line's patient out of `values` and into `patients`; a text if a line above has another one."""
-    patient = values.pop(PATIENT, "")
-    known = patients.setdefault(name, patient)
-    return [] if known == patient else [f"calls the patient {patient!r}, a line above {known!r}"]
+class Patients:
+    """The patients of a table's scans.
+
+    Attributes:
+        named: Scan -> patient; a scan whose patient is missing in every line has no entry.
+    """
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self.named: dict[str, str] = {}
+        self._lines: dict[str, int] = {}
+        self._missing: dict[str, str] = {}
+
+    def take(self, scan: str, values: dict[str, str], line: int) -> list[str]:
+        """Take the patient of a line out of its `values`; returns a text if a line above has another one."""
+        cell = values.pop(PATIENT, "")
+        patient = patient_in(cell)
+        if not patient:
+            self._missing.setdefault(scan, cell)
+            return []
+        known = self.named.setdefault(scan, patient)
+        above = self._lines.setdefault(scan, line)
+        return [] if known == patient else [f"calls the patient {patient!r}, line {above} calls it {known!r}"]
+
+    def notes(self, file: str) -> list[Fault]:
+        """A note that some patients are said to be missing, by NA for instance; an empty cell needs none."""
+        words = {scan: word for scan, word in self._missing.items() if word and scan not in self.named}
+        if not words:
+            return []
+        first = next(iter(words.values()))
+        text = f"{file}: the patient of {len(words)} scan{'s' if len(words) > 1 else ''} is {first!r}, missing; "
+        return [Fault("", file, f"{text}each of them counts as a patient of its own", fatal=False)]
 
 
 def _is_wide(cells: Cells) -> bool:
     """Whether the regions are columns; refuses headers that make no table."""
     header, path = cells.header, cells.path
-    columns = ", ".join(header)
+    columns = some_of(list(header))
     if "scan" not in header:
         raise UserError(f"{path}: no column `scan` among {columns}; {EXAMPLE}")
     if not {"region", "score"} & set(header):
         if not set(header) - {"scan", PATIENT}:
             raise UserError(f"{path}: no column with scores among {columns}; {EXAMPLE}")
         return True
-    missing = [name for name in LONG if name not in header]
+    missing = [f"`{name}`" for name in LONG if name not in header]
     if missing:
-        raise UserError(f"{path}: no column `{missing[0]}` among {columns}; {EXAMPLE}")
+        raise UserError(f"{path}: no column {' and '.join(missing)} among {columns}; {EXAMPLE}")
     return False

@@ -17,6 +17,7 @@ import numpy as np
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case
 from weakmask.errors import UserError
+from weakmask.outgoing_text import cell_text, table_cell
 
 COLUMNS = ("fold", "scan", "part")
 PARTS = ("train", "validation", "test")
@@ -105,7 +106,7 @@ def write_splits(splits: Sequence[Split], path: Path) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         for fold, split in enumerate(splits):
-            writer.writerows((fold, scan, part) for part in PARTS for scan in getattr(split, part))
+            writer.writerows((fold, table_cell(scan), part) for part in PARTS for scan in getattr(split, part))
 
 
 def read_splits(path: Path) -> tuple[Split, ...]:
@@ -126,7 +127,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
     for fold, scan, part in rows:
         if part not in PARTS or not fold.isdecimal():
             raise UserError(f"{path}: fold {fold!r}, part {part!r}; expected a number and one of {', '.join(PARTS)}")
-        if folds.setdefault(fold, {}).setdefault(scan, part) != part:
+        if folds.setdefault(fold, {}).setdefault(cell_text(scan), part) != part:
             raise UserError(f"{path}: {scan} is in two parts of fold {fold}; split the cohort again")
     splits = []
     for fold in sorted(folds, key=int):

@@ -1,25 +1,28 @@
-"""The cells of a label table, from CSV or from the first sheet of an Excel file, and what its columns are called."""
+"""The cells of a label table and the names of its columns, as spreadsheets and statistics write them."""
 
-import csv
 import difflib
 import re
-import warnings
-import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from weakmask.datasets.case import Fault
+from weakmask.datasets.cell_values import is_missing, name_in, number_in
+from weakmask.datasets.table_files import read_lines
 from weakmask.errors import UserError
+from weakmask.outgoing_text import some_of
 
 PATIENT = "patient"
 SUFFIXES = (".csv", ".xlsx")
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+MOST_HINTS = 50  # more unknown columns are no typing mistakes
+INDEX = re.compile(r"(unnamed: ?\d+(\.\d+)*|x)?", re.IGNORECASE)  # the column of row numbers of pandas, and of R
+OTHER_NAMES = {  # what tables call the scan or its patient, without blanks and marks
+    "scan": ("scanid", "scanname", "image", "imageid", "imagename", "file", "filename", "recordid"),
+    "image": ("imageid", "imagename", "scanid", "scanname", "file", "filename", "recordid"),
+    PATIENT: ("patientid", "patientname", "patientno", "patientnumber", "recordid"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,10 @@ class Cells:
 
     Attributes:
         path: The file.
-        header: The names of the columns; those in `known` in lower case, a patient's column is called `patient`.
+        header: The names of the columns; those in `known` in lower case, a patient's column is called `patient`. A
+            column of row numbers is left out.
         lines: (line number, cells) of every line below the header that is not blank.
-        notes: Cells that were read differently from their text.
+        notes: Columns that were read otherwise than by their names, or left out.
     """
 
     path: Path
@@ -38,14 +42,19 @@ class Cells:
     lines: tuple[tuple[int, tuple[str, ...]], ...]
     notes: tuple[str, ...]
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Column -> its place."""
+        return {name: place for place, name in enumerate(self.header)}
+
     def column(self, name: str) -> list[str]:
-        """The cells of a column that are not empty."""
-        place = self.header.index(name)
-        return [cells[place] for _, cells in self.lines if len(cells) > place and cells[place]]
+        """The cells of a column that have a value."""
+        place = self.places[name]
+        return [cells[place] for _, cells in self.lines if len(cells) > place and not is_missing(cells[place])]
 
     def has_numbers(self, name: str) -> bool:
         """Whether a column holds any number; otherwise it is free text, or empty."""
-        return any(NUMBER.fullmatch(cell) for cell in self.column(name))
+        return any(number_in(cell) is not None for cell in self.column(name))
 
 
 def find_table(folder: Path, stem: str) -> Path | None:
@@ -63,28 +72,34 @@ def find_table(folder: Path, stem: str) -> Path | None:
 def read_cells(path: Path, known: Sequence[str], example: str) -> Cells:
     """Read a table; in CSV, commas, semicolons or tabs separate the cells.
 
-    Where semicolons do, a number may have a decimal comma. `Patient ID`, `patient_id` and the like mean `patient`.
+    `Patient ID`, `patient_id` and the like mean `patient`, and likewise for the first of `known`, the scan. The column
+    of row numbers that pandas and R write in front is left out.
 
     Args:
-        path: A .csv (UTF-8), or an .xlsx of which the first sheet counts.
-        known: Names of columns to be recognised in any case, in lower case.
+        path: A .csv, or an .xlsx of which the first sheet counts.
+        known: Names of columns to be recognised in any case, in lower case; the first is the scan's.
         example: An example of a table, for messages.
 
     Raises:
         UserError: No such file, no text, no rows, or a column's name twice.
     """
-    lines = _from_sheet(path, example) if path.suffix == ".xlsx" else _from_text(path, example)
-    lines = [(number, cells) for number, cells in lines if any(cells)]
+    lines, notes = read_lines(path, example)
     if not lines:
         raise UserError(f"{path}: the table is empty; {example}")
     width = max(place + 1 for place, cell in enumerate(lines[0][1]) if cell)
-    notes: list[str] = []
-    header = tuple(_column_name(cell, known, notes, path) for cell in lines[0][1][:width])
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"{path}: the column {twice!r} stands there twice; {example}")
-    below = tuple((number, tuple(_without_tail(cells, width))) for number, cells in lines[1:])
-    return Cells(path, header, below, tuple(notes))
+    names = [name_in(cell) for cell in lines[0][1][:width]]
+    below = [(number, _without_tail(cells, width)) for number, cells in lines[1:]]
+    if below and all(len(cells) == width + 1 for _, cells in below) and _counts_up([row[0] for _, row in below]):
+        names.insert(0, "")  # R's write.table gives the row names no column
+    notes = [f"{path.name}: {note}" for note in notes]
+    kept = _without_index(names, [cells for _, cells in below], notes, path)
+    called = [names[place] or f"column {place + 1}, without a name," for place in kept]
+    header = _column_names(called, known, notes, path)
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise UserError(f"{path}: the column {some_of([repr(name) for name in twice])} stands there twice; {example}")
+    rows = tuple((number, (*(row[k] for k in kept if k < len(row)), *row[len(names) :])) for number, row in below)
+    return Cells(path, tuple(header), rows, tuple(notes))
 
 
 def refuse_unknown(table: Cells, unknown: Sequence[str], expected: Sequence[str], otherwise: str) -> tuple[str, ...]:
@@ -102,18 +117,22 @@ def refuse_unknown(table: Cells, unknown: Sequence[str], expected: Sequence[str]
     Raises:
         UserError: A column of numbers, or one that is nearly called as an expected one; the line names all of them.
     """
-    near = {name: close for name in unknown if (close := _nearest(name, [*expected, PATIENT])) is not None}
+    of_redcap = [name for name in unknown if is_of_redcap(name)]
+    unknown = [name for name in unknown if not is_of_redcap(name)]
+    near = {name: close for name in unknown[:MOST_HINTS] if (close := _nearest(name, [*expected, PATIENT])) is not None}
     wrong = [name for name in unknown if name in near or table.has_numbers(name)]
     if wrong:
-        names = ", ".join(map(repr, wrong))
         meant = " or ".join(dict.fromkeys(repr(near[name]) for name in wrong if name in near))
         hints = [f"did you mean {meant}?"] if meant else []
         hints += [otherwise] if len(near) < len(wrong) else []
-        raise UserError(f"{table.path}: unknown column{'s' if len(wrong) > 1 else ''} {names}; {' '.join(hints)}")
-    if not unknown:
-        return ()
-    names = ", ".join(map(repr, unknown))
-    return (f"{table.path.name}: the column{'s' if len(unknown) > 1 else ''} {names} with free text: ignored",)
+        raise UserError(f"{table.path}: unknown {_columns(wrong)}; {' '.join(hints)}")
+    kinds = ((unknown, "with free text"), (of_redcap, "of REDCap"))
+    return tuple(f"{table.path.name}: the {_columns(names)} {kind}: ignored" for names, kind in kinds if names)
+
+
+def is_of_redcap(name: str) -> bool:
+    """Whether REDCap adds a column of this name to what it exports; it says nothing about the image."""
+    return name.lower().startswith("redcap_") or name.lower().endswith("_complete")
 
 
 def row_fault(scan: str, file: str, line: int, text: str, *, fatal: bool) -> Fault:
@@ -127,84 +146,67 @@ def row_fault(scan: str, file: str, line: int, text: str, *, fatal: bool) -> Fau
 def nearest(word: str, words: Sequence[str], otherwise: str) -> str:
     """A hint for an unknown word: the expected one that was probably meant, else `otherwise`."""
     for candidate in words:  # spreadsheets turn 007 into 7
-        if candidate.isdigit() and word.isdigit() and int(candidate) == int(word):
+        if _is_number(candidate) and _is_number(word) and int(candidate) == int(word):
             return f"did a spreadsheet take the zeros off {candidate!r}?"
     near = _nearest(word, words)
     return otherwise if near is None else f"did you mean {near!r}?"
 
 
+def _columns(names: Sequence[str]) -> str:
+    return f"column{'s' if len(names) > 1 else ''} {some_of([repr(name) for name in names])}"
+
+
+def _is_number(word: str) -> bool:
+    return len(word) < 20 and word.isdecimal()
+
+
 def _nearest(word: str, words: Sequence[str]) -> str | None:
     """The expected word that is spelt nearly like this one."""
     lowered = {candidate.lower(): candidate for candidate in words}
-    near = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word[:80].lower(), list(lowered), n=1, cutoff=0.6)
     return lowered[near[0]] if near else None
 
 
-def _column_name(cell: str, known: Sequence[str], notes: list[str], path: Path) -> str:
-    """The name of a column as the program knows it."""
-    lowered = cell.lower()
-    if lowered in (*known, PATIENT):
-        return lowered
-    if re.sub(r"[\s_.-]", "", lowered) in ("patientid", "patientname", "patientno", "patientnumber"):
-        notes.append(f"{path.name}: the column {cell!r} is read as `{PATIENT}`")
-        return PATIENT
-    return cell
+def _column_names(names: Sequence[str], known: Sequence[str], notes: list[str], path: Path) -> list[str]:
+    """The names of the columns as the program knows them."""
+    header = [name.lower() if name.lower() in (*known, PATIENT) else name for name in names]
+    for wanted in (known[0], PATIENT):
+        if wanted in header or (wanted == known[0] and "scan" in header):
+            continue
+        others = {re.sub(r"[\s_.-]", "", name.lower()): place for place, name in reversed(list(enumerate(header)))}
+        place = next((others[other] for other in OTHER_NAMES.get(wanted, ()) if other in others), None)
+        if place is not None:
+            notes.append(f"{path.name}: the column {header[place]!r} is read as `{wanted}`")
+            header[place] = wanted
+    return header
+
+
+def _without_index(names: Sequence[str], rows: Sequence[Sequence[str]], notes: list[str], path: Path) -> list[int]:
+    """The places of the columns, without a column of row numbers and without nameless columns that are empty."""
+    kept: list[int] = []
+    in_front = True
+    for place, name in enumerate(names):
+        cells = [row[place] for row in rows if len(row) > place]
+        in_front = in_front and INDEX.fullmatch(name) is not None
+        if in_front and _numbers_rows(cells, consecutive=name.lower() == "x"):
+            called = repr(name) if name else f"{place + 1}, which has no name,"
+            notes.append(f"{path.name}: the column {called} numbers the rows: ignored")
+        elif name or any(cells):
+            kept.append(place)
+    return kept
+
+
+def _numbers_rows(cells: Sequence[str], *, consecutive: bool) -> bool:
+    """Whether a column numbers the rows: whole numbers, none twice; of a filtered table some are left out."""
+    numbered = all(cell.isdecimal() for cell in cells) and len(set(cells)) == len(cells)
+    return numbered and (_counts_up(cells) or not consecutive)
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    """Whether cells are 1, 2, 3, ... or 0, 1, 2, ..."""
+    return any(list(cells) == [str(number + first) for number in range(len(cells))] for first in (0, 1))
 
 
 def _without_tail(cells: list[str], width: int) -> list[str]:
     """A spreadsheet's empty cells behind the last column taken off."""
     return cells[:width] if not any(cells[width:]) else cells
-
-
-def _from_text(path: Path, example: str) -> list[tuple[int, list[str]]]:
-    """(line number, cells) of every line of a CSV file."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
-        raise UserError(f"{path}: {reason}; {example}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text (byte {error.start}); save the table as CSV UTF-8") from error
-    if "\0" in text:
-        raise UserError(f"{path}: a binary file, not a table; save it as CSV UTF-8")
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    try:
-        return [(reader.line_num, [_plain(cell, delimiter) for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num}: {error}; {example}") from error
-
-
-def _plain(cell: str, delimiter: str) -> str:
-    """A cell without blanks around it, a decimal comma as a point."""
-    cell = cell.strip()
-    return cell.replace(",", ".") if delimiter == ";" and DECIMAL_COMMA.fullmatch(cell) else cell
-
-
-def _from_sheet(path: Path, example: str) -> list[tuple[int, list[str]]]:
-    """(row number, cells) of the first sheet of an Excel file."""
-    try:
-        with warnings.catch_warnings():  # openpyxl comments on styles and extensions that have no meaning here
-            warnings.simplefilter("ignore")
-            book = load_workbook(path, read_only=True, data_only=True)
-            try:
-                rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-            finally:
-                book.close()
-    except (OSError, InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, IndexError) as error:
-        raise UserError(
-            f"{path}: cannot be read as an Excel file; save it again, or as CSV UTF-8; {example}"
-        ) from error
-    return [(number, [_cell_text(value) for value in row]) for number, row in enumerate(rows, start=1)]
-
-
-def _cell_text(value: Any) -> str:
-    """The value of a sheet's cell as a person sees it."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value).strip()

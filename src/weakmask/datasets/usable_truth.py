@@ -17,14 +17,13 @@ Without the file it is `subtypes`.
 from pathlib import Path
 from typing import cast, get_args
 
-import yaml
-
 from weakmask.datasets.case import Case, TruthKind
 from weakmask.datasets.mask_checks import label_sizes, on_grid, some
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
+from weakmask.yaml_text import read_yaml_file
 
 IGNORED = 255  # in a truth of classes: not to be counted
 
@@ -42,11 +41,7 @@ def read_truth_kind(path: Path) -> TruthKind:
     Raises:
         UserError: The file cannot be read, has other keys, or names no known kind.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or "it is not YAML text"
-        raise UserError(f"cannot read {path}: {reason}") from error
+    content = read_yaml_file(path)
     kinds = get_args(TruthKind)
     if not isinstance(content, dict) or list(content) != ["kind"] or content["kind"] not in kinds:
         raise UserError(f"{path}: expected one line, `kind:` and one of {', '.join(kinds)}")

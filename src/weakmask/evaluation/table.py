@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.atomic_write import atomic_files
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.errors import UserError
 from weakmask.evaluation.agreement import Agreement, agreement
 from weakmask.evaluation.overlap import Overlap
@@ -138,7 +139,7 @@ def summarise(results: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     judged = {row[0] for row in rows}
     for method, kappa in kappas.items():
         if method not in judged:  # no scan has a mask to judge by, but scores there are
-            scans = scores.loc[scores["method"] == method, "scan"].nunique()
+            scans = len(set(scores.loc[scores["method"] == method, "scan"].tolist()))
             rows.append((method, scans, *[math.nan] * 6, kappa.kappa, kappa.low, kappa.high))
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
@@ -186,7 +187,7 @@ def write_tables(folder: Path, results: pd.DataFrame, scores: pd.DataFrame) -> N
     }
     with atomic_files([folder / name for name in tables]) as temporaries:
         for temporary, table in zip(temporaries, tables.values(), strict=True):
-            table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+            write_csv(table, temporary, "%.6g")
 
 
 def read_results(path: Path) -> pd.DataFrame:
@@ -210,7 +211,7 @@ def read_scores(path: Path) -> pd.DataFrame:
 def _read(path: Path, columns: Sequence[str], numbers: dict[str, str], what: str) -> pd.DataFrame:
     """A table with `columns` in their order; an older one gets the column `patient`."""
     try:
-        table = pd.read_csv(path, dtype=dict.fromkeys(("method", "scan", PATIENT, "subset", "region"), str))
+        table = read_csv(path)
         _require(table, columns)
         table = table.astype(numbers)
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors, and so is bad UTF-8
@@ -222,7 +223,8 @@ def _read(path: Path, columns: Sequence[str], numbers: dict[str, str], what: str
 def _by_method_and_subset(results: pd.DataFrame) -> dict[tuple[str, str], list[Overlap]]:
     """The counts of every scan, by method and subset in order of appearance."""
     _require(results, RESULT_COLUMNS)
-    if results.duplicated(["method", "scan", "subset"]).any():
+    rows = list(zip(*(results[name].tolist() for name in ("method", "scan", "subset")), strict=True))
+    if len(set(rows)) < len(rows):  # by Python: pandas cannot compare names that are not UTF-8
         raise ValueError("results hold a scan of a method twice; expected one row per method, scan and subset")
     found: dict[tuple[str, str], list[Overlap]] = {}
     for row in results.to_dict("records"):

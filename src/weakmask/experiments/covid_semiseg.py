@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case
 from weakmask.datasets.covid_semiseg import read_covid_semiseg, write_cohort
 from weakmask.datasets.splits import k_fold, write_splits
@@ -166,7 +167,7 @@ def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:
     settings = settings_of(ROWS[FINAL], SLICES, seed, (beside / "all", beside / "expert"))
     settings = changed(settings, {"data": {"seen": True}})
     Training(ROWS[FINAL].method, settings, run).finish()
-    return pd.read_csv(run / "summary.csv")
+    return read_csv(run / "summary.csv")
 
 
 def tabulate(runs: Sequence[Judged]) -> Tables:

@@ -25,11 +25,11 @@ from weakmask.methods.cam import config as cam
 from weakmask.methods.dram import config as dram
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.phantoms import chest_ct
-from weakmask.progress import console
 from weakmask.region_learning.settings import NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.report.mask_examples import example_scans
 from weakmask.report.number_text import decimals
 from weakmask.report.page import ScanView
+from weakmask.terminal import say
 
 TRAINING_SEED, TEST_SEED = 0, 10_000  # of the phantoms
 PUBLISHED = "published IoU"
@@ -193,7 +193,7 @@ def make_phantoms(setup: Setup, places: Collection[Place]) -> None:
     sets = (preset.training_scans, TRAINING_SEED), (preset.test_scans, TEST_SEED)
     for folder, (scans, seed) in zip(cohorts_of(setup, next(iter(places))), sets, strict=True):
         if not (folder / "phantom.json").exists():
-            console.print(f"[bold]phantoms[/] {scans} scans for {folder.name}", highlight=False)
+            say("phantoms", f"{scans} scans for {folder.name}")
             chest_ct.write_phantom_cohort(folder, scans, seed, preset.shape, preset.spacing_mm)
         chest_ct.check_phantom_cohort(folder, scans, seed, preset.shape, preset.spacing_mm)
 

@@ -3,13 +3,13 @@
 `floor`: threshold masks of scans with scored regions (`region_learning.threshold_masks`).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
-from weakmask.config import Settings
+from weakmask.config import Seed, Settings
+from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.experiments.experiment import Row
 from weakmask.memory import memory_for
@@ -31,14 +31,16 @@ class MaskSettings(Settings):
     mask: ThresholdMask = Field(
         default="nothing", description="balanced: a threshold for which all scores, not all regions, weigh alike"
     )
-    opening_voxels: int = Field(default=7, description="of a crop, odd: the window of the opened picture")
+    opening_voxels: Annotated[int, Field(ge=1, le=255)] = Field(
+        default=7, description="of a crop, odd: the window of the opened picture"
+    )
 
 
 class FloorSettings(Settings):
     """Everything that changes a number of a row without a network."""
 
     method: Literal["floor"] = "floor"
-    seed: int = Field(default=0, description="of the split; thresholds are chosen on its training part")
+    seed: Seed = Field(default=0, description="of the split; thresholds are chosen on its training part")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="as in all rows; not used")
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
@@ -74,7 +76,7 @@ def report(run: Run[FloorSettings]) -> Page:
     return Page(
         title=run.config.floor.mask,
         summary="A mask that needs no network.",
-        table=pd.read_csv(run.stage("evaluation") / "summary.csv"),
+        table=read_csv(run.stage("evaluation") / "summary.csv"),
         config=run.config.model_dump(mode="json"),
         provenance=run.manifest(),
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.experiments.experiment import Experiment, Judged, Preset, Row, Setup, Tables
 from weakmask.methods.lobes.config import TITLES, DataSettings, LobeSettings, SegmentationSettings
 from weakmask.methods.lobes.hard_phantoms import NUMBERS, phantom_results, write_test_scans
@@ -67,13 +68,13 @@ def evaluate(run: Path, setup: Setup) -> None:
     write_test_scans(test, setup.preset.test_scans, setup.preset.spacing_mm)
     results = phantom_results(test, load_lobe_model(run, device_of("auto")))
     with atomic_file(run / "results.csv") as temporary:
-        results.to_csv(temporary, index=False)
+        write_csv(results, temporary)
 
 
 def is_judged(run: Path) -> bool:
     """Whether results.csv exists and has all columns; an earlier version's may lack one."""
     file = run / "results.csv"
-    return file.exists() and set(NUMBERS) <= set(pd.read_csv(file, nrows=0).columns)
+    return file.exists() and set(NUMBERS) <= set(read_csv(file).columns)
 
 
 def tabulate(runs: Sequence[Judged]) -> Tables:
@@ -105,7 +106,7 @@ EXPERIMENT = Experiment(
     presets=PRESETS,
     tabulate=tabulate,
     caption=CAPTION,
-    read=pd.read_csv,
+    read=read_csv,
     evaluate=evaluate,
     is_judged=is_judged,
     last_stage="model",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
+from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.experiments.experiment import Experiment, Judged, Setup
 from weakmask.experiments.gather import judged_runs
@@ -31,7 +32,7 @@ def write_results(experiment: Experiment, setup: Setup) -> pd.DataFrame:
     found = experiment.tabulate(runs)
     for name, table in found.files.items():
         with atomic_file(setup.out / name) as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+            write_csv(table, temporary, "%.6g")
     if found.picture:
         with atomic_file(setup.out / "examples.webp") as temporary:
             temporary.write_bytes(found.picture)

@@ -13,7 +13,7 @@ from weakmask.experiments.report import write_results
 from weakmask.experiments.training import Training
 from weakmask.pipeline import run_stages
 from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
-from weakmask.progress import console
+from weakmask.terminal import say
 
 EXPERIMENTS = {
     "covid-semiseg": covid_semiseg.EXPERIMENT,
@@ -78,7 +78,7 @@ def reproduce(experiment: Experiment, out: Path, request: Request) -> pd.DataFra
     complete = dict(experiment.complete_runs(out))
     for place, run in complete.items():
         run_stages([], run, experiment.settings_of(setup, place))  # refuses a run with other settings
-        console.print(f"[green]have[/] {_title(experiment, place)}", highlight=False)
+        say("have", _title(experiment, place))
     trainings = {place: training_of(experiment, setup, place) for place in places if place not in complete}
     for place, training in trainings.items():
         training.start()  # here, where no other process makes the same stage

@@ -1,6 +1,7 @@
 """Chest CT phantoms: scans with known truth, generated from a seed, and cohorts of them."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from weakmask.atomic_write import atomic_folder
+from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.phantoms.acquisition import acquire, draw_scanner
 from weakmask.phantoms.chest_anatomy import LLL, LUL, RLL, RML, RUL, Patient, draw_patient, lung_box, lungs
@@ -33,6 +35,9 @@ VERSION = 1  # increased when the same seed gives another scan
 LOBES = {"LUL": LUL, "LLL": LLL, "RUL": RUL, "RML": RML, "RLL": RLL}
 SHAPE: Index3 = (160, 192, 192)
 SPACING_MM: Float3 = (2.0, 2.0, 2.0)
+MOST_SCANS, MOST_VOXELS = 100_000, 512**3
+FINEST_MM, COARSEST_MM = 0.2, 20.0
+CHEST_MM: Float3 = (240.0, 200.0, 240.0)  # less shows no whole lobe
 QUICK_SHAPE: Index3 = (80, 90, 96)  # the same chest in fewer, larger voxels, for trainings on two cores
 QUICK_SPACING_MM: Float3 = (4.0, 4.0, 4.0)
 
@@ -167,6 +172,7 @@ def write_phantom_cohort(
         MachineError: The folder cannot be written.
     """
     _check_request(folder, scans, seed, reader_noise)
+    _check_grid(shape, spacing_mm)
     seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(scans)]
     jobs = [(f"phantom_{seed}_{k:04d}", own_seed) for k, own_seed in enumerate(seeds)]
     workers = min(scans, workers or os.cpu_count() or 1)
@@ -179,9 +185,9 @@ def write_phantom_cohort(
         rng = np.random.default_rng([seed, 1])
         read = [misread(row, reader_noise, rng) for row in scores]
         names = [name for name, _ in jobs]
-        _score_table(names, read).to_csv(temporary / "scores.csv", index=False)
+        write_csv(_score_table(names, read), temporary / "scores.csv")
         if reader_noise > 0:
-            _score_table(names, scores).to_csv(temporary / "scores_true.csv", index=False)
+            write_csv(_score_table(names, scores), temporary / "scores_true.csv")
         recipe = {
             "version": VERSION,
             "seed": seed,
@@ -217,12 +223,26 @@ def _check_request(folder: Path, scans: int, seed: int, reader_noise: float) -> 
     """Refuse invalid arguments before any work is done."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not an empty folder; choose a new name or remove it")
-    if scans < 1:
-        raise UserError(f"the number of scans is {scans}; expected at least 1")
-    if seed < 0:
-        raise UserError(f"seed is {seed}; expected 0 or more")
+    if not 1 <= scans <= MOST_SCANS:
+        raise UserError(f"the number of scans is {scans}; expected 1 to {MOST_SCANS:,}")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"seed is {seed}; expected 0 to {2**63 - 1}")
     if not 0.0 <= reader_noise <= 1.0:
         raise UserError(f"reader noise is {reader_noise}; expected a probability between 0 and 1")
+
+
+def _check_grid(shape: Index3, spacing_mm: Float3) -> None:
+    """Refuse a grid that cannot hold a chest, or that no computer holds."""
+    if not all(FINEST_MM <= edge <= COARSEST_MM for edge in spacing_mm):  # nan is not
+        edges = " ".join(f"{edge:g}" for edge in spacing_mm)
+        raise UserError(f"voxels of {edges} mm (--spacing); expected {FINEST_MM:g} to {COARSEST_MM:g} mm each")
+    if min(shape) < 1 or math.prod(shape) > MOST_VOXELS:
+        sides = " ".join(map(str, shape))
+        raise UserError(f"a scan of {sides} voxels (--size); expected at least 1 a side and at most {MOST_VOXELS:,}")
+    spans = [side * edge for side, edge in zip(shape, spacing_mm, strict=True)]
+    if any(span < least for span, least in zip(spans, CHEST_MM, strict=True)):
+        came, expected = (" x ".join(f"{span:g}" for span in sides) for sides in (spans, CHEST_MM))
+        raise UserError(f"a scan of {came} mm (--size times --spacing); a chest needs {expected} mm (z y x)")
 
 
 def _write_scan(folder: Path, shape: Index3, spacing_mm: Float3, job: tuple[str, int]) -> dict[int, int]:

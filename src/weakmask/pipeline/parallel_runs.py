@@ -21,7 +21,8 @@ from joblib import cpu_count
 
 from weakmask.errors import MachineError, UserError, is_machine_fault
 from weakmask.memory import is_out_of_memory
-from weakmask.progress import bar, console
+from weakmask.progress import bar
+from weakmask.terminal import say
 from weakmask.training.devices import device_of
 
 MOST_JOBS = 4  # each holds its crops in memory
@@ -73,7 +74,7 @@ def run_in_parallel(tasks: Sequence[Task], jobs: int, short_of_memory: str = "go
     """
     if jobs == 1:
         for task in tasks:
-            console.print(f"[bold]{task.name}[/]", highlight=False)
+            say(task.name, "")
             task.work()
         return
     waiting, under_way, unfinished = list(tasks), list[Running](), {task.name for task in tasks}
@@ -83,14 +84,14 @@ def run_in_parallel(tasks: Sequence[Task], jobs: int, short_of_memory: str = "go
                 ready = [task for task in waiting if not unfinished.intersection(task.after)]
                 for task in ready[: jobs - len(under_way)]:
                     waiting.remove(task)
-                    console.print(f"[bold]{task.name}[/]", highlight=False)
+                    say(task.name, "")
                     under_way.append(_started(task, max(1, cpu_count() // jobs)))
                 for one in _ended(under_way):
                     under_way.remove(one)
                     _check(one, short_of_memory)
                     unfinished.remove(one.task.name)
                     minutes = (monotonic() - one.since) / 60
-                    console.print(f"[green]done[/] {one.task.name}, {minutes:.1f} minutes", highlight=False)
+                    say("done", f"{one.task.name}, {minutes:.1f} minutes")
                     advance()
     finally:
         for one in under_way:

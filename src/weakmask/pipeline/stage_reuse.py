@@ -13,7 +13,7 @@ from weakmask.atomic_write import finish_folder, writing_into
 from weakmask.config import Settings
 from weakmask.errors import MachineError
 from weakmask.pipeline import Stage, finished_elsewhere
-from weakmask.progress import console
+from weakmask.terminal import say
 
 
 def reuse_stages(run: Path, stages: Sequence[Stage], settings: Settings, others: Iterable[Path]) -> list[str]:
@@ -38,7 +38,7 @@ def reuse_stages(run: Path, stages: Sequence[Stage], settings: Settings, others:
         if source is None:
             break
         _copy(source, run)
-        console.print(f"[green]have[/] {folder}, from {source.parent}", highlight=False, soft_wrap=True)
+        say("have", f"{folder}, from {source.parent}")
         copied.append(stage.name)
     return copied
 

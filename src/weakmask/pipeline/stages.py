@@ -9,13 +9,11 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
-
-from rich.markup import escape
 
 from weakmask.atomic_write import atomic_file, clear_litter, finish_folder, writing_into
 from weakmask.config import Settings, differences, parse, read_yaml, restricted, to_yaml
@@ -24,7 +22,7 @@ from weakmask.memory import is_out_of_memory
 from weakmask.pipeline.keys import RECORD, FileState, changed_inputs, settings_key, state_of, whole_key
 from weakmask.pipeline.manifest import read_stage, stage_folder, write_json, write_manifest
 from weakmask.pipeline.memory import peak_memory_mb, reset_peak_memory
-from weakmask.progress import console
+from weakmask.terminal import say, sum_up
 from weakmask.training.checkpoints import training_notes
 from weakmask.training.devices import device_of
 
@@ -68,7 +66,18 @@ class Work(Generic[Config]):
         """Print a line now, and keep it for the manifest and the report."""
         if line not in self.notes:
             self.notes.append(line)
-            console.print(f"[yellow]note[/] {escape(line)}", highlight=False, soft_wrap=True)
+            say("note", line)
+
+    def note_all(self, kinds: Mapping[str, str]) -> None:
+        """Keep many lines, and print them; where they are too many for a screen, those of a kind are summed up.
+
+        Args:
+            kinds: Line -> its kind; see `sum_up`.
+        """
+        new = {line: kind for line, kind in kinds.items() if line not in set(self.notes)}
+        self.notes += new
+        for line in sum_up(list(new), list(new.values())):
+            say("note", line)
 
     def hash_input(self, path: Path) -> None:
         """Record the content of a file, of a folder (a DICOM series), or that the file is absent."""
@@ -114,11 +123,11 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
             wanted, before = settings_key(stages, stage.name, config), {name: keys[name] for name in stage.after}
             if folder.exists():
                 keys[stage.name] = _checked_key(folder, wanted, before)
-                console.print(f"[green]have[/] {folder.name}", highlight=False)
+                say("have", folder.name)
                 continue
             with _machine_faults(folder):
                 temporary = _temporary_folder(folder, stage, {"settings_key": wanted, "after": before})
-                console.print(f"[bold]stage[/] {folder.name}", highlight=False)
+                say("stage", folder.name)
                 record = _run_stage(stage, Work(run, temporary, restricted(config, stage.settings), stage.after))
                 keys[stage.name] = whole_key(wanted, record.pop("states"), before)
                 record |= {"settings_key": wanted, "after": before, "key": keys[stage.name]}

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from weakmask.csv_table import read_csv
 from weakmask.datasets.augment import Move, apply_intensity, apply_moves, draw_intensity, draw_move
 from weakmask.errors import UserError
 from weakmask.region_learning.settings import PrepareSettings
@@ -128,7 +129,7 @@ class CropSet:
 
 def load_crops(folder: Path, split: str, settings: PrepareSettings, vessel_masks: Path | None = None) -> CropSet:
     """Read the crops of one split that the prepare stage left in `folder`, with their vessels if a folder has them."""
-    table = pd.read_csv(folder / "index.csv", dtype={"scan": str, "patient": str, "name": str})
+    table = read_csv(folder / "index.csv")
     table = table.query(f"split == {split!r}").reset_index(drop=True)
     low, high = settings.window
     halved = high - low <= HALF_STEPS

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.datasets.case import Case, Cohort, TruthKind
 from weakmask.datasets.usable_truth import IGNORED, usable_truth
 from weakmask.errors import UserError
@@ -64,7 +65,7 @@ def evaluate_run(work: Work, masks: Mapping[str, Path]) -> None:
     write_tables(work.out, table, scores_table(scores))
     compared = compare_methods(table, next(iter(masks))) if results else pd.DataFrame(columns=list(COMPARISON_COLUMNS))
     with atomic_file(work.out / "significance.csv") as temporary:
-        compared.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv(compared, temporary, "%.6g")
 
 
 def fixed_threshold(
@@ -84,7 +85,7 @@ def fixed_threshold(
     Raises:
         UserError: No training crops.
     """
-    training = pd.read_csv(prepared / "index.csv").query("split == 'training'")
+    training = read_csv(prepared / "index.csv").query("split == 'training'")
     edges = np.linspace(*prepare.window, BINS + 1)
     histograms = []
     for file in training["file"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.pipeline import stage_folder
 
 FILE = "other_runs.csv"
@@ -24,13 +25,13 @@ def write_other_runs(run: Path, others: Sequence[Path]) -> None:
     Raises:
         UserError: One of the others is not finished.
     """
-    rows = [pd.read_csv(stage_folder(other, "evaluation") / "summary.csv").iloc[:1] for other in others]
+    rows = [read_csv(stage_folder(other, "evaluation") / "summary.csv").iloc[:1] for other in others]
     with atomic_file(run / FILE) as temporary:
-        pd.concat(rows, ignore_index=True).to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        write_csv(pd.concat(rows, ignore_index=True), temporary, "%.6g")
 
 
 def with_other_runs(summary: pd.DataFrame, run: Path) -> pd.DataFrame:
     """A run's summary with the rows of other_runs.csv after its own row; unchanged without such a file."""
     if not (run / FILE).exists():
         return summary
-    return pd.concat([summary.iloc[:1], pd.read_csv(run / FILE), summary.iloc[1:]], ignore_index=True)
+    return pd.concat([summary.iloc[:1], read_csv(run / FILE), summary.iloc[1:]], ignore_index=True)

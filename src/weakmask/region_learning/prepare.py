@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from weakmask.csv_table import write_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import cases_with, read_cohort
 from weakmask.datasets.cohort_checks import refuse_unmakeable_regions
@@ -61,7 +62,7 @@ def prepare(work: Work) -> None:
     write_splits([split], work.out / "splits.csv")
     held_out = set(split.validation)
     index["split"] = ["validation" if scan in held_out else "training" for scan in index["scan"]]
-    index.to_csv(work.out / "index.csv", index=False)
+    write_csv(index, work.out / "index.csv")
 
 
 def _refuse_window(cohort: Cohort, settings: PrepareSettings) -> None:

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import pandas as pd
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from weakmask.config import Settings, parse
+from weakmask.config import Fraction, Settings, parse
+from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.pipeline import Work, provenance
 from weakmask.region_learning.prepare import SPACING_COLUMNS
-from weakmask.region_learning.settings import Fraction, PrepareSettings
+from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
@@ -104,7 +104,7 @@ def write_model(work: Work, weights: Path) -> None:
 
 def trained_on(work: Work) -> dict[str, Any]:
     """A model file's record of its cohort: names of the regions, median voxel of the crops in mm, number of scans."""
-    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str, "name": str})
+    index = read_csv(work.stage("prepare") / "index.csv")
     return {
         "region_names": {str(label): name for label, name in index.groupby("region")["name"].first().items()},
         "crop_spacing_mm": [float(v) for v in index[list(SPACING_COLUMNS)].median()],

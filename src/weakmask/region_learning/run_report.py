@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.pipeline import Run, Work
 from weakmask.prediction import About
@@ -50,7 +51,7 @@ def run_page(run: Run[Any], text: ReportText) -> Page:
     Raises:
         UserError: The run is not finished.
     """
-    summary = pd.read_csv(run.stage("evaluation") / "summary.csv")
+    summary = read_csv(run.stage("evaluation") / "summary.csv")
     own = next((row for row in summary.to_dict("records") if row["method"] == text.row), None)
     return Page(
         title=f"{text.title}: {run.folder.name}",
@@ -62,7 +63,7 @@ def run_page(run: Run[Any], text: ReportText) -> Page:
             "with its 95 % bootstrap interval over patients."
         ),
         views=_worst_first(run, text),
-        curves=pd.read_csv(run.stage(text.training) / "curves.csv"),
+        curves=read_csv(run.stage(text.training) / "curves.csv"),
         config=run.config.model_dump(mode="json"),
         methods_text=text.methods_text,
         provenance=run.manifest(),
@@ -153,8 +154,8 @@ def scan_view(work: Work, of: tuple[Case, Cohort], headline: str, rank: float, s
 
 def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]]:
     """Ways to load the judged scans, the lowest IoU first; scans without lesions come last."""
-    results = pd.read_csv(run.stage("evaluation") / "results.csv", dtype={"scan": str}).to_dict("records")
-    scored = pd.read_csv(run.stage("evaluation") / "severity.csv", dtype={"scan": str, "region": str})
+    results = read_csv(run.stage("evaluation") / "results.csv").to_dict("records")
+    scored = read_csv(run.stage("evaluation") / "severity.csv")
     severity = scored.to_dict("records")
     own = {row["scan"]: row for row in results if row["method"] == text.row and row["subset"] == "all"}
     work, maps = Work(run.folder, run.folder, run.config), run.stage("maps")

@@ -3,26 +3,49 @@
 (P) is the dRAM paper (arXiv 2105.11748), (C) its authors' released code, (O) our own choice.
 """
 
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from weakmask.config import Settings
+from weakmask.config import (
+    Batch,
+    Channels,
+    Count,
+    Fraction,
+    Millimetres,
+    Rate,
+    Seed,
+    Settings,
+    Shape,
+    Share,
+    Spacing,
+    Window,
+)
 
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Side = Annotated[int, Field(ge=1)]
-Sizes = Annotated[tuple[Positive, ...], Field(min_length=1)]
+MOST_BYTES = 1 << 40  # of the first feature maps of a batch, in float32
 
 
-def _rising(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] >= pair[1]:
-        raise ValueError("the first must be below the second")
-    return pair
+def refuse_huge(section: str, batch: int, shape: tuple[int, ...], width: int) -> None:
+    """Refuse a batch whose feature maps no computer holds, although each of its numbers may be good.
 
+    Args:
+        section: The section that the batch stands in.
+        batch: Crops per step.
+        shape: Voxels of a crop.
+        width: Channels of the first convolution.
 
-Window = Annotated[tuple[float, float], AfterValidator(_rising)]
+    Raises:
+        ValueError: The first feature maps take more than a terabyte.
+    """
+    needed = 4 * batch * prod(shape) * width
+    if needed > MOST_BYTES:
+        sides = "x".join(map(str, shape))
+        raise ValueError(
+            f"{section}.batch {batch}, crops of {sides} voxels and width {width} take {needed / 1e9:,.0f} gb in the "
+            "first layer alone; reduce one of them"
+        )
 
 
 def _full(parts: int, info: Any) -> int:  # pydantic's ValidationInfo, which cannot be checked while running
@@ -42,10 +65,8 @@ class DataSettings(Settings):
     seen: bool = Field(
         default=False, description="true: the test scans may be among the training scans, and the report says so"
     )
-    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=30 / 322, description="fraction of the scans kept for validation (P: 30 of 322)"
-    )
-    split_seed: Annotated[int, Field(ge=0)] = Field(
+    validation: Share = Field(default=30 / 322, description="fraction of the scans kept for validation (P: 30 of 322)")
+    split_seed: Seed = Field(
         default=0,
         description=(
             "random seed of the split; the same for all seeds of a training, so that they can be compared (O)"
@@ -56,12 +77,12 @@ class DataSettings(Settings):
 class PrepareSettings(Settings):
     """How a scan becomes one crop per region."""
 
-    spacing_mm: Positive | None = Field(
+    spacing_mm: Spacing | None = Field(
         default=1.2,
         description=("isotropic spacing to resample to before cropping (P 1.2, C 1.0); null: the scan's own grid"),
     )
-    margin_mm: Annotated[float, Field(ge=0)] = Field(default=5.0, description="margin around the region's box (C)")
-    crop_shape: tuple[Side, Side, Side] = Field(
+    margin_mm: Millimetres = Field(default=5.0, description="margin around the region's box (C)")
+    crop_shape: Shape = Field(
         default=(80, 80, 80),
         description="voxels of a crop, z y x (P); 1 along z trains a 2-D network on slices and pictures",
     )
@@ -80,7 +101,7 @@ class PrepareSettings(Settings):
 class NetworkSettings(Settings):
     """The U-Net."""
 
-    width: Annotated[int, Field(ge=1)] = Field(default=32, description="channels of the first convolution (C)")
+    width: Channels = Field(default=32, description="channels of the first convolution (C)")
     initial_probability: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.1, description="value of the map before training, set by the bias of the last layer (O; P: 0.5)"
     )
@@ -89,13 +110,11 @@ class NetworkSettings(Settings):
 class TrainingSettings(Settings):
     """Training on crops, with the same numbers for every method, so that methods differ in labels and losses only."""
 
-    steps: Annotated[int, Field(ge=1)] = Field(
-        default=30_000, description="optimiser steps (C: 200 epochs of 1200 draws)"
-    )
-    batch: Annotated[int, Field(ge=1)] = Field(default=10, description="crops per optimiser step (C)")
+    steps: Count = Field(default=30_000, description="optimiser steps (C: 200 epochs of 1200 draws)")
+    batch: Batch = Field(default=10, description="crops per optimiser step (C)")
     accumulate: Parts = Field(default=1, description="number of parts that each batch is cut into, to save memory")
     optimiser: Literal["adam", "sgd"] = Field(default="adam", description="adam (C), or sgd with momentum 0.9 (P)")
-    learning_rate: Positive = Field(default=1e-4, description="learning rate; for adam 1e-4 (C), for sgd 1e-5 (P)")
+    learning_rate: Rate = Field(default=1e-4, description="learning rate; for adam 1e-4 (C), for sgd 1e-5 (P)")
     schedule: Literal["constant", "cosine", "poly"] = Field(
         default="cosine", description="course of the learning rate over the training (O)"
     )
@@ -111,14 +130,14 @@ class TrainingSettings(Settings):
         default=0.05,
         description=("contrast stretching: gain and gamma within 1 +- this (O); little for CT, more for pictures"),
     )
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+    average_decay: Share = Field(
         default=0.0, description="decay of the moving average of the weights (O); 0: no average"
     )
     keep: Literal["best", "last"] = Field(
         default="best", description="checkpoint that becomes the model: the best on the validation crops, or the last"
     )
-    validate_every: Annotated[int, Field(ge=1)] = Field(default=500, description="steps between validations")
-    checkpoint_every: Annotated[int, Field(ge=1)] = Field(
+    validate_every: Count = Field(default=500, description="steps between validations")
+    checkpoint_every: Count = Field(
         default=250, description="steps between checkpoints, from which a stopped training continues"
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(

@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
 from weakmask.anatomy.picture_to_hounsfield import picture_to_hounsfield
+from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.cohort_checks import check_case
@@ -33,8 +32,7 @@ def noted_cohort(folder: Path, work: Work) -> Cohort:
     cohort = read_cohort(folder)
     for name in TABLES:
         work.hash_input(folder / name)
-    for fault in cohort.faults:
-        work.note(fault.message)
+    work.note_all({fault.message: fault.kind for fault in cohort.faults})
     return cohort
 
 
@@ -119,6 +117,6 @@ def evaluated_cases(work: Work) -> tuple[Cohort, list[Case]]:
         cohort = noted_cohort(config.data.test, work)
         return cohort, list(cohort.cases)
     cohort = noted_cohort(config.data.cohort, work)
-    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
+    index = read_csv(work.stage("prepare") / "index.csv")
     held_out = set(index.loc[index["split"] == "validation", "scan"])
     return cohort, [case for case in cohort.cases if case.name in held_out]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.pipeline import Work
@@ -48,7 +49,7 @@ def write_predictions(
         rows += prediction_rows(case.name, scored_by(found, cohort.score_map), given)
     if not rows:
         raise UserError("no scan to evaluate: give data.test, or a larger data.validation")
-    pd.DataFrame(rows).to_csv(work.out / "scores.csv", index=False)
+    write_csv(pd.DataFrame(rows), work.out / "scores.csv")
 
 
 def scored_by(found: Prediction, score_map: ScoreMap) -> Prediction:

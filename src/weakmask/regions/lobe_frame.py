@@ -1,13 +1,13 @@
 """A scan on the network's grid: upright, of one shape, spanning the whole scan or its lungs."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from weakmask.anatomy.upright_frame import coarse_upright
-from weakmask.config import Settings
+from weakmask.config import Millimetres, Settings, Shape, Window
 from weakmask.errors import UserError
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.intensity import window
@@ -20,20 +20,15 @@ OUTSIDE_HU = -1024.0
 BLANK = -0.5  # below every grey value in [0, 1]
 GREY_RANGE = (0.0, 1000.0)  # what `grey_values: percentiles` brings a scan to
 
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-
 
 class FrameSettings(Settings):
     """How a scan is brought onto the network's grid."""
 
-    shape: tuple[Count, Count, Count] = Field(
-        default=(64, 512, 512), description="voxels of the network's grid, z y x (P)"
-    )
+    shape: Shape = Field(default=(64, 512, 512), description="voxels of the network's grid, z y x (P)")
     frame: Literal["scan", "lungs"] = Field(
         default="scan", description="what the grid spans: the whole scan (P), or the lungs found by threshold (O)"
     )
-    margin_mm: Amount = Field(default=10.0, description="margin around the lungs if they are the frame (O)")
+    margin_mm: Millimetres = Field(default=10.0, description="margin around the lungs if they are the frame (O)")
     outside: Literal["keep", "blank"] = Field(
         default="keep", description="keep the voxels outside the lungs as they are (P), or blank them (O)"
     )
@@ -43,9 +38,7 @@ class FrameSettings(Settings):
             "hounsfield: grey values as stored; percentiles: each scan's 1st becomes 0 and its 99th 1000 (for MR)"
         ),
     )
-    window: tuple[float, float] = Field(
-        default=(-1000.0, 400.0), description="grey values kept and rescaled to 0..1 (O)"
-    )
+    window: Window = Field(default=(-1000.0, 400.0), description="grey values kept and rescaled to 0..1 (O)")
 
     @property
     def needs_field(self) -> bool:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
-from weakmask.config import Settings
+from weakmask.config import Channels, Settings, Share
 from weakmask.errors import UserError
 from weakmask.networks import build_network
 from weakmask.pipeline import stage_folder
@@ -23,8 +23,8 @@ from weakmask.training.model_header import Facts, Header, Name, network_in, shor
 SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
 CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
 
-Count = Annotated[int, Field(ge=1, le=1024)]
-Three = tuple[Count, Count, Count]
+Few = Annotated[int, Field(ge=1, le=100)]
+Three = tuple[Few, Few, Few]
 
 
 class NetworkSettings(Settings):
@@ -33,15 +33,13 @@ class NetworkSettings(Settings):
     name: Literal["pdv_net", "dense_v_net", "v_net", "unet"] = Field(
         default="pdv_net", description="the network; unet works slice by slice"
     )
-    kernels: Count = Field(default=24, description="channels of the first convolution of the dense networks (P, G)")
+    kernels: Channels = Field(default=24, description="channels of the first convolution of the dense networks (P, G)")
     growth: Three = Field(
         default=(4, 6, 8), description="channels that each dense layer adds, per block (P 4 6 8, G 4 8 16)"
     )
     layers: Three = Field(default=(5, 10, 10), description="layers of each dense block (P, G)")
-    width: Count = Field(default=16, description="channels of the first stage of v_net (its paper: 16) and unet")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.2, description="dropout rate; unet has none (O; G 0.5)"
-    )
+    width: Channels = Field(default=16, description="channels of the first stage of v_net (its paper: 16) and unet")
+    dropout: Share = Field(default=0.2, description="dropout rate; unet has none (O; G 0.5)")
 
     def arguments(self, classes: int) -> dict[str, Any]:
         """Arguments for `build_network`."""

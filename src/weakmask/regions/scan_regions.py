@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 
 from weakmask.anatomy.lobe_numberings import HOUSE, NUMBERINGS
 from weakmask.anatomy.region_synonyms import label_among
 from weakmask.datasets.mask_checks import on_grid
 from weakmask.datasets.named_masks import read_region_mask
 from weakmask.errors import UserError
-from weakmask.progress import console
 from weakmask.regions.make_regions import make_regions
+from weakmask.terminal import say
 from weakmask.volume.files import masks_named, read_volume, scan_name
 from weakmask.volume.volume import Volume
 
@@ -84,14 +83,14 @@ def regions_of(
             )
         made = make_regions(image, known.values(), source.lobe_model, device)
         if made.numbering.keys() != set(known.values()):
-            _note(f"{scan}: {made.note}")
+            say("note", f"{scan}: {made.note}")
         return made.labels, {label: name for name, label in made.numbering.items()}
     regions = _given_regions(scan, image, source.masks, source, known)
     names = dict(known) if source.numbering is None else _names(source.numbering)
     present = {label: names.get(label, str(label)) for label in np.unique(regions.voxels).tolist() if label > 0}
     unknown = unknown_regions(known, present)
     if unknown:
-        _note(f"{scan}: {unknown}")
+        say("note", f"{scan}: {unknown}")
     return regions, names
 
 
@@ -151,10 +150,6 @@ def _hint(labels: set[int], trained: set[str]) -> str:
         return ""
     choice = f"give --numbering {fitting[0]}" if len(fitting) == 1 else "say with --numbering whose they are"
     return f"; the labels are those of {' or '.join(fitting)}: {choice}"
-
-
-def _note(line: str) -> None:
-    console.print(f"[yellow]note[/] {escape(line)}", highlight=False, soft_wrap=True)
 
 
 def _names(numbering: str | Mapping[int, str]) -> dict[int, str]:

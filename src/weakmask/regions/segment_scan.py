@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 
 from weakmask.errors import UserError
 from weakmask.prediction import Prediction, Scan, Segmenter, segment_in_any_order
-from weakmask.progress import console
 from weakmask.regions.scan_regions import RegionSource, regions_of
+from weakmask.terminal import say
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
 from weakmask.volume.pictures import is_picture, read_rgb
 
@@ -72,6 +71,6 @@ def _empty(scan: Scan, file: Path) -> Prediction:
     shape = scan.image.geometry.shape
     if shape[0] > 1:
         raise UserError(f"{line}; expected at least one labelled region")
-    console.print(f"[yellow]note[/] {escape(line)}, and so is the mask", highlight=False, soft_wrap=True)
+    say("note", f"{line}, and so is the mask")
     mask = scan.image.with_voxels(np.zeros(shape, np.uint8), "label")
     return Prediction(mask, {}, None, ())

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
+from weakmask.outgoing_text import escaped
 from weakmask.report.curves import SMOOTHED_FROM, VALIDATION, draw_curves, gather_curves
 from weakmask.report.figures import heat_gradient
 from weakmask.report.provenance_table import config_lines, facts
@@ -119,6 +120,7 @@ def _environment() -> Environment:
     return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
+        finalize=lambda value: escaped(value, layout=True) if type(value) is str else value,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

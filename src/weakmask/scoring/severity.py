@@ -11,10 +11,13 @@ import yaml
 
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
+from weakmask.outgoing_text import cut
 from weakmask.volume.storage_order import in_order_of
 from weakmask.volume.volume import Volume
+from weakmask.yaml_text import read_yaml_file
 
 SEVERITY_COLUMNS = ("region", "label", "volume_ml", "lesion_ml", "fraction", "score")
+HIGHEST_SCORE = 1000
 WIDEST_GAP = 0.01  # tables are printed in whole percents: "1-5 %, 6-25 %" leaves one percent point between neighbours
 
 FORMAT = """\
@@ -133,11 +136,7 @@ def read_score_map(path: Path) -> ScoreMap:
     Raises:
         UserError: The file cannot be read, is not like that, or the intervals do not make a score map.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = getattr(error, "strerror", None) or "it is not YAML text"
-        raise UserError(f"cannot read the score map {path}: {reason}") from error
+    content = read_yaml_file(path)
     try:
         return _score_map(content, path.stem)
     except ValueError as error:
@@ -228,7 +227,9 @@ def _score_map(content: Any, name: str) -> ScoreMap:
     intervals = {}
     for score, pair in percent.items():
         numbers = isinstance(pair, list) and all(type(value) in {int, float} for value in pair)
-        if type(score) is not int or not numbers or len(pair) != 2:
-            raise ValueError(f"score {score!r} is given as {pair!r}; expected a whole number and [low, high]")
+        within = numbers and len(pair) == 2 and all(0 <= value <= 100 for value in pair)
+        if type(score) is not int or abs(score) > HIGHEST_SCORE or not within:
+            came = f"score {cut(repr(score))} is given as {cut(repr(pair))}"
+            raise ValueError(f"{came}; expected a whole number and [low, high] from 0 to 100")
         intervals[score] = (pair[0] / 100, pair[1] / 100)
     return ScoreMap(str(content.get("name", name)), intervals)

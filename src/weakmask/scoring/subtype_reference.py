@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.errors import UserError
 from weakmask.scoring.subtypes import SUBTYPES, lesion_components
 from weakmask.volume.storage_order import upright
@@ -50,7 +51,7 @@ def write_reference(reference: pd.DataFrame, path: Path) -> None:
         MachineError: The folder cannot be written.
     """
     with atomic_file(path) as temporary:
-        reference.to_csv(temporary, index=False, float_format="%.6g")
+        write_csv(reference, temporary, "%.6g")
 
 
 def read_reference(path: Path) -> pd.DataFrame:
@@ -60,7 +61,7 @@ def read_reference(path: Path) -> pd.DataFrame:
         UserError: The file cannot be read, a column or all rows are missing, or a value is invalid; its line is named.
     """
     try:
-        table = pd.read_csv(path, index_col=False)
+        table = read_csv(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not a CSV table"
         raise UserError(f"cannot read the subtype table {path}: {reason}") from error

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import Tensor, stack
 
 from weakmask.atomic_write import atomic_file
+from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 
 
@@ -89,4 +90,4 @@ class Curves:
     def write(self, path: Path) -> None:
         """Write the table as CSV with every digit, atomically."""
         with atomic_file(path) as temporary:
-            self.table().to_csv(temporary, index=False)
+            write_csv(self.table(), temporary)

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
 from weakmask.atomic_write import writing_into
+from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.progress import bar
 from weakmask.training.average import WeightAverage
@@ -129,7 +130,7 @@ def finished_training(folder: Path, plan: Plan) -> tuple[dict[str, Tensor], pd.D
     if header.get("training", {}).get("plan") != plan.key():
         return None
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)  # a kill may have come just before
-    return weights, pd.read_csv(curves)
+    return weights, read_csv(curves)
 
 
 def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) -> Training:

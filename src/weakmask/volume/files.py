@@ -6,6 +6,7 @@ of `file_faults.py`. Label maps may also be segmentations that name their struct
 """
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,19 +204,25 @@ def names_structures(path: Path) -> bool:
 
 
 def masks_named(folder: Path, name: str) -> list[Path]:
-    """The files and folders in a folder of masks that have the name of a scan."""
+    """The files and folders in a folder of masks that have the name of a scan, in whatever form of Unicode."""
     paths = [folder / f"{name}{ending}" for ending in dict.fromkeys((".nii.gz", *_ENDINGS, ""))]
-    return [path for path in paths if path.exists()]
+    found = [path for path in paths if path.exists()]
+    if found or name.isascii() or not folder.is_dir():
+        return found
+    return [path for path in sorted(folder.iterdir()) if scan_name(path) == name]
 
 
 def scan_name(path: str | Path) -> str:
-    """The name of a scan: of its file without the (double) suffix, or of its folder; a link has a name of its own."""
+    """The name of a scan: of its file without the (double) suffix, or of its folder; a link has a name of its own.
+
+    Names are compared in one form of Unicode (NFC); macOS writes file names in another.
+    """
     path = Path(path)
     if path.is_dir():
-        return Path(os.path.abspath(path)).name  # noqa: PTH100 - `resolve` would follow links
+        return unicodedata.normalize("NFC", Path(os.path.abspath(path)).name)  # noqa: PTH100 - `resolve` follows links
     name = path.name.lower()
     ending = next((ending for ending in _ENDINGS if name.endswith(ending) and len(name) > len(ending)), "")
-    return path.name[: len(path.name) - len(ending)]
+    return unicodedata.normalize("NFC", path.name[: len(path.name) - len(ending)])
 
 
 def _suffix(path: Path) -> str:

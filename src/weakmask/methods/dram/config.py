@@ -7,33 +7,42 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from weakmask.config import Settings
+from weakmask.config import (
+    Batch,
+    Channels,
+    Count,
+    Degrees,
+    Factors,
+    Fraction,
+    Fractions,
+    Rate,
+    Scales,
+    Seed,
+    Settings,
+    Sigma,
+    Sigmas,
+    Spacing,
+    Weight,
+)
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
 from weakmask.region_learning.settings import (
     DataSettings,
-    Fraction,
     NetworkSettings,
-    Positive,
     PrepareSettings,
-    Side,
-    Sizes,
     TrainingSettings,
+    refuse_huge,
 )
 
 
 class LossSettings(Settings):
     """Weights and variants of the losses."""
 
-    regression: Annotated[float, Field(ge=0)] = Field(
-        default=2.0, description="weight of the interval regression, equation (1) (P)"
-    )
-    equivariance: Annotated[float, Field(ge=0)] = Field(
+    regression: Weight = Field(default=2.0, description="weight of the interval regression, equation (1) (P)")
+    equivariance: Weight = Field(
         default=1.0, description="weight of the equivariance loss, equation (2) (P); 0 is the row `raw`"
     )
-    entropy: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="weight of the entropy loss, equation (3) (P); 0 is the row `raw`"
-    )
-    frequency_clamp: tuple[Fraction, Fraction] = Field(
+    entropy: Weight = Field(default=1.0, description="weight of the entropy loss, equation (3) (P); 0 is the row `raw`")
+    frequency_clamp: Fractions = Field(
         default=(0.2, 0.8),
         description=("limits of a score's frequency before it is inverted into a weight (C); [0, 1]: no limits (P)"),
     )
@@ -44,12 +53,8 @@ class LossSettings(Settings):
             "what equation (1) compares: fractions (P), or their square roots, so that small lesions count more (O)"
         ),
     )
-    move_scale: tuple[Positive, Positive] = Field(
-        default=(0.8, 1.25), description="range of the random resizing in equation (2) (O)"
-    )
-    move_degrees: Annotated[float, Field(ge=0, le=180)] = Field(
-        default=15.0, description="largest random rotation in equation (2), in degrees (O)"
-    )
+    move_scale: Factors = Field(default=(0.8, 1.25), description="range of the random resizing in equation (2) (O)")
+    move_degrees: Degrees = Field(default=15.0, description="largest random rotation in equation (2), in degrees (O)")
 
 
 class VesselSettings(Settings):
@@ -58,34 +63,37 @@ class VesselSettings(Settings):
     suppress: bool = Field(
         default=True, description="remove vessels from the target of the refinement (P); false is the row `attention`"
     )
-    sigmas_mm: Sizes = Field(
+    sigmas_mm: Sigmas = Field(
         default=LUNG_VESSELS_MM, description="scales of Frangi's filter, whose Otsu mask trains the vessel network (O)"
     )
     confidence: Fraction = Field(
         default=0.7, description="output of the vessel network above which a voxel counts as vessel (P)"
     )
-    steps: Annotated[int, Field(ge=1)] = Field(default=3_000, description="optimiser steps of the vessel network (O)")
-    learning_rate: Positive = Field(default=1e-3, description="learning rate of the vessel network, with Adam (O)")
+    steps: Count = Field(default=3_000, description="optimiser steps of the vessel network (O)")
+    learning_rate: Rate = Field(default=1e-3, description="learning rate of the vessel network, with Adam (O)")
 
 
 class CrfSettings(Settings):
     """The dense CRF that makes the target of the refinement; the paper names no number, so all are (O)."""
 
-    smoothness_mm: Positive = Field(default=3.0, description="spatial sigma of the smoothness kernel")
-    smoothness_weight: Annotated[float, Field(ge=0)] = Field(default=2.0, description="weight of the smoothness kernel")
-    appearance_mm: Positive = Field(default=10.0, description="spatial sigma of the appearance kernel")
-    appearance_window: Positive = Field(
+    smoothness_mm: Sigma = Field(default=3.0, description="spatial sigma of the smoothness kernel")
+    smoothness_weight: Weight = Field(default=2.0, description="weight of the smoothness kernel")
+    appearance_mm: Sigma = Field(default=10.0, description="spatial sigma of the appearance kernel")
+    appearance_window: Sigma = Field(
         default=0.06,
         description=("intensity sigma of the appearance kernel, as a fraction of the window (0.06 of 1500 HU: 90 HU)"),
     )
-    appearance_weight: Annotated[float, Field(ge=0)] = Field(default=4.0, description="weight of the appearance kernel")
-    iterations: Annotated[int, Field(ge=0)] = Field(default=5, description="mean-field iterations; 0: no CRF")
+    appearance_weight: Weight = Field(default=4.0, description="weight of the appearance kernel")
+    iterations: Annotated[int, Field(ge=0, le=1000)] = Field(default=5, description="mean-field iterations; 0: no CRF")
 
 
 def _odd(voxels: int) -> int:
     if voxels % 2 == 0:
         raise ValueError("an opening has a middle voxel, so its side is odd")
     return voxels
+
+
+Opening = Annotated[int, Field(ge=1, le=255), AfterValidator(_odd)]
 
 
 class AnchorSettings(Settings):
@@ -95,7 +103,7 @@ class AnchorSettings(Settings):
         default=0.0,
         description=("fraction of the training with targets cut from the opened image, not from the map (O); 0: none"),
     )
-    opening_voxels: Annotated[int, Field(ge=1), AfterValidator(_odd)] = Field(
+    opening_voxels: Opening = Field(
         default=7,
         description=("width of the grey opening, an odd number of crop voxels; narrower bright structures are removed"),
     )
@@ -104,7 +112,7 @@ class AnchorSettings(Settings):
 class RefinementSettings(Settings):
     """The refinement branch: a target for each voxel, made from the map itself and trained with the regression."""
 
-    weight: Annotated[float, Field(ge=0)] = Field(
+    weight: Weight = Field(
         default=1.0, description="weight of the bootstrapping loss, equation (4) (P); 0 is the row `regularizer`"
     )
     beta: Fraction = Field(default=0.8, description="trust in the target against the network's own output (P)")
@@ -125,7 +133,7 @@ class RefinementSettings(Settings):
     keep_to_scores: bool = Field(
         default=False, description="cut each target so that the region's fraction lies in the interval of its score (O)"
     )
-    dice: Annotated[float, Field(ge=0)] = Field(
+    dice: Weight = Field(
         default=0.0, description="weight of soft Dice added to the bootstrapping loss; `weight` multiplies both (O)"
     )
     crf: CrfSettings = CrfSettings()
@@ -135,7 +143,7 @@ class RefinementSettings(Settings):
 class MapSettings(Settings):
     """Activation maps and the threshold that makes masks of them."""
 
-    scales: Sizes = Field(
+    scales: Scales = Field(
         default=(0.8, 1.0, 1.2, 1.5), description="sizes at which the map is computed and averaged (P)"
     )
     threshold: Fraction | Literal["scores"] = Field(
@@ -152,22 +160,20 @@ class ContextSettings(Settings):
     train: bool = Field(
         default=True, description="train the context network (P); false: the maps of the regression are the result"
     )
-    spacing_mm: Positive | None = Field(
+    spacing_mm: Spacing | None = Field(
         default=1.5, description="isotropic spacing that the context network works at (P); null: the scan's own grid"
     )
     padding: Literal["valid", "same"] = Field(
         default="valid",
         description=("valid: without zero padding, so borders have no effect (P); same: a fifth of the work (O)"),
     )
-    window_voxels: Side = Field(
+    window_voxels: Annotated[int, Field(ge=1, le=512)] = Field(
         default=44,
         description=(
             "side of the cube that a window predicts; valid: 4 + 8k, and the network reads 88 voxels more (P)"
         ),
     )
-    width: Annotated[int, Field(ge=1)] = Field(
-        default=32, description="channels of the first convolution of the context network (P)"
-    )
+    width: Channels = Field(default=32, description="channels of the first convolution of the context network (P)")
     from_regression: bool = Field(
         default=False,
         description=("start from the weights of the regression; both widths have to be equal (O), or afresh (P)"),
@@ -184,7 +190,7 @@ class ContextSettings(Settings):
     beta: Fraction = Field(
         default=0.8, description="trust in the pseudo-labels, of the bootstrapping loss, equation (4) (P)"
     )
-    dice: Annotated[float, Field(ge=0)] = Field(
+    dice: Weight = Field(
         default=0.0, description="weight of soft Dice of the lesions, added to the bootstrapping loss (O)"
     )
     on_lesions: Fraction = Field(
@@ -193,9 +199,9 @@ class ContextSettings(Settings):
             "fraction of the windows that are drawn around a lesion; the others lie anywhere in the regions (O)"
         ),
     )
-    steps: Annotated[int, Field(ge=1)] = Field(default=20_000, description="optimiser steps of the context network (O)")
-    batch: Annotated[int, Field(ge=1)] = Field(default=2, description="windows per optimiser step (P)")
-    learning_rate: Positive = Field(default=1e-4, description="learning rate of the context network, with Adam (O)")
+    steps: Count = Field(default=20_000, description="optimiser steps of the context network (O)")
+    batch: Batch = Field(default=2, description="windows per optimiser step (P)")
+    learning_rate: Rate = Field(default=1e-4, description="learning rate of the context network, with Adam (O)")
 
     @model_validator(mode="after")
     def _window_fits(self) -> "ContextSettings":
@@ -211,7 +217,7 @@ class DramSettings(Settings):
     """Everything that changes a number in a dRAM run."""
 
     method: Literal["dram"] = "dram"
-    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    seed: Seed = Field(default=0, description="random seed of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
@@ -224,3 +230,9 @@ class DramSettings(Settings):
     regression: TrainingSettings = TrainingSettings()
     maps: MapSettings = MapSettings()
     context: ContextSettings = ContextSettings()
+
+    @model_validator(mode="after")
+    def _batches_fit(self) -> "DramSettings":
+        refuse_huge("regression", self.regression.batch, self.prepare.crop_shape, self.network.width)
+        refuse_huge("context", self.context.batch, 3 * (self.context.window_voxels,), self.context.width)
+        return self

@@ -4,11 +4,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 
 from weakmask.activation.dram import dense_regression_map
+from weakmask.csv_table import read_csv
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.context import segment_in_context
 from weakmask.methods.dram.model import DramModel, load_model, save_model
@@ -107,7 +107,7 @@ def map_of_scan(model: DramModel, image: Volume, regions: Volume, *, known: bool
 def _threshold_from_scores(work: Work, trained: RegionModel, score_map: ScoreMap) -> float:
     """The threshold of the averaged map at which the training regions' fractions fit their intervals best."""
     prepared = work.stage("prepare")
-    training = pd.read_csv(prepared / "index.csv").query("split == 'training'")
+    training = read_csv(prepared / "index.csv").query("split == 'training'")
     probability_of = partial(dense_regression_map, trained.network)
     edges = np.linspace(0.0, 1.0, 201)
     histograms = []

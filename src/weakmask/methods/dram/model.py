@@ -6,12 +6,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from weakmask.config import Fraction, Scales
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.prediction import Limits
 from weakmask.region_learning.crop_batches import dimensions_of
 from weakmask.region_learning.region_model import RegionModel, load_region_model, model_header
-from weakmask.region_learning.settings import Fraction, PrepareSettings, Sizes
+from weakmask.region_learning.settings import PrepareSettings
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import save_weights
 from weakmask.training.model_header import AGAIN, Header, typed_header
@@ -21,7 +22,7 @@ class DramHeader(Header):
     """The values that dRAM adds to the header of its model file."""
 
     prepare: PrepareSettings
-    scales: Sizes
+    scales: Scales
     threshold: Fraction
     context: ContextSettings | None
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
+from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
@@ -40,7 +40,7 @@ def pseudo_labels(work: Work) -> None:
     config: DramSettings = work.config
     if not config.context.train:
         return
-    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype={"scan": str})
+    index = read_csv(work.stage("prepare") / "index.csv")
     training = set(index.loc[index["split"] == "training", "scan"])
     cohort = noted_cohort(config.data.cohort, work)
     trained = load_model(work.stage("model") / MODEL, device_of(config.device))

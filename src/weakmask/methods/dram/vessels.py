@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weakmask.csv_table import read_csv
 from weakmask.losses import region_mean
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.model import network_arguments
@@ -37,7 +38,7 @@ def vessels(work: Work) -> None:
     if not asks_for_vessels(config):
         return
     prepared = work.stage("prepare")
-    index = pd.read_csv(prepared / "index.csv", dtype={"scan": str, "name": str})
+    index = read_csv(prepared / "index.csv")
     network = _trained(work)
     if network is None:
         work.note("no scan without lesions to learn vessels from: the Frangi filter and Otsu mark them in every crop")

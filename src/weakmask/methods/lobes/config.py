@@ -8,14 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weakmask.config import Settings
+from weakmask.config import Batch, Count, Degrees, Fraction, Rate, Seed, Settings, Share, Weight
 from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.regions.lobe_model import MaskSettings, NetworkSettings
 
-Positive = Annotated[float, Field(gt=0)]
-Amount = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
 TITLES = {"pdv_net": "PDV-Net", "dense_v_net": "dense V-Net", "v_net": "V-Net", "unet": "2-D U-Net"}
 
 
@@ -35,18 +31,18 @@ class DataSettings(Settings):
     seen: bool = Field(
         default=False, description="true: the test scans may be among the training scans, and the report says so"
     )
-    validation: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.1, description="fraction of the scans kept for validation (O)"
-    )
-    split_seed: Annotated[int, Field(ge=0)] = Field(
+    validation: Share = Field(default=0.1, description="fraction of the scans kept for validation (O)")
+    split_seed: Seed = Field(
         default=0,
         description=(
             "random seed of the split; the same for all seeds of a training, so that they can be compared (O)"
         ),
     )
     phantoms: Count = Field(default=200, description="number of phantoms to train on if there is no cohort")
-    phantom_seed: Annotated[int, Field(ge=0)] = Field(default=0, description="random seed of the phantoms")
-    phantom_spacing_mm: Positive = Field(default=2.5, description="voxel size of the phantoms")
+    phantom_seed: Seed = Field(default=0, description="random seed of the phantoms")
+    phantom_spacing_mm: Annotated[float, Field(ge=0.5, le=20)] = Field(
+        default=2.5, description="voxel size of the phantoms"
+    )
     healthy: Fraction = Field(default=0.3, description="fraction of the phantoms without lesions")
 
 
@@ -54,11 +50,11 @@ class AugmentationSettings(Settings):
     """Random changes of the scans during training (O)."""
 
     scale: Fraction = Field(default=0.15, description="random resizing of each axis, within 1 +- this")
-    angle_degrees: Amount = Field(default=8.0, description="largest random rotation about each axis")
+    angle_degrees: Degrees = Field(default=8.0, description="largest random rotation about each axis")
     shift: Fraction = Field(default=0.05, description="largest random shift along each axis, as a fraction of the side")
     bend: Fraction = Field(default=0.03, description="largest smooth random deformation, as a fraction of the side")
-    contrast: Amount = Field(default=0.15, description="contrast stretching: gain and gamma within 1 +- this")
-    noise: Amount = Field(
+    contrast: Weight = Field(default=0.15, description="contrast stretching: gain and gamma within 1 +- this")
+    noise: Weight = Field(
         default=0.05, description="largest standard deviation of added noise, as a fraction of the window"
     )
 
@@ -67,15 +63,15 @@ class SegmentationSettings(Settings):
     """The training."""
 
     steps: Count = Field(default=30_000, description="optimiser steps (O)")
-    batch: Count = Field(default=2, description="scans per optimiser step (O)")
-    learning_rate: Positive = Field(default=0.01, description="learning rate of Adam (P)")
-    weight_decay: Amount = Field(default=1e-7, description="weight decay of Adam (P)")
+    batch: Batch = Field(default=2, description="scans per optimiser step (O)")
+    learning_rate: Rate = Field(default=0.01, description="learning rate of Adam (P)")
+    weight_decay: Weight = Field(default=1e-7, description="weight decay of Adam (P)")
     schedule: Literal["constant", "cosine", "poly"] = Field(
         default="constant", description="course of the learning rate over the training (P)"
     )
-    cross_entropy: Amount = Field(default=0.0, description="weight of a cross-entropy added to the Dice loss (P: none)")
+    cross_entropy: Weight = Field(default=0.0, description="weight of a cross-entropy added to the Dice loss (P: none)")
     augment: bool = Field(default=True, description="change the scans at random, as in `augmentation`")
-    average_decay: Annotated[float, Field(ge=0, lt=1)] = Field(
+    average_decay: Share = Field(
         default=0.0, description="decay of the moving average of the weights (O); 0: no average"
     )
     keep: Literal["best", "last"] = Field(
@@ -94,7 +90,7 @@ class LobeSettings(Settings):
     """Everything that changes a number in a run."""
 
     method: Literal["lobes"] = "lobes"
-    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    seed: Seed = Field(default=0, description="random seed of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.evaluation.overlap import Overlap
 from weakmask.memory import memory_for
@@ -45,10 +46,10 @@ def evaluate(work: Work) -> None:
         identity = {"scan": scan.name, "patient": scan.patient or scan.name}
         rows.append({**identity, **lobe_dice(found.lobes, truth), "faults": len(found.faults)})
     results = pd.DataFrame(rows, columns=["scan", "patient", *LOBES, "mean", "faults"])
-    results.to_csv(work.out / "results.csv", index=False)
+    write_csv(results, work.out / "results.csv")
     means, implausible = results[[*LOBES, "mean"]].mean(), sum(faults > 0 for faults in results["faults"])
     summary = {"method": TITLES[config.network.name], "scans": len(results), **means, "implausible": implausible}
-    pd.DataFrame([summary]).to_csv(work.out / "summary.csv", index=False)
+    write_csv(pd.DataFrame([summary]), work.out / "summary.csv")
 
 
 def evaluated_scans(config: LobeSettings) -> list[LobeScan]:

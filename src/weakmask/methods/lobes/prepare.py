@@ -8,6 +8,7 @@ from joblib import Parallel, delayed
 
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lung_field import lung_field
+from weakmask.csv_table import write_csv
 from weakmask.datasets.seen_scans import refuse_seen
 from weakmask.datasets.splits import write_splits
 from weakmask.errors import UserError
@@ -62,7 +63,7 @@ def prepare(work: Work) -> None:
     if not any(row["split"] == "training" for row in rows):
         raise UserError("no scan could be prepared; the notes above say why")
     write_splits([split], work.out / "splits.csv")
-    pd.DataFrame(rows).to_csv(work.out / "index.csv", index=False)
+    write_csv(pd.DataFrame(rows), work.out / "index.csv")
 
 
 def framed(scan: LobeScan, settings: FrameSettings) -> tuple[Framed, Volume, list[str]] | str:

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-import pandas as pd
-
+from weakmask.csv_table import read_csv
 from weakmask.methods.lobes.config import TITLES, LobeSettings
 from weakmask.methods.lobes.evaluate_run import LOBES, evaluated_scans
 from weakmask.methods.lobes.scans import LobeScan
@@ -30,8 +29,8 @@ def run_page(run: Run[LobeSettings]) -> Page:
         UserError: The run is not finished.
     """
     config = run.config
-    results = pd.read_csv(run.stage("evaluation") / "results.csv", dtype={"scan": str})
-    summary = pd.read_csv(run.stage("evaluation") / "summary.csv")
+    results = read_csv(run.stage("evaluation") / "results.csv")
+    summary = read_csv(run.stage("evaluation") / "summary.csv")
     dice, seen = summary.iloc[0], "it was trained on" if config.data.seen else "it has not seen"
     worst = results.sort_values("mean").head(MOST_SCANS)
     scans = {scan.name: scan for scan in evaluated_scans(config)}
@@ -40,7 +39,7 @@ def run_page(run: Run[LobeSettings]) -> Page:
         summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans {seen}.",
         tiles=(("scans", str(dice["scans"])), *((name, f"{dice[name]:.3f}") for name in (*LOBES, "mean"))),
         views=[partial(_view, run, scans[row["scan"]], row["mean"]) for row in worst.to_dict("records")],
-        curves=pd.read_csv(run.stage("segmentation") / "curves.csv"),
+        curves=read_csv(run.stage("segmentation") / "curves.csv"),
         config=config.model_dump(mode="json"),
         methods_text=_methods_text(config),
         provenance=run.manifest(),

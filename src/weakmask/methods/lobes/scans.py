@@ -87,7 +87,8 @@ def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
         raise UserError(
             f"{folder}: no scan of images/ has a mask of its name in regions/; expected NAME.nii.gz in both"
         )
-    patients = {name: labels.patient for name, labels in read_labels(folder).images.items()}
+    labels = read_labels(folder, [scan_name(image) for image, _ in pairs])
+    patients = {name: of_image.patient for name, of_image in labels.images.items()}
     scans = []
     for image, mask in pairs:
         name, load = scan_name(image), partial(_read, image, mask, numbering)

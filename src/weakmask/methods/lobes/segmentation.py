@@ -6,13 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.csv_table import read_csv
 from weakmask.losses import dice_by_class
 from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
 from weakmask.methods.lobes.config import LobeSettings
@@ -61,7 +61,7 @@ def write_model(work: Work) -> None:
     state, header = load_weights(work.stage("segmentation") / f"{config.segmentation.keep}.safetensors")
     network = lobe_network(config.network)
     network.load_state_dict(state)
-    index = pd.read_csv(work.stage("prepare") / "index.csv", dtype=str)
+    index = read_csv(work.stage("prepare") / "index.csv")
     described = {
         "method": config.method,
         "network": header["network"],
@@ -83,7 +83,7 @@ class Grids:
 
     def __init__(self, folder: Path, split: str, config: LobeSettings) -> None:
         """Open the folder that the prepare stage left."""
-        index = pd.read_csv(folder / "index.csv", dtype=str)
+        index = read_csv(folder / "index.csv")
         self.names: list[str] = index.loc[index["split"] == split, "scan"].tolist()
         self.config, self.folder = config, folder
         kept = CACHE_BYTES // (VOXEL_BYTES * math.prod(config.prepare.shape))

@@ -5,32 +5,31 @@ method is nnU-Net; this is its own U-Net on its own crops, so that only the labe
 dRAM's.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from weakmask.config import Settings
+from weakmask.config import Fraction, Scales, Seed, Settings, Weight
 from weakmask.region_learning.settings import (
     DataSettings,
-    Fraction,
     NetworkSettings,
     PrepareSettings,
-    Sizes,
     TrainingSettings,
+    refuse_huge,
 )
 
 
 class LossSettings(Settings):
     """Weights of the two losses, equal as in nnU-Net."""
 
-    cross_entropy: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of the cross-entropy (O)")
-    dice: Annotated[float, Field(ge=0)] = Field(default=1.0, description="weight of the soft Dice (O)")
+    cross_entropy: Weight = Field(default=1.0, description="weight of the cross-entropy (O)")
+    dice: Weight = Field(default=1.0, description="weight of the soft Dice (O)")
 
 
 class MapSettings(Settings):
     """How the network's output becomes a mask."""
 
-    scales: Sizes = Field(default=(1.0,), description="sizes at which the map is computed and averaged (O)")
+    scales: Scales = Field(default=(1.0,), description="sizes at which the map is computed and averaged (O)")
     threshold: Fraction = Field(default=0.5, description="value at and above which the map becomes mask (O)")
 
 
@@ -38,7 +37,7 @@ class SupervisedSettings(Settings):
     """Everything that changes a number in a supervised run."""
 
     method: Literal["supervised"] = "supervised"
-    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    seed: Seed = Field(default=0, description="random seed of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
@@ -48,3 +47,8 @@ class SupervisedSettings(Settings):
     losses: LossSettings = LossSettings()
     segmentation: TrainingSettings = TrainingSettings()
     maps: MapSettings = MapSettings()
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> "SupervisedSettings":
+        refuse_huge("segmentation", self.segmentation.batch, self.prepare.crop_shape, self.network.width)
+        return self

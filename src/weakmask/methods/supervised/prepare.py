@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.datasets.case import Case
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
@@ -33,7 +33,7 @@ def prepare(work: Work) -> None:
     """
     config: SupervisedSettings = work.config
     prepare_crops(work)
-    index = pd.read_csv(work.out / "index.csv", dtype={"scan": str, "patient": str, "name": str})
+    index = read_csv(work.out / "index.csv")
     cohort = noted_cohort(config.data.cohort, work)
     (work.out / TRUTH).mkdir()
     learnable: list[str] = []
@@ -53,7 +53,7 @@ def prepare(work: Work) -> None:
         raise UserError(
             f"{config.data.cohort}: no scan has a usable truth; the supervised method learns from true masks"
         )
-    index[index["scan"].isin(learnable)].to_csv(work.out / "index.csv", index=False)
+    write_csv(index.loc[index["scan"].isin(learnable)], work.out / "index.csv")
 
 
 def load_truth(folder: Path, crops: CropSet) -> Bool[Tensor, "crops 1 *space"]:
