@@ -58,7 +58,7 @@ COHORTS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a missing image": (without("images/s0.nii.gz"), "s0"),
     "score 7": (table(lambda rows: [*rows[:-1], "s1,RLL,7"]), "7"),
     "score two": (table(lambda rows: [*rows[:-1], "s1,RLL,two"]), "two"),
-    "a row twice": (table(lambda rows: [*rows, rows[-1]]), "twice"),
+    "a region scored twice": (table(lambda rows: [*rows, rows[-1].rpartition(",")[0] + ",5"]), "twice"),
     "unknown columns": (table(lambda rows: ["who,where,how", *rows[1:]]), "column"),
     "an empty table": (lambda t: cohort(t, ""), "scores.csv"),
     "a binary table": (lambda t: cohort(t, b"\xff\xfe\x00PK\x03\x81\x8d"), "scores.csv"),

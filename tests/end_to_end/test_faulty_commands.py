@@ -106,7 +106,7 @@ COMMANDS: dict[str, tuple[Make, str]] = {
         "thesis",
     ),
     "phantoms where nothing can be written": (
-        lambda t: ["phantom", str(written(t / "file", b"") / "cohort"), "--scans", "1", "--size", "16", "16", "16"],
+        lambda t: ["phantom", str(written(t / "file", b"") / "cohort"), "--scans", "1"],
         "cannot write",
     ),
     "masks of other scans": (
