@@ -109,13 +109,14 @@ def phantom(
 def check(
     folder: Annotated[Path, typer.Argument(help="Cohort folder with images/, scores.csv and, optionally, regions/.")],
     as_json: Json = False,
+    not_ct: Annotated[bool, typer.Option("--not-ct", help="MR or X-rays: expect no Hounsfield units.")] = False,
 ) -> None:
     """Check your data: read every file of a cohort and list each problem with the way to fix it."""
     from weakmask.datasets.case import NoUsableScanError
     from weakmask.datasets.cohort import check_cohort
 
     try:
-        cohort = check_cohort(folder)
+        cohort = check_cohort(folder, hounsfield=not not_ct)
     except NoUsableScanError as error:
         if as_json:
             print_checked([], error.faults)

@@ -22,7 +22,7 @@ class Scan:
         name: Of the image, for tables and messages.
         image: With its own grey values: Hounsfield units of a CT.
         regions: Region labels on the same grid; None: the image has none.
-        region_names: Label -> name of the regions; a label without a name stands for itself.
+        region_names: Label -> name of the regions.
         colour: Red, green and blue of a picture, (3, y, x); None: the image is not a picture.
     """
 
@@ -124,6 +124,11 @@ class Segmenter(Protocol):
     @property
     def needs_regions(self) -> Mapping[int, str]:
         """Label -> name of the regions that it was trained on; empty: it needs none."""
+        ...
+
+    @property
+    def needs_hounsfield(self) -> bool:
+        """Whether images must be in Hounsfield units, as those of a CT are."""
         ...
 
     @property

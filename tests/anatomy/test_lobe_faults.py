@@ -93,7 +93,10 @@ def test_another_numbering_is_recognised(name: str) -> None:
 def test_the_swap_of_rtsu_is_named() -> None:
     faults = lobe_faults(drawn_lobes("rtsu"))
     assert "RLL lies further in front in the patient than RML" in faults
-    assert faults[-1] == "looks like rtsu numbering (RLL 4, RML 5): say so, or renumber the mask"
+    assert faults[-1] == (
+        "looks like rtsu numbering (RLL 4, RML 5): write `numbering: rtsu` in regions.yaml, give --numbering rtsu, or "
+        "renumber the mask"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from PIL import Image
 
 from weakmask.datasets.case import NoUsableScanError
 from weakmask.datasets.cohort import check_cohort
-from weakmask.datasets.mask_checks import label_sizes
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.scoring.severity import severity_table
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
 
 

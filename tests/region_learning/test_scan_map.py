@@ -102,3 +102,17 @@ def test_a_scan_without_regions_has_nothing() -> None:
     assert not found.any()
     prediction = as_prediction(CT_SEVERITY, Scan("empty", image, empty), found, found > 0)
     assert (prediction.values, prediction.severity) == ((), None)
+
+
+def test_known_regions_are_cropped_as_always_beside_unknown_ones() -> None:
+    image, regions, _ = scene()
+    alone = scan_map(model(), lambda crops, region: crops * region, image, regions)
+    both = scan_map(model(), lambda crops, region: crops * region, image, regions, known=[1])
+    assert np.array_equal(both[regions.voxels == 1], alone[regions.voxels == 1])
+    assert not np.array_equal(both[regions.voxels == 2], alone[regions.voxels == 2])
+    shapes: list[tuple[int, ...]] = []
+    trained = model()
+    trained.network.register_forward_hook(lambda _m, inputs, _o: shapes.append(tuple(inputs[0].shape[2:])))
+    segmenter(trained).segment(Scan("scan", image, regions, {1: "LUL", 2: "lingula"}))
+    assert shapes[0] == (40, 40, 40)
+    assert shapes[1] != (40, 40, 40)

@@ -14,10 +14,12 @@ from weakmask.evaluation.table import result_rows, results_table, score_rows, sc
 from weakmask.memory import memory_for
 from weakmask.progress import track
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
+from weakmask.regions.checked_regions import checked_regions
 from weakmask.regions.scan_regions import read_regions
 from weakmask.scoring.severity import region_fractions
 from weakmask.terminal import say
 from weakmask.volume.files import masks_named, read_volume
+from weakmask.volume.pictures import is_picture
 from weakmask.volume.volume import Volume
 
 TABLES = ("results.csv", "severity.csv", "summary.csv", "summary_detail.csv")
@@ -93,7 +95,12 @@ def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple
     """The rows of one scan in results.csv and severity.csv."""
     image = read_volume(case.image)
     mask = read_regions(path, image).voxels > 0
-    regions = None if case.regions is None else read_regions(case.regions, image, cohort.region_names).voxels
+    regions = None
+    if case.regions is not None:
+        files, names = (case.image, case.regions), cohort.region_names
+        given = read_regions(case.regions, image, names)
+        is_ct = bool(case.scores) and not is_picture(case.image)
+        regions = checked_regions(image, given, names, files, hounsfield=is_ct, grey_values_used=False).voxels
     truth = _truth_or_note(case, image)
     results: Rows = []
     scores: Rows = []

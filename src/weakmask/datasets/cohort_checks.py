@@ -1,15 +1,13 @@
-"""Checks of one case that read its voxels: Hounsfield units, grids, labels, and lobes in their places."""
+"""Checks of one case that read its voxels: grids, labels, and what `check_scan` says of the scan and its regions."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.anatomy.scan_checks import LEAST_REGION_VOXELS, check_scan
 from weakmask.datasets.case import Case, Cohort, Fault
-from weakmask.datasets.mask_checks import by, label_sizes, on_grid, some
+from weakmask.datasets.mask_checks import by, on_grid, some
 from weakmask.datasets.named_masks import read_region_mask
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
@@ -17,13 +15,11 @@ from weakmask.progress import collected_notes
 from weakmask.volume.files import read_volume, refuse_nonfinite
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.pictures import is_picture
+from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Kind, Volume
 
 LOBES = tuple(NUMBERINGS["weakmask"])
 
-AIR_AND_LUNG_HU = (-1100, -500)
-LEAST_AIR_AND_LUNG = 0.005  # share of a chest CT; even a lung box around a consolidated lung has ten times as much
-LEAST_REGION_VOXELS = 27  # 3 x 3 x 3: less is a crumb of a mask, not a region
 MOST_ANISOTROPY = 5.0  # 5 mm slices of 0.7 mm pixels have 7; 3 mm slices 4
 
 
@@ -83,11 +79,11 @@ def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | 
     image = findings.read(case.image, "image", fatal=True)
     if image is None:
         return None, findings.faults
-    _check_image(image, case.image, findings, hounsfield=hounsfield)
-    if case.regions is not None:
-        regions = findings.read_mask(case.regions, image.geometry, cohort.region_names)
-        if regions is not None:
-            case = _with_regions(case, _check_regions(regions, case, cohort.region_names, findings))
+    names = cohort.region_names
+    regions = None if case.regions is None else findings.read_mask(case.regions, image.geometry, names)
+    named = _check_voxels(image, regions, case, names, findings, hounsfield=hounsfield)
+    if regions is not None and named is not None:
+        case = _with_regions(case, _usable_regions(regions, named, case, names, findings))
     try:
         usable_truth(case, image.geometry)
     except UserError as error:
@@ -123,25 +119,32 @@ def refuse_unmakeable_regions(cohort: Cohort) -> None:
         )
 
 
-def _check_image(image: Volume, path: Path, findings: _Findings, *, hounsfield: bool) -> None:
-    voxels, flat = image.voxels, len(image.voxels) == 1
-    lowest, highest = float(voxels.min()), float(voxels.max())
+def _check_voxels(
+    image: Volume,
+    regions: Volume | None,
+    case: Case,
+    names: Mapping[int, str],
+    findings: _Findings,
+    *,
+    hounsfield: bool,
+) -> Volume | None:
+    """The regions that have a name; the faults of the image and of the regions are noted."""
+    lowest, highest = float(image.voxels.min()), float(image.voxels.max())
     if lowest == highest:
-        findings.add(path, f"every voxel is {lowest:g}; the image is empty; export it again", fatal=True)
-        return
-    low, high = AIR_AND_LUNG_HU
-    air = np.count_nonzero((voxels >= low) & (voxels <= high)) / voxels.size
-    if hounsfield and not is_picture(path) and air < LEAST_AIR_AND_LUNG:
-        text = (
-            f"not in Hounsfield units (HU): values {lowest:g} to {highest:g}, {100 * air:.1f} % of them air or lung "
-            f"({low} to {high}); export the CT with its rescale slope and intercept applied"
-        )
-        findings.add(path, text, fatal=not flat)
+        text = f"every voxel is {lowest:g}; the image is empty; export it again"
+        findings.add(case.image, text, fatal=True)
+        return regions
+    picture = is_picture(case.image)
+    checked = check_scan(image, regions, names, hounsfield=hounsfield and not picture, placed=not picture)
+    for found in checked.findings:
+        path = case.image if found.about == "image" or case.regions is None else case.regions
+        findings.add(path, found.text, fatal=found.fatal)
     spacing = image.geometry.spacing_mm
     ratio = max(spacing) / min(spacing)
-    if not flat and ratio > MOST_ANISOTROPY:
+    if len(image.voxels) > 1 and ratio > MOST_ANISOTROPY:
         text = f"voxels of {by(spacing)} mm (z, y, x) are {ratio:.1f} times as long as wide; expect coarse masks"
-        findings.add(path, text, fatal=False)
+        findings.add(case.image, text, fatal=False)
+    return checked.regions
 
 
 def _with_regions(case: Case, usable: Collection[int]) -> Case:
@@ -151,18 +154,28 @@ def _with_regions(case: Case, usable: Collection[int]) -> Case:
     return replace(case, scores=scores, presence=presence)
 
 
-def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findings: _Findings) -> Collection[int]:
-    """The labelled regions that have voxels."""
-    path = case.regions or Path()
-    sizes = label_sizes(regions.voxels)
-    if not sizes:
+def _usable_regions(
+    regions: Volume, named: Volume, case: Case, names: Mapping[int, str], findings: _Findings
+) -> Collection[int]:
+    """The labelled regions that have voxels.
+
+    Args:
+        regions: The mask.
+        named: The mask without labels that have no name.
+        case: Its case.
+        names: Label -> name.
+        findings: Faults are added to it.
+    """
+    path, sizes = case.regions or Path(), label_sizes(named.voxels)
+    present = sizes or label_sizes(regions.voxels)
+    if not present:
         findings.add(path, "no region at all, every voxel is 0; make the mask again", fatal=True)
         return ()
     labelled = sorted({*case.scores, *(label for label in case.presence if label is not None)})
     usable = [label for label in labelled if sizes.get(label, 0) >= LEAST_REGION_VOXELS]
     if labelled and not usable:
-        hint = _whose(sizes, names, labelled)
-        text = f"has the labels {some(sizes)}, none of the scored {some(labelled)}; {hint}"
+        hint = _whose(present, names, labelled)
+        text = f"has the labels {some(present)}, none of the scored {some(labelled)}; {hint}"
         findings.add(path, text, fatal=True)
         return ()
     for label in labelled:
@@ -170,20 +183,7 @@ def _check_regions(regions: Volume, case: Case, names: Mapping[int, str], findin
             has = f"only {sizes[label]} voxels" if label in sizes else "no voxel"
             text = f"region {names.get(label, label)} (label {label}) has {has}; its score is not used"
             findings.add(path, text, fatal=False)
-    house = {label: NUMBERINGS["weakmask"][name] for label, name in names.items() if name in LOBES}
-    whole = [label for label in house if sizes.get(label, 0) >= LEAST_REGION_VOXELS]
-    if len(whole) == len(LOBES):
-        misplaced = lobe_faults(_renumbered(regions, house))
-        if misplaced:  # a score on the wrong lobe teaches the wrong thing
-            findings.add(path, "; ".join(misplaced), fatal=True)
     return usable
-
-
-def _renumbered(regions: Volume, house: Mapping[int, int]) -> Volume:
-    voxels = np.zeros(regions.voxels.shape, dtype=np.uint8)
-    for label, number in house.items():
-        voxels[regions.voxels == label] = number
-    return regions.with_voxels(voxels)
 
 
 def _whose(sizes: Mapping[int, int], names: Mapping[int, str], scored: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""The labels and the grid of a mask, and the words for what is wrong with them."""
+"""The grid of a mask, and the words for what is wrong with it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,25 +10,6 @@ from weakmask.volume.files import names_structures
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.storage_order import has_no_position, in_order_of, part_of
 from weakmask.volume.volume import Volume
-
-
-def label_sizes(labels: np.ndarray) -> dict[int, int]:
-    """Voxels of every label but 0.
-
-    Args:
-        labels: Integers of any shape.
-    """
-    lowest, highest = int(labels.min()), int(labels.max())
-    if lowest < 0 or highest > 65535:  # no table of counts for these
-        values, counts = np.unique(labels, return_counts=True)
-        sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    else:
-        total = np.zeros(highest + 1, dtype=np.int64)
-        for plane in labels:
-            total += np.bincount(plane.ravel(), minlength=highest + 1)
-        sizes = {label: int(count) for label, count in enumerate(total) if count}
-    sizes.pop(0, None)
-    return sizes
 
 
 def on_grid(mask: Volume, image: Geometry, what: str | Path) -> Volume:

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import cast, get_args
 
 from weakmask.datasets.case import Case, TruthKind
-from weakmask.datasets.mask_checks import label_sizes, on_grid, some
+from weakmask.datasets.mask_checks import on_grid, some
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
 from weakmask.yaml_text import read_yaml_file
 

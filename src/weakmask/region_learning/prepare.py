@@ -17,7 +17,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.crops import region_crops
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import AIR_AT_MOST_HU, noted_cohort, read_case, unscored_regions, usable_case
+from weakmask.region_learning.usable_cases import noted_cohort, read_case, unscored_regions, usable_case
 from weakmask.volume.files import write_volume
 from weakmask.volume.pictures import is_picture
 
@@ -69,7 +69,7 @@ def _refuse_window(cohort: Cohort, settings: PrepareSettings) -> None:
     """Refuse pictures with a window that begins below all their grey values: it is in Hounsfield units."""
     low, high = settings.window
     pictures = [case for case in cohort.cases if is_picture(case.image)]
-    if pictures and settings.grey_values == "hounsfield" and low < AIR_AT_MOST_HU:
+    if pictures and settings.needs_hounsfield:
         raise UserError(
             f"{pictures[0].image}: a picture is not in Hounsfield units, and prepare.window is [{low:g}, {high:g}] HU; "
             "set prepare.window to its grey values, [0, 255] for example, or prepare.grey_values: picture for CT slices"

@@ -1,6 +1,6 @@
 """A network that speaks of crops -> a map of the scan: each region's crop is mapped, and put back where it was cut."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -23,7 +23,12 @@ Activation = Callable[[Tensor, Tensor], Tensor]  # crops, regions -> maps of the
 
 
 def scan_map(
-    model: RegionModel, activation: Activation, image: Volume, regions: Volume, *, trained_regions: bool = True
+    model: RegionModel,
+    activation: Activation,
+    image: Volume,
+    regions: Volume,
+    *,
+    known: Collection[int] | None = None,
 ) -> Float[np.ndarray, "z y x"]:
     """The map of a whole scan: each region's crop mapped at the scales of `maps.scales`, averaged, and put back.
 
@@ -32,8 +37,8 @@ def scan_map(
         activation: Crops and regions -> maps.
         image: The scan in Hounsfield units.
         regions: Region labels on the same grid.
-        trained_regions: Whether the regions are of the kind the model was trained on. If not (lungs for a model of
-            lobes), a crop takes as many voxels as keep their size in mm, so that lesions look as in training.
+        known: Labels of the regions that the model was trained on; None: all. The crop of another region (a lung for a
+            model of lobes) takes as many voxels as keep their size in mm, so that lesions look as in training.
 
     Returns:
         Float32 on the scan's grid, 0 outside the regions.
@@ -41,14 +46,14 @@ def scan_map(
     Raises:
         UserError: The model takes slices and the scan is a volume.
     """
-    labels = [int(v) for v in np.unique(regions.voxels) if v > 0]
-    shapes = None
-    if not trained_regions:
-        boxes = region_boxes(regions, model.prepare.margin_mm)
-        shapes = {label: _shape_keeping_voxels(box, image.geometry, model) for label, box in boxes.items()}
     exact = region_boxes(regions, 0.0)
+    shapes = {
+        label: _shape_keeping_voxels(box, image.geometry, model)
+        for label, box in region_boxes(regions, model.prepare.margin_mm).items()
+        if known is not None and label not in known
+    }
     whole = np.zeros(image.geometry.shape, dtype=np.float32)
-    for label, crop in region_crops(image, regions, labels, model.prepare, shapes).items():
+    for label, crop in region_crops(image, regions, list(exact), model.prepare, shapes).items():
         box = exact[label]
         inside = regions.voxels[box.slices] == label
         whole[box.slices][inside] = _onto(crop_map(model, activation, crop), crop, image.geometry.cropped(box))[inside]

@@ -1,6 +1,6 @@
 """A trained model that works region by region, ready to segment scans."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -14,6 +14,7 @@ from weakmask.region_learning.prediction import as_prediction, region_name, regi
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.scan_map import Activation, scan_map
 from weakmask.region_learning.usable_cases import in_hounsfield
+from weakmask.volume.regions import region_boxes
 from weakmask.volume.volume import Volume
 
 MapAndMask = tuple[Float[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
@@ -23,8 +24,8 @@ MapAndMask = tuple[Float[np.ndarray, "z y x"], Bool[np.ndarray, "z y x"]]
 class SegmentVolume(Protocol):
     """Image in Hounsfield units and region labels -> map and mask on the image's grid."""
 
-    def __call__(self, image: Volume, regions: Volume, *, known: bool) -> MapAndMask:
-        """Segment; `known` says whether the regions are of the kind that the model was trained on, see `scan_map`."""
+    def __call__(self, image: Volume, regions: Volume, *, known: Collection[int]) -> MapAndMask:
+        """Segment; `known` are the labels of the regions that the model was trained on, see `scan_map`."""
         ...
 
 
@@ -47,6 +48,11 @@ class RegionSegmenter:
         """Label -> name of the regions that it was trained on."""
         return self.model.region_names
 
+    @property
+    def needs_hounsfield(self) -> bool:
+        """Whether the model was trained on Hounsfield units."""
+        return self.model.prepare.needs_hounsfield
+
     def segment(self, scan: Scan) -> Prediction:
         """Segment one scan.
 
@@ -55,9 +61,9 @@ class RegionSegmenter:
                 model's map of it is not made of numbers.
         """
         regions = regions_of(scan)
-        names = {region_name(scan.region_names, int(label)) for label in np.unique(regions.voxels) if label > 0}
+        trained = set(self.model.region_names.values())
+        known = [label for label in region_boxes(regions) if region_name(scan.region_names, label) in trained]
         image = in_hounsfield(scan.image, regions, self.model.prepare)
-        known = names <= set(self.model.region_names.values())
         activation, mask = self.segment_volume(image, regions, known=known)
         refuse_broken_map(activation, scan.name)
         return as_prediction(self.model.score_map, scan, activation, mask)
@@ -97,7 +103,13 @@ def threshold_map(activation_of: Activation, threshold: float, model: RegionMode
 
 
 def _threshold_map(
-    activation_of: Activation, threshold: float, model: RegionModel, image: Volume, regions: Volume, *, known: bool
+    activation_of: Activation,
+    threshold: float,
+    model: RegionModel,
+    image: Volume,
+    regions: Volume,
+    *,
+    known: Collection[int],
 ) -> MapAndMask:
-    found = scan_map(model, activation_of, image, regions, trained_regions=known)
+    found = scan_map(model, activation_of, image, regions, known=known)
     return found, (found >= threshold) & (regions.voxels > 0)

@@ -24,6 +24,7 @@ from weakmask.config import (
     Window,
 )
 
+AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 MOST_BYTES = 1 << 40  # of the first feature maps of a batch, in float32
 
 
@@ -96,6 +97,11 @@ class PrepareSettings(Settings):
         default=(-1200.0, 300.0),
         description="grey values kept and rescaled to 0..1, in HU for CT (P); 0 to 255 for 8-bit X-rays",
     )
+
+    @property
+    def needs_hounsfield(self) -> bool:
+        """Whether images must be in Hounsfield units: those of an X-ray, of MR or of calibrated pictures need not."""
+        return self.grey_values == "hounsfield" and self.window[0] < AIR_AT_MOST_HU
 
 
 class NetworkSettings(Settings):

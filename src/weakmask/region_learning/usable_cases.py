@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from weakmask.anatomy.picture_to_hounsfield import picture_to_hounsfield
+from weakmask.anatomy.scan_checks import named_regions
 from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
@@ -24,7 +25,6 @@ from weakmask.volume.volume import Volume
 
 TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx", "regions.yaml", "truth.yaml")
 FOUND = "found-regions"
-AIR_AT_MOST_HU = -500  # a window that begins below shows lung, so the images must be in Hounsfield units
 
 
 def noted_cohort(folder: Path, work: Work) -> Cohort:
@@ -38,10 +38,9 @@ def noted_cohort(folder: Path, work: Work) -> Cohort:
 
 def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
     """The case as far as it is usable, or None; its voxels are read, and every fault is noted."""
-    expects_hu = work.config.prepare.window[0] < AIR_AT_MOST_HU
     try:
         with memory_for(case.image, in_stage=True):
-            usable, faults = check_case(case, cohort, hounsfield=expects_hu)
+            usable, faults = check_case(case, cohort, hounsfield=work.config.prepare.needs_hounsfield)
     except UserError as error:
         work.note(f"left out {case.name}: {error}")
         return None
@@ -53,7 +52,8 @@ def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
 def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
     """A case as `segment_in_any_order` takes it, with its own grey values, in the order of its file.
 
-    Without a region mask, lobes are found by the lobe network or lungs by threshold, and a note says so.
+    Labels without a name are no regions. Without a region mask, lobes are found by the lobe network or lungs by
+    threshold, and a note says so.
 
     Raises:
         UserError: A file is faulty, or the grids do not fit.
@@ -63,7 +63,9 @@ def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
     work.hash_input(case.image)
     if case.regions is not None:
         work.hash_input(case.regions)
-        return Scan(case.name, image, read_regions(case.regions, image, cohort.region_names), cohort.region_names)
+        names = cohort.region_names
+        regions, _ = named_regions(read_regions(case.regions, image, names), names)  # noted by `usable_case`
+        return Scan(case.name, image, regions, names)
     return Scan(case.name, image, _found_regions(case, image, cohort, work), cohort.region_names)
 
 

@@ -9,6 +9,7 @@ from weakmask.anatomy.lobe_assignment import assign_freely, assign_lobes
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lobe_fissures import follow_fissures
 from weakmask.anatomy.lung_field import lung_field
+from weakmask.anatomy.scan_checks import check_scan
 from weakmask.errors import UserError
 from weakmask.regions.lobe_frame import frame_scan, network_input
 from weakmask.regions.lobe_model import LobeModel, lobe_logits
@@ -41,7 +42,8 @@ def find_lobes(model: LobeModel, image: Volume, field: Volume | None = None) -> 
             the model needs them.
 
     Raises:
-        UserError: The scan shows no lungs, or the network gives no numbers for it.
+        UserError: The scan shows no lungs, is not in Hounsfield units although the model needs these, or the network
+            gives no numbers for it.
     """
     standing = upright(image)
     found = _found(model, standing, None if field is None else in_order_of(field, standing.geometry))
@@ -54,6 +56,9 @@ def _found(model: LobeModel, image: Volume, field: Volume | None) -> FoundLobes:
     """The lobes of an upright scan."""
     confined = model.masks.confine == "lungs"
     is_ct = model.frame.grey_values == "hounsfield"
+    fault = check_scan(image, None, {}, hounsfield=is_ct).fault("image")
+    if fault:
+        raise UserError(fault)
     if field is None and (confined or model.frame.needs_field):
         field = lung_field(image)
     framed = frame_scan(image, field, model.frame)

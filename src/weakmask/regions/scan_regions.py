@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from weakmask.anatomy.lobe_numberings import HOUSE, NUMBERINGS
 from weakmask.anatomy.region_synonyms import label_among
 from weakmask.datasets.mask_checks import on_grid
 from weakmask.datasets.named_masks import read_region_mask
 from weakmask.errors import UserError
+from weakmask.regions.checked_regions import checked_regions, refuse_faulty_image
 from weakmask.regions.make_regions import make_regions
 from weakmask.terminal import say
 from weakmask.volume.files import masks_named, read_volume, scan_name
+from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -62,9 +62,15 @@ class RegionSource:
 
 
 def regions_of(
-    scan: Path, image: Volume, source: RegionSource, known: Mapping[int, str], device: str = "auto"
+    scan: Path,
+    image: Volume,
+    source: RegionSource,
+    known: Mapping[int, str],
+    device: str = "auto",
+    *,
+    hounsfield: bool = True,
 ) -> tuple[Volume, dict[int, str]]:
-    """A scan's regions and the names of their labels; regions that the model does not know are noted.
+    """A scan's regions, checked, and the names of their labels; regions that the model does not know are noted.
 
     Args:
         scan: Its file or folder; for an image without a file, its name.
@@ -72,23 +78,27 @@ def regions_of(
         source: Where the regions come from.
         known: Label -> name of the regions that the model was trained on.
         device: Where a lobe network computes.
+        hounsfield: Whether the scan must be in Hounsfield units; regions are made for such scans alone.
 
     Raises:
-        UserError: No mask of the scan's name, one that is faulty or lies on another grid, or regions cannot be made.
+        UserError: No mask of the scan's name, one that is faulty or lies on another grid, regions cannot be made, or a
+            fault of `check_scan`.
     """
     if source.masks is None:
         if scan.suffix.lower() in PICTURES:
             raise UserError(
                 f"{scan}: a picture has no Hounsfield units to find the lungs by; give its region mask (--regions)"
             )
+        refuse_faulty_image(image, scan, hounsfield=True)
         made = make_regions(image, known.values(), source.lobe_model, device)
         if made.numbering.keys() != set(known.values()):
             say("note", f"{scan}: {made.note}")
-        return made.labels, {label: name for name, label in made.numbering.items()}
-    regions = _given_regions(scan, image, source.masks, source, known)
+        names = {label: name for name, label in made.numbering.items()}
+        return checked_regions(image, made.labels, names, (scan, scan), hounsfield=hounsfield), names
+    regions, file = _given_regions(scan, image, source.masks, source, known)
     names = dict(known) if source.numbering is None else _names(source.numbering)
-    present = {label: names.get(label, str(label)) for label in np.unique(regions.voxels).tolist() if label > 0}
-    unknown = unknown_regions(known, present)
+    regions = checked_regions(image, regions, names, (scan, file), hounsfield=hounsfield)
+    unknown = unknown_regions(known, {label: names.get(label, str(label)) for label in label_sizes(regions.voxels)})
     if unknown:
         say("note", f"{scan}: {unknown}")
     return regions, names
@@ -96,14 +106,16 @@ def regions_of(
 
 def _given_regions(
     scan: Path, image: Volume, masks: Path | Volume, source: RegionSource, known: Mapping[int, str]
-) -> Volume:
+) -> tuple[Volume, Path]:
+    """The region mask of a scan, and its file."""
     if isinstance(masks, Volume):
-        return on_grid(masks, image.geometry, f"{scan}: the region mask")
+        return on_grid(masks, image.geometry, f"{scan}: the region mask"), scan
     files = source.masks_of(scan)
     if not files:
         name = scan_name(scan)
         raise UserError(f"{masks}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
-    return read_regions(files[0], image, known if source.numbering is None else _names(source.numbering))
+    names = known if source.numbering is None else _names(source.numbering)
+    return read_regions(files[0], image, names), files[0]
 
 
 def read_regions(path: Path, image: Volume, names: Mapping[int, str] | None = None) -> Volume:
@@ -122,34 +134,20 @@ def read_regions(path: Path, image: Volume, names: Mapping[int, str] | None = No
 
 
 def unknown_regions(known: Mapping[int, str], found: Mapping[int, str]) -> str:
-    """Warning if the mask has regions that the model has not been trained on; empty if there are none.
+    """Note on regions of a mask that the model has not been trained on; empty if there are none.
 
     Args:
         known: Label -> name in the training.
-        found: Label -> name in a mask; a label without a name is its own.
+        found: Label -> name in a mask.
     """
-    unknown = [label for label, name in found.items() if name not in known.values()]
+    unknown = [f"{name} {label}" for label, name in found.items() if name not in known.values()]
     if not unknown:
         return ""
-    nameless = any(found[label] == str(label) for label in unknown)
-    hint = _hint(set(found), set(known.values())) if nameless else ""
-    came = ", ".join(str(label) if found[label] == str(label) else f"{found[label]} {label}" for label in unknown)
     expected = ", ".join(f"{name} {label}" for label, name in known.items())
     return (
-        f"its mask has regions that the model was not trained on: {came}; expected {expected}; all crops are made at "
-        f"the size of the training voxels{hint}"
+        f"its mask has regions that the model was not trained on: {', '.join(unknown)}; expected {expected}; their "
+        "crops are made at the size of the training voxels"
     )
-
-
-def _hint(labels: set[int], trained: set[str]) -> str:
-    """Numberings with these labels: those with regions of the model, else those with exactly these labels."""
-    theirs = {name: numbering for name, numbering in NUMBERINGS.items() if labels <= set(numbering.values())}
-    fitting = [name for name, numbering in theirs.items() if trained <= numbering.keys()]
-    fitting = fitting or [name for name, numbering in theirs.items() if labels == set(numbering.values())]
-    if not fitting:
-        return ""
-    choice = f"give --numbering {fitting[0]}" if len(fitting) == 1 else "say with --numbering whose they are"
-    return f"; the labels are those of {' or '.join(fitting)}: {choice}"
 
 
 def _names(numbering: str | Mapping[int, str]) -> dict[int, str]:

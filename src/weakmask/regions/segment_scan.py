@@ -10,6 +10,7 @@ import numpy as np
 
 from weakmask.errors import UserError
 from weakmask.prediction import Prediction, Scan, Segmenter, segment_in_any_order
+from weakmask.regions.checked_regions import refuse_faulty_image
 from weakmask.regions.scan_regions import RegionSource, regions_of
 from weakmask.terminal import say
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
@@ -48,15 +49,19 @@ def segment_scan(
         lungs) is empty, and it has no values.
 
     Raises:
-        UserError: Voxels that are not finite, regions that are missing, faulty or empty, or a scan that does not fit
-            the model.
+        UserError: Voxels that are not finite or not in Hounsfield units where the model needs these, regions that are
+            missing, faulty, misplaced or empty, or a scan that does not fit the model.
     """
     refuse_nonfinite(scan.image, file)
+    hounsfield = segmenter.needs_hounsfield
     if segmenter.needs_regions:
-        regions, names = regions_of(file, scan.image, source, segmenter.needs_regions, device)
+        known = segmenter.needs_regions
+        regions, names = regions_of(file, scan.image, source, known, device, hounsfield=hounsfield)
         scan = replace(scan, regions=regions, region_names=names)
         if is_empty(scan):
             return scan, _empty(scan, file)
+    else:
+        refuse_faulty_image(scan.image, file, hounsfield=hounsfield)
     return scan, segment_in_any_order(segmenter, scan)
 
 

@@ -1,4 +1,4 @@
-"""Regions of a scan: their bounding boxes, and crops of the scan around them."""
+"""Regions of a scan: their sizes, their bounding boxes, and crops of the scan around them."""
 
 import numpy as np
 
@@ -7,6 +7,25 @@ from weakmask.volume.geometry import Box, Index3
 from weakmask.volume.morphology import margin_voxels, object_boxes
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.volume import Volume
+
+
+def label_sizes(labels: np.ndarray) -> dict[int, int]:
+    """Voxels of every label but 0.
+
+    Args:
+        labels: Integers of any shape.
+    """
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest > 65535:  # no table of counts for these
+        values, counts = np.unique(labels, return_counts=True)
+        sizes = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    else:
+        total = np.zeros(highest + 1, dtype=np.int64)
+        for plane in labels:
+            total += np.bincount(plane.ravel(), minlength=highest + 1)
+        sizes = {label: int(count) for label, count in enumerate(total) if count}
+    sizes.pop(0, None)
+    return sizes
 
 
 def region_boxes(labels: Volume, margin_mm: float = 0.0) -> dict[int, Box]:

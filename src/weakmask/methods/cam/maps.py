@@ -4,6 +4,7 @@ Xie et al. 2021, section IV-C-2: the maps of a scan's regions are tiled back to 
 to [0, 1] and cut by Otsu's threshold; the refined mask is kept inside the lesion proposal.
 """
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -77,17 +78,17 @@ def segmenter(model: RegionModel) -> RegionSegmenter:
     return RegionSegmenter(model, about_model(report_text(model.config), model), partial(map_and_mask, model))
 
 
-def map_and_mask(model: RegionModel, image: Volume, regions: Volume, *, known: bool) -> MapAndMask:
+def map_and_mask(model: RegionModel, image: Volume, regions: Volume, *, known: Collection[int]) -> MapAndMask:
     """The map of a scan in [0, 1] and the mask.
 
     Args:
         model: A trained model.
         image: The scan in Hounsfield units.
         regions: Region labels on the same grid.
-        known: Whether the regions are of the kind that the model was trained on, see `scan_map`.
+        known: Labels of the regions that the model was trained on, see `scan_map`.
     """
     activation_of = partial(crop_activation, cast("EncoderClassifier", model.network))
-    found = scan_map(model, activation_of, image, regions, trained_regions=known)
+    found = scan_map(model, activation_of, image, regions, known=known)
     inside = regions.voxels > 0
     activation = unit_range(found, inside)
     mask = otsu_mask(activation, inside)

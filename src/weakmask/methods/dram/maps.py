@@ -1,5 +1,6 @@
 """Network -> model file with its threshold; model and scans -> activation maps, masks and scores, and their tables."""
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -83,14 +84,14 @@ def segmenter(model: DramModel) -> RegionSegmenter:
     return RegionSegmenter(model.regional, about, partial(map_and_mask, model))
 
 
-def map_and_mask(model: DramModel, image: Volume, regions: Volume, *, known: bool) -> MapAndMask:
+def map_and_mask(model: DramModel, image: Volume, regions: Volume, *, known: Collection[int]) -> MapAndMask:
     """The map of a scan in [0, 1] and the mask.
 
     Args:
         model: A trained model.
         image: The scan in Hounsfield units.
         regions: Region labels on the same grid.
-        known: Whether the regions are of the kind that the model was trained on, see `scan_map`.
+        known: Labels of the regions that the model was trained on, see `scan_map`.
     """
     if model.context is not None:
         return segment_in_context(model, image, regions)
@@ -98,10 +99,12 @@ def map_and_mask(model: DramModel, image: Volume, regions: Volume, *, known: boo
     return activation, (activation >= model.threshold) & (regions.voxels > 0)
 
 
-def map_of_scan(model: DramModel, image: Volume, regions: Volume, *, known: bool = True) -> Float[np.ndarray, "z y x"]:
+def map_of_scan(
+    model: DramModel, image: Volume, regions: Volume, *, known: Collection[int] | None = None
+) -> Float[np.ndarray, "z y x"]:
     """The regression's map on the scan's grid, in [0, 1], zero outside the regions; arguments as `map_and_mask`."""
     probability_of = partial(dense_regression_map, model.regional.network)
-    return scan_map(model.regional, probability_of, image, regions, trained_regions=known)
+    return scan_map(model.regional, probability_of, image, regions, known=known)
 
 
 def _threshold_from_scores(work: Work, trained: RegionModel, score_map: ScoreMap) -> float:

@@ -11,7 +11,7 @@ from weakmask.errors import UserError
 from weakmask.evaluation.overlap import Overlap
 from weakmask.memory import memory_for
 from weakmask.methods.lobes.config import TITLES, LobeSettings
-from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
+from weakmask.methods.lobes.scans import LobeScan, checked, folder_scans, learning_scans, split_scans
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.regions.find_lobes import find_lobes
@@ -35,7 +35,7 @@ def evaluate(work: Work) -> None:
             work.hash_input(file)
         try:
             with memory_for(scan.name, in_stage=True):
-                image, truth = scan.load()
+                image, truth = checked(scan, hounsfield=config.prepare.grey_values == "hounsfield")
                 found = find_lobes(model, image)
         except UserError as error:
             work.note(f"left out {scan.name}: {error}")

@@ -14,7 +14,7 @@ from weakmask.datasets.splits import write_splits
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.methods.lobes.config import LobeSettings
-from weakmask.methods.lobes.scans import LobeScan, folder_scans, learning_scans, split_scans
+from weakmask.methods.lobes.scans import LobeScan, checked, folder_scans, learning_scans, split_scans
 from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.regions.lobe_frame import Framed, FrameSettings, frame_scan
@@ -70,7 +70,8 @@ def framed(scan: LobeScan, settings: FrameSettings) -> tuple[Framed, Volume, lis
     """A scan and its lobes on the network's grid and what is wrong with the lobes; or why it cannot be used."""
     try:
         with memory_for(scan.name, in_stage=True):
-            image, lobes = (upright(each) for each in scan.load())
+            pair = checked(scan, hounsfield=settings.grey_values == "hounsfield")
+            image, lobes = (upright(each) for each in pair)
             found = frame_scan(image, lung_field(image) if settings.needs_field else None, settings)
             return found, resample_onto(lobes, found.image.geometry), lobe_faults(lobes)
     except UserError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS, renumber
+from weakmask.anatomy.scan_checks import check_scan
 from weakmask.datasets.case import Case
 from weakmask.datasets.cohort_labels import read_labels
 from weakmask.datasets.mask_checks import on_grid
@@ -101,6 +102,26 @@ def split_scans(scans: Sequence[LobeScan], config: LobeSettings) -> Split:
     nothing = Path()
     cases = [Case(scan.name, nothing, None, None, {}, scan.patient) for scan in scans]
     return hold_out(cases, config.data.split_seed, validation=config.data.validation, test=0.0)
+
+
+def checked(scan: LobeScan, *, hounsfield: bool) -> tuple[Volume, Volume]:
+    """Image and lobes of a scan, refused where they are not in Hounsfield units or on the wrong side.
+
+    Args:
+        scan: The scan; phantoms are not checked.
+        hounsfield: Whether its grey values must be Hounsfield units.
+
+    Raises:
+        UserError: As `check_scan` says, or a file is faulty.
+    """
+    image, lobes = scan.load()
+    if scan.files:
+        names = {label: name for name, label in NUMBERINGS["weakmask"].items()}
+        found = check_scan(image, lobes, names, hounsfield=hounsfield)
+        for file, about in zip(scan.files, ("image", "regions"), strict=True):
+            if fault := found.fault(about):
+                raise UserError(f"{file}: {fault}")
+    return image, lobes
 
 
 def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Volume]:

@@ -1,5 +1,8 @@
 """The model stage, and the trained model as `predict` uses it."""
 
+# pyright: reportMissingImports=false
+# the test copies this folder into the package
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +47,11 @@ class PrototypeSegmenter:
     def needs_regions(self) -> Mapping[int, str]:
         """None."""
         return {}
+
+    @property
+    def needs_hounsfield(self) -> bool:
+        """No: it takes pictures."""
+        return False
 
     @property
     def about(self) -> About:
