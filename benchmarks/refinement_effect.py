@@ -1,6 +1,6 @@
 """Is a CRF worth it? What each refinement does to the masks of a trained dRAM, on scans with known lesions.
 
-Takes a finished run without a context network and a cohort with lesions/ (the demo's raw dRAM by default), makes each
+Takes a finished run without a context network and a cohort with truth/ (the demo's raw dRAM by default), makes each
 scan's map once, and judges the mask cut from it: as it is, without vessels, after the dense CRF, after a random walk,
 without vessels and after the CRF, inside the lesion candidates, and cleaned of small components. Printed are the mean
 IoU over scans with lesions, the pooled IoU and the difference of the mean from the plain mask with a 95 % bootstrap
@@ -60,13 +60,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--run", type=Path, default=Path("runs/demo-raw"), help="a finished run or a model file")
-    parser.add_argument("--cohort", type=Path, default=Path("runs/demo-phantoms/test"), help="scans with lesions/")
+    parser.add_argument("--cohort", type=Path, default=Path("runs/demo-phantoms/test"), help="scans with truth/")
     parser.add_argument(
         "--crf", default="", help="smoothness mm, weight, appearance mm, HU, weight; default the config's"
     )
     parser.add_argument("--pictures", type=Path, help="write a picture of one scan before and after into this folder")
     arguments = parser.parse_args()
-    crf = CRF(*(float(v) for v in arguments.crf.split(","))) if arguments.crf else CT_CRF
+    given = [float(value) for value in arguments.crf.split(",")] if arguments.crf else []
+    crf = CRF(given[0], given[1], given[2], given[3], given[4]) if given else CT_CRF
     model = load_model(model_file(arguments.run), torch.device("cpu"))
     scans = [scan for case in read_cohort(arguments.cohort).cases if (scan := prepared(case, model)) is not None]
     refinements = all_refinements(crf)

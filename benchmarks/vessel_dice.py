@@ -94,7 +94,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, objec
         if case.name in learnt_from:
             continue
         group = GROUPS[int(max(case.scores.values()) > 0)]
-        truth = read_volume(cohort / "truth" / "vessels" / case.image.name, "label")
+        truth = read_volume(cohort / "anatomy" / "vessels" / case.image.name, "label")
         share = truth.with_voxels(truth.voxels.astype(np.float32), "image")
         for file in index.loc[index["scan"] == case.name, "file"]:
             crop = read_volume(run / "01-prepare" / file)
@@ -125,8 +125,8 @@ def write_cohort(folder: Path, arguments: argparse.Namespace) -> None:
         healthy = dict.fromkeys(range(1, 6), 0)
         phantom = make_phantom(first + number, shape, spacing, healthy)  # pyright: ignore[reportArgumentType]
         write_volume(phantom.image, folder / "images" / f"{name}.nii.gz")
-        write_volume(phantom.lesions, folder / "lesions" / f"{name}.nii.gz")
-        write_volume(phantom.vessels, folder / "truth" / "vessels" / f"{name}.nii.gz")
+        write_volume(phantom.lesions, folder / "truth" / f"{name}.nii.gz")
+        write_volume(phantom.vessels, folder / "anatomy" / "vessels" / f"{name}.nii.gz")
         scores.loc[scores["scan"] == name, "score"] = 0
     scores.to_csv(folder / "scores.csv", index=False)
 

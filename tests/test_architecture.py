@@ -30,7 +30,10 @@ LAYERS: tuple[set[str], ...] = (
     {"training", "report"},
     {"activation", "refinement", "evaluation", "scoring", "anatomy", "phantoms", "datasets"},
     {"networks", "losses", "volume"},
-    {"errors", "atomic_write", "memory", "progress", "terminal", "outgoing_text", "yaml_text", "csv_table"},
+    {
+        *("errors", "atomic_write", "memory", "progress", "terminal", "outgoing_text", "yaml_text", "csv_table"),
+        "setting_faults",
+    },
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TENSORS_ONLY = {"networks", "losses"}  # each lifts out of the house: torch, the standard library and its own files

@@ -34,8 +34,8 @@ def test_a_written_config_reads_back_and_every_key_is_there() -> None:
         ({"training": {"step": 3}}, ["training.step", "did you mean steps?"]),
         ({"trainning": {}}, ["trainning", "did you mean training?"]),
         ({"zzz": 1}, ["zzz", "valid keys here: seed, training"]),
-        ({"training": {"steps": "two"}}, ["training.steps is 'two'", "integer"]),
-        ({"training": {"steps": 0}}, ["training.steps is 0", "greater than or equal to 1"]),
+        ({"training": {"steps": "two"}}, ["training.steps is 'two'", "a whole number"]),
+        ({"training": {"steps": 0}}, ["training.steps is 0", "at least 1"]),
     ],
 )
 def test_a_wrong_key_or_value_is_one_line_with_the_remedy(values: dict, words: list[str]) -> None:

@@ -179,7 +179,7 @@ def test_every_setting_has_an_anchor_a_default_its_values_and_a_meaning():
         table = settings_hook().settings_tables(values["method"])
         rows = re.findall(r"^\| \[`\w+`\]\(#([\w-]+)\)\{ #\1 \} \| (.+?) \| (.+?) \| (.+) \|$", table, re.MULTILINE)
         assert {anchor for anchor, *_ in rows} == {"-".join((values["method"], *path)) for path in paths_in(values)}
-    assert "| `0.0932` | number from 0 to below 1 |" in settings_hook().settings_tables("dram")
+    assert "| `0.093` | number from 0 to below 1 |" in settings_hook().settings_tables("dram")
     assert "| `[80, 80, 80]` | 3 values, each whole number from 1 to 8192 |" in settings_hook().settings_tables("dram")
 
 

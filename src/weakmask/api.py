@@ -45,6 +45,11 @@ class Model:
     segmenter: Segmenter
     device: str = "auto"
 
+    def __repr__(self) -> str:
+        """One line: the method, its regions, and the device."""
+        regions = ", ".join(self.needs_regions.values()) or "none"
+        return f"Model({self.about.title}; regions {regions}; device {self.device})"
+
     @property
     def needs_regions(self) -> Mapping[int, str]:
         """Label -> name of the regions that it was trained on; empty: it needs none."""

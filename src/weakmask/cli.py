@@ -25,6 +25,7 @@ from weakmask.screen import (
     print_good,
     print_line,
     print_methods,
+    print_notes,
     print_summary,
 )
 
@@ -127,7 +128,7 @@ def check(
         print_checked([case.name for case in cohort.cases], cohort.faults)
     else:
         print_faults(cohort.faults)
-        print_good(cohort.cases)
+        print_good(cohort.cases, len({fault.scan for fault in cohort.faults if fault.fatal}))
     if any(fault.fatal for fault in cohort.faults):
         raise typer.Exit(2)
 
@@ -155,7 +156,7 @@ def show(
 
 @verb("train configs/dram_ct.yaml --set data.cohort=cohort/ --out runs/mine")
 def train(
-    config: Annotated[Path, typer.Argument(help="Config file (YAML); `weakmask methods` lists those that come along.")],
+    config: Annotated[Path, typer.Argument(help="Config file (YAML); `weakmask methods` lists ready ones.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Run folder to create, or to continue.")],
     overrides: Overrides = None,
 ) -> None:
@@ -180,8 +181,8 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     lobe_model: Annotated[Path | None, typer.Option(help="Network that finds lobes.", show_default="included")] = None,
     device: Device = "auto",
     memory_gb: Annotated[float, typer.Option(min=0.1, help="Memory limit for networks that take whole scans.")] = 4.0,
-    precision: Annotated[Precision, typer.Option(help="Number format of activations; 16 bits halve memory.")] = "auto",
-    subtypes: Annotated[Path | None, typer.Option(help="Table to label subtypes by; see subtypes-table.")] = None,
+    precision: Annotated[Precision, typer.Option(help="Number format of maps; 16 bits need half the memory.")] = "auto",
+    subtypes: Annotated[Path | None, typer.Option(help="Table of subtypes-table; names lesions' subtypes.")] = None,
     series: Series = None,
 ) -> None:
     """Segment new scans with a trained network: a mask per scan, a score per region, and a report."""
@@ -193,7 +194,8 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     limits = Limits(memory_gb, precision)
     done = segment_scans(model, chosen_scans(scans, series or ()), folder, source, device, limits, subtypes)
     print_summary(done.scores)
-    print_line(f"masks: {folder}/NAME/mask; report: {folder / 'report.html'}")
+    print_notes(done.notes)
+    print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
     exit_if_any(done.failures)
 
 
@@ -239,7 +241,7 @@ def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     dataset_id: Annotated[int, typer.Option(help="Data set number, 1 to 999; nnU-Net's own examples use 1 to 10.")],
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "Lesions",
     test: Annotated[Path | None, typer.Option(help="Cohort folder whose images nnU-Net shall segment.")] = None,
-    channel: Annotated[str, typer.Option(help="CT for Hounsfield units; any other name for z-scores.")] = "CT",
+    channel: Annotated[str, typer.Option(help="CT: Hounsfield units. Any other name: nnU-Net uses z-scores.")] = "CT",
     subtypes: Annotated[bool, typer.Option("--subtypes", help="Export the subtypes 1, 2, 3 as classes.")] = False,
     folds: Annotated[int, typer.Option(help="Folds of the cross-validation; a patient is never in two.")] = 5,
     seed: Seed = 0,

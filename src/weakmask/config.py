@@ -1,17 +1,16 @@
 """YAML <-> typed, frozen settings. A config file is complete, every field says what it is, unknown keys are refused."""
 
-import difflib
 from collections.abc import Mapping
 from copy import deepcopy
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from weakmask.errors import UserError
-from weakmask.outgoing_text import cut, some_of
+from weakmask.setting_faults import fault_text
 from weakmask.yaml_text import parse_yaml, read_yaml_file
 
 
@@ -130,26 +129,12 @@ def parse(model: type[AnySettings], values: dict[str, Any], source: str) -> AnyS
         source: Where they come from, for the error line.
 
     Raises:
-        UserError: An unknown key (with the nearest valid one), a value of the wrong type or out of range.
+        UserError: All unknown keys (with the nearest valid ones), values of a wrong type or out of range, in one line.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        first = faults[0]
-        key = cut(".".join(str(part) for part in first["loc"]))
-        unknown = [fault for fault in faults if fault["type"] == "extra_forbidden"]
-        if first["type"] == "extra_forbidden" and len(unknown) == 1:
-            raise UserError(f"{source}: unknown key {key}; {_nearest(model, first['loc'])}") from error
-        if first["type"] == "extra_forbidden":
-            keys = some_of([".".join(str(part) for part in fault["loc"]) for fault in unknown])
-            hint = _nearest(model, first["loc"])
-            raise UserError(f"{source}: unknown keys {keys}; the first: {hint}") from error
-        told = first["msg"].removeprefix("Value error, ").lower()
-        if isinstance(first["input"], dict) and first["type"] == "value_error":  # of a whole section, or of all
-            raise UserError(f"{source}: {key}: {told}" if key else f"{source}: {told}") from error
-        came = "nothing" if first["type"] == "missing" else cut(repr(first["input"]))
-        raise UserError(f"{source}: {key} is {came}; {told}") from error
+        raise UserError(f"{source}: {fault_text(model, error)}") from error
 
 
 def differences(old: Settings, new: Settings, prefix: str = "") -> list[str]:
@@ -208,19 +193,3 @@ def _lines(settings: Settings, depth: int) -> list[str]:
             text = yaml.safe_dump(plain, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
             lines.append(f"{indent}{name}: {text}{comment}")
     return lines
-
-
-def _nearest(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
-    """The valid key closest to the unknown one, in its own section."""
-    section: type[BaseModel] = model
-    for part in location[:-1]:
-        if str(part) not in section.model_fields:
-            break
-        annotation = section.model_fields[str(part)].annotation
-        options = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
-        if not options:
-            break
-        section = options[0]
-    valid = list(section.model_fields)
-    near = difflib.get_close_matches(str(location[-1])[:80], valid, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}?" if near else f"valid keys here: {', '.join(valid)}"

@@ -1,6 +1,6 @@
 """Input and output of a model: a scan, and a prediction that any method can fill."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -94,13 +94,15 @@ class About:
         config: The settings of its run.
         provenance: Versions and machine of its training.
         tiles: Key numbers: label and value.
+        notes: Sentences about the model that a user should read before its results.
     """
 
     title: str
-    methods_text: str
-    config: Mapping[str, Any]
-    provenance: Mapping[str, Any]
+    methods_text: str = field(repr=False)
+    config: Mapping[str, Any] = field(repr=False)
+    provenance: Mapping[str, Any] = field(repr=False)
     tiles: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,25 @@ def segment_in_any_order(segmenter: Segmenter, scan: Scan) -> Prediction:
         maps={name: in_order_of(activation, stored) for name, activation in found.maps.items()},
         regions=None if found.regions is None else in_order_of(found.regions, stored),
     )
+
+
+def one_sided(fractions: Sequence[float], scans: int) -> str:
+    """A sentence about masks that mark nothing or everything; empty where masks differ.
+
+    Args:
+        fractions: The share of each region that is marked, of all scans.
+        scans: Number of scans.
+    """
+    remedy = (
+        "train it for more steps or with a higher learning rate (`regression.steps`, `regression.learning_rate` of "
+        'dRAM; see "What the paper leaves open" in the documentation of dRAM)'
+    )
+    if fractions and max(fractions) == 0:
+        some = f"any of the {scans} scans" if scans > 1 else "the scan"
+        return f"the model marked no voxel in {some}; if there are lesions, it has learnt nothing yet: {remedy}"
+    if fractions and min(fractions) == 1:
+        return f"the model marked every voxel of every region, so it has learnt nothing yet: {remedy}"
+    return ""
 
 
 def value_rows(scan: str, values: tuple[Value, ...]) -> list[dict[str, object]]:

@@ -27,6 +27,7 @@ __all__ = [
     "print_good",
     "print_line",
     "print_methods",
+    "print_notes",
     "print_summary",
     "say",
 ]
@@ -80,20 +81,40 @@ def print_checked(scans: Iterable[str], faults: Iterable[Any]) -> None:
     out.print_json(json.dumps({"scans": list(scans), "faults": plain}))
 
 
-def print_good(cases: Sequence[Any]) -> None:
-    """Print how many scans of a cohort can be used, with how many scored regions and labels."""
+def print_notes(notes: Iterable[str]) -> None:
+    """Print one line per note."""
+    for note in notes:
+        say("note", note)
+
+
+def print_good(cases: Sequence[Any], left_out: int = 0) -> None:
+    """Print how many scans of a cohort can be used, with how many scored regions and labels.
+
+    Args:
+        cases: The scans that can be used.
+        left_out: Number of scans that cannot.
+    """
     regions = sum(len(case.scores) for case in cases)
     labels = sum(len(classes) for case in cases for classes in case.presence.values())
     parts = [counted(regions, "scored region")] if regions else []
     parts += [counted(labels, "label")] if labels else []
     with_labels = f" with {' and '.join(parts)}" if parts else ""
-    print_line(f"{counted(len(cases), 'scan')}{with_labels}: good")
+    if left_out:
+        text = f"{counted(len(cases), 'scan')}{with_labels} can be used; {counted(left_out, 'scan')} left out (above)"
+    else:
+        text = f"{counted(len(cases), 'scan')}{with_labels}: good"
+    print_line(text)
+    without = [case for case in cases if case.regions is None and case.scores]
+    if without:
+        text = (
+            f"{counted(len(without), 'scan')} without a region mask: `train` finds lobes by network, lungs by threshold"
+        )
+        print_line(f"{text}; to see them first, run `weakmask lobes`")
 
 
 def print_exported(written: Any, dataset_id: int) -> None:
     """Print the notes of an export to nnU-Net, how many cases it wrote, and the next command."""
-    for note in written.notes:
-        say("note", note)
+    print_notes(written.notes)
     cases = f"{counted(len(written.training), 'training case')} and {counted(len(written.test), 'test case')}"
     print_line(f"{cases} in {written.folder}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}")
 
@@ -110,14 +131,15 @@ def exit_if_any(failures: Sequence[str]) -> None:
 
 
 def print_methods(described: dict[str, dict[str, Any]], *, as_json: bool) -> None:
-    """Print the methods with their labels, papers and config files, as JSON or as a table."""
+    """Print the methods with their labels, papers and config files, as JSON or as lines; paths are never cut."""
     if as_json:
         out.print_json(json.dumps(described))
         return
-    table = Table("method", "what it makes", "learns from", "paper", "configs", show_lines=True)
     for name, method in described.items():
-        table.add_row(name, method["title"], method["labels"], method["paper"], "\n".join(method["configs"]))
-    out.print(table)
+        print_line(f"{name}: {method['title']}")
+        lines = [("learns from", method["labels"]), ("paper", method["paper"])]
+        for title, text in (*lines, *(("config", path) for path in method["configs"])):
+            print_line(f"  {title:<12} {text}")
 
 
 def print_summary(summary: Any) -> None:

@@ -18,6 +18,7 @@ STYLES = {  # label -> its colour
     "note": "yellow",
     "warning": "yellow",
     "have": "green",
+    "off": "dim",
     "done": "green",
 }
 MOST_LINES = 24  # of a list: a screen

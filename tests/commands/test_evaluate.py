@@ -23,7 +23,7 @@ def cohort(tmp_path: Path) -> Path:
 
 
 def only_one(cohort: Path) -> None:
-    for folder in ("images", "regions", "lesions"):
+    for folder in ("images", "regions", "truth"):
         (cohort / folder / "phantom_0_0001.nii.gz").unlink()
     table = cohort / "scores.csv"
     table.write_text("".join(line for line in table.read_text().splitlines(keepends=True) if "_0001" not in line))
@@ -34,17 +34,17 @@ def test_the_tables_of_a_run_are_not_replaced(cohort: Path, tmp_path: Path) -> N
     run.mkdir()
     (run / "results.csv").write_text("of the run", encoding="utf-8")
     with pytest.raises(UserError, match=r"run/results\.csv: exists and was not written by `weakmask evaluate`"):
-        evaluate_masks(cohort / "lesions", cohort, run, "other")
+        evaluate_masks(cohort / "truth", cohort, run, "other")
     assert [(file.name, file.read_text(encoding="utf-8")) for file in run.iterdir()] == [("results.csv", "of the run")]
     for _ in range(2):  # its own tables may be replaced
-        evaluate_masks(cohort / "lesions", cohort, tmp_path / "tables", "other")
+        evaluate_masks(cohort / "truth", cohort, tmp_path / "tables", "other")
 
 
 def test_true_masks_are_right_in_both_forms(cohort: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     (masks / "phantom_0_0001").mkdir(parents=True)
-    shutil.copy(cohort / "lesions" / TRUE, masks / TRUE)
-    shutil.copy(cohort / "lesions" / "phantom_0_0001.nii.gz", masks / "phantom_0_0001" / "mask.nii.gz")
+    shutil.copy(cohort / "truth" / TRUE, masks / TRUE)
+    shutil.copy(cohort / "truth" / "phantom_0_0001.nii.gz", masks / "phantom_0_0001" / "mask.nii.gz")
     summary = evaluate_masks(masks, cohort, tmp_path / "judged", "theirs").iloc[0]
     assert (summary["method"], summary["scans"], summary["iou_pooled"]) == ("theirs", 2, 1.0)
 
@@ -52,7 +52,7 @@ def test_true_masks_are_right_in_both_forms(cohort: Path, tmp_path: Path) -> Non
 def test_a_scan_that_is_alone_has_the_mask_without_a_name(cohort: Path, tmp_path: Path) -> None:
     masks = tmp_path / "masks"
     masks.mkdir()
-    shutil.copy(cohort / "lesions" / TRUE, masks / "mask.nii.gz")
+    shutil.copy(cohort / "truth" / TRUE, masks / "mask.nii.gz")
     with pytest.raises(UserError, match="no mask belongs to a scan"):
         evaluate_masks(masks, cohort, tmp_path / "of-two", "ours")
     only_one(cohort)
@@ -62,9 +62,9 @@ def test_a_scan_that_is_alone_has_the_mask_without_a_name(cohort: Path, tmp_path
 
 def test_masks_are_judged_without_any_scores(cohort: Path, tmp_path: Path) -> None:
     (cohort / "scores.csv").unlink()
-    summary = evaluate_masks(cohort / "lesions", cohort, tmp_path / "judged", "ours").iloc[0]
+    summary = evaluate_masks(cohort / "truth", cohort, tmp_path / "judged", "ours").iloc[0]
     assert (summary["scans"], summary["iou_pooled"]) == (2, 1.0)
-    shutil.rmtree(cohort / "lesions")
+    shutil.rmtree(cohort / "truth")
     with pytest.raises(UserError, match=r"neither scores.csv nor a mask in truth/"):
         evaluate_masks(tmp_path, cohort, tmp_path / "again", "ours")
 
@@ -73,7 +73,7 @@ def test_marks_outside_the_regions_do_not_count_but_are_noted(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     only_one(cohort)
-    mask = read_volume(cohort / "lesions" / TRUE, "label")
+    mask = read_volume(cohort / "truth" / TRUE, "label")
     outside = read_volume(cohort / "regions" / TRUE, "label").voxels == 0
     everywhere = mask.with_voxels(((mask.voxels > 0) | outside).astype(np.uint8))
     write_volume(everywhere, tmp_path / "masks" / TRUE)
@@ -88,8 +88,8 @@ def test_a_truth_that_the_check_refuses_is_not_used(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     only_one(cohort)
-    truth = read_volume(cohort / "lesions" / TRUE, "label")
-    write_volume(truth.with_voxels(np.where(truth.voxels > 0, 4, 0).astype(np.uint8)), cohort / "lesions" / TRUE)
+    truth = read_volume(cohort / "truth" / TRUE, "label")
+    write_volume(truth.with_voxels(np.where(truth.voxels > 0, 4, 0).astype(np.uint8)), cohort / "truth" / TRUE)
     write_volume(truth, tmp_path / "masks" / TRUE)
     summary = evaluate_masks(tmp_path / "masks", cohort, tmp_path / "judged", "theirs").iloc[0]
     assert np.isnan(summary["iou_mean"])

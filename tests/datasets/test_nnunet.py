@@ -28,7 +28,7 @@ def broken(cohort: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "broken"
     shutil.copytree(cohort, folder)
     first, second, *_ = names(folder)
-    (folder / "lesions" / f"{first}.nii.gz").unlink()
+    (folder / "truth" / f"{first}.nii.gz").unlink()
     path = folder / "images" / f"{second}.nii.gz"
     image = read_volume(path)
     write_volume(image.with_voxels(np.zeros_like(image.voxels)), path)
@@ -69,7 +69,7 @@ def test_voxels_and_grids_are_the_cohorts(cohort: Path, tmp_path: Path, subtypes
     for scan in names(cohort):
         image = read_volume(found.folder / "imagesTr" / f"{scan}_0000.nii.gz")
         label = read_volume(found.folder / "labelsTr" / f"{scan}.nii.gz", "label")
-        original, truth = (read_volume(cohort / room / f"{scan}.nii.gz") for room in ("images", "lesions"))
+        original, truth = (read_volume(cohort / room / f"{scan}.nii.gz") for room in ("images", "truth"))
         assert image.geometry == label.geometry == original.geometry
         np.testing.assert_array_equal(image.voxels, original.voxels)
         np.testing.assert_array_equal(label.voxels, truth.voxels if subtypes else truth.voxels > 0)
@@ -83,7 +83,7 @@ def test_folds_hold_every_case_once_and_no_patient_twice(cohort: Path, tmp_path:
     table = pd.read_csv(folder / "scores.csv")
     scans = sorted(table["scan"].unique())
     patients = dict(zip(scans, ["a", "a", "b", "c", "c"], strict=True))
-    table.assign(patient=table["scan"].map(patients)).to_csv(folder / "scores.csv", index=False)
+    table.assign(patient=[patients[scan] for scan in table["scan"]]).to_csv(folder / "scores.csv", index=False)
     found = export_nnunet(folder, tmp_path / "raw", NnunetDataset(12, folds=3, seed=4))
     folds = json.loads((found.folder / "splits_final.json").read_text())
     assert [set(fold) for fold in folds] == [{"train", "val"}] * 3
@@ -112,7 +112,7 @@ def test_faults_leave_nothing_behind(cohort: Path, tmp_path: Path) -> None:
     assert not list(raw.iterdir())
     bare = tmp_path / "bare"
     shutil.copytree(cohort, bare)
-    shutil.rmtree(bare / "lesions")
+    shutil.rmtree(bare / "truth")
     with pytest.raises(UserError, match=r"no image has true masks; give truth/NAME"):
         export_nnunet(bare, raw, NnunetDataset(501))
     assert not list(raw.iterdir())

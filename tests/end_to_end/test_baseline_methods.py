@@ -198,7 +198,7 @@ def test_scores_of_one_kind_and_missing_truth_are_told(cohort: Path, tmp_path: P
     for name, scores in (("ill", table["score"].clip(lower=1)), ("bare", table["score"])):
         folder = tmp_path / name
         folder.mkdir()
-        for room in ("images", "regions", *(["lesions"] if name == "ill" else [])):
+        for room in ("images", "regions", *(["truth"] if name == "ill" else [])):
             (folder / room).symlink_to(cohort / room)
         table.assign(score=scores).to_csv(folder / "scores.csv", index=False)
     with pytest.raises(UserError, match="a classifier needs some with lesions and some whose score means 0 %"):

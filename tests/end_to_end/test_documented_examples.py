@@ -94,7 +94,7 @@ def phantoms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_scores_are_read_off_a_mask_as_the_page_says(phantoms: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = min((phantoms / "cohort" / "images").iterdir()).name
-    for folder, kind in (("images", "images"), ("regions", "regions"), ("masks", "lesions")):
+    for folder, kind in (("images", "images"), ("regions", "regions"), ("masks", "truth")):
         (phantoms / folder).mkdir()
         (phantoms / folder / "patient_01.nii.gz").symlink_to(phantoms / "cohort" / kind / name)
     exec(block("docs/flow.md", "python", "region_fractions"), {})
@@ -107,7 +107,7 @@ def test_tables_of_two_methods_are_compared_as_the_page_says(
     phantoms: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for folder, name in (("judged/nnunet", "nnU-Net"), ("runs/my_dram", "dRAM")):
-        evaluate_masks(phantoms / "cohort" / "lesions", phantoms / "cohort", phantoms / folder, name)
+        evaluate_masks(phantoms / "cohort" / "truth", phantoms / "cohort", phantoms / folder, name)
     exec(block("docs/tutorials/nnunet.md", "python", "compare_methods"), {})
     assert "dRAM" in capsys.readouterr().out
 

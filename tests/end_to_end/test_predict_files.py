@@ -1,6 +1,7 @@
 """`weakmask predict` and `weakmask lobes` beside files that are there: which are read, and that none is lost."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from malformed_files import cohort, image_file, lobes, series
 
+from weakmask.cli import main
 from weakmask.commands.scan_jobs import find_jobs
 from weakmask.config import to_yaml
 from weakmask.methods import METHODS
@@ -201,6 +203,19 @@ def test_dicom_folders_and_pictures_of_one_name(model: Path, pictures: Path, tmp
     code, lines = weakmask("predict", model, pictures / "images", "--regions", pictures / "regions", "-o", out)
     assert code == 2
     assert any("p0.png: another scan has the name p0 (" in line for line in left_out(lines))
+
+
+def test_a_model_that_marks_nothing_is_noted_and_masks_are_named_in_full(
+    model: Path, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["predict", model, scans, "--regions", scans / "regions", "-o", tmp_path / "out"]
+    monkeypatch.setattr(sys, "argv", ["weakmask", *map(str, words)])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr()
+    assert "note the model marked no voxel in any of the 2 scans" in shown.err
+    assert f"masks: {tmp_path / 'out'}/NAME/mask.nii.gz; report:" in shown.out
+    assert "the model marked no voxel" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_of_a_cohort_only_the_images_are_scans(model: Path, scans: Path, tmp_path: Path, weakmask: Run) -> None:

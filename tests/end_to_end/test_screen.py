@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from weakmask.screen import counted, print_good, print_summary
+from weakmask.screen import counted, print_good, print_methods, print_summary
 
 
 def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -17,14 +17,27 @@ def test_columns_without_any_value_are_left_out(capsys: pytest.CaptureFixture[st
     assert "ppv" in shown
 
 
+def case(scores: dict[int, int], presence: object = None, regions: str | None = "mask") -> SimpleNamespace:
+    return SimpleNamespace(scores=scores, presence=presence or {}, regions=regions)
+
+
+def test_regions_that_will_be_found_and_scans_left_out_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    print_good([case({1: 2}, regions=None), case({1: 2})], left_out=3)
+    good, found = capsys.readouterr().out.splitlines()
+    assert good == "2 scans with 2 scored regions can be used; 3 scans left out (above)"
+    assert found.startswith("1 scan without a region mask: `train` finds lobes by network")
+
+
+def test_paths_of_configs_are_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "a_long_folder/" * 20 + "dram.yaml"
+    described = {"dram": {"title": "masks", "labels": "scores", "paper": "Xie", "configs": [path, "b.yaml"]}}
+    print_methods(described, as_json=False)
+    assert f"  config       {path}" in capsys.readouterr().out.splitlines()
+
+
 def test_one_is_not_many(capsys: pytest.CaptureFixture[str]) -> None:
-    print_good([SimpleNamespace(scores={1: 2}, presence={})])
-    print_good(
-        [
-            SimpleNamespace(scores={1: 2, 2: 0}, presence={None: {"cat": True, "dog": False}}),
-            SimpleNamespace(scores={1: 0}, presence={}),
-        ]
-    )
+    print_good([case({1: 2})])
+    print_good([case({1: 2, 2: 0}, {None: {"cat": True, "dog": False}}), case({1: 0})])
     assert (
         capsys.readouterr().out
         == "1 scan with 1 scored region: good\n2 scans with 3 scored regions and 2 labels: good\n"

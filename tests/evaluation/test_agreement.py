@@ -173,3 +173,11 @@ def test_a_thousand_resamples_of_300_scans_are_one_matrix_product() -> None:
 def test_words(kappa: float, word: str) -> None:
     assert verbal_grade(kappa) == word
     assert Agreement(kappa, kappa, kappa, 1).grade == word
+
+
+def test_a_constant_side_has_no_interval() -> None:
+    for one, other in (([0, 2, 3, 1], [0, 0, 0, 0]), ([2, 2, 2, 2], [0, 2, 3, 1])):
+        found = agreement(one, other, ["a", "b", "c", "d"], SCORES)
+        assert found.kappa == 0
+        assert math.isnan(found.low)
+        assert math.isnan(found.high)

@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 def test_layout(folder):
     names = [f"phantom_5_{k:04d}" for k in range(3)]
-    for place in ("images", "regions", "lesions", "truth/vessels", "truth/airways"):
+    for place in ("images", "regions", "truth", "anatomy/vessels", "anatomy/airways"):
         assert sorted(path.name for path in (folder / place).iterdir()) == [f"{name}.nii.gz" for name in names]
     table = pd.read_csv(folder / "scores.csv")
     assert list(table.columns) == ["scan", "region", "score"]
@@ -44,7 +44,7 @@ def test_scores_agree_with_the_masks_before_the_reader_errs(folder):
     true = pd.read_csv(folder / "scores_true.csv").pivot_table(index="scan", columns="region", values="score")
     read = pd.read_csv(folder / "scores.csv").pivot_table(index="scan", columns="region", values="score")
     for scan in true.index:
-        lesions = read_volume(folder / "lesions" / f"{scan}.nii.gz", "label").voxels
+        lesions = read_volume(folder / "truth" / f"{scan}.nii.gz", "label").voxels
         regions = read_volume(folder / "regions" / f"{scan}.nii.gz", "label").voxels
         fractions = region_fractions(lesions, regions, list(LOBES.values()))
         for lobe, label in LOBES.items():
@@ -70,7 +70,7 @@ def test_a_scan_is_the_phantom_of_its_seed(folder):
 
 def test_neither_workers_nor_the_number_of_scans_change_a_scan(folder, tmp_path):
     write_phantom_cohort(tmp_path / "two", 2, 5, SHAPE, SPACING, workers=2)
-    for place in ("images", "lesions", "truth/vessels"):
+    for place in ("images", "truth", "anatomy/vessels"):
         for name in ("phantom_5_0000", "phantom_5_0001"):
             first = read_volume(folder / place / f"{name}.nii.gz").voxels
             assert np.array_equal(read_volume(tmp_path / "two" / place / f"{name}.nii.gz").voxels, first)

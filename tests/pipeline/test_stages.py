@@ -40,6 +40,25 @@ def test_stages_leave_folders_a_config_and_a_manifest(tmp_path: Path) -> None:
     assert not [file for file in (tmp_path / "run").iterdir() if file.name.startswith(".")]
 
 
+def test_a_note_is_printed_once_and_a_stage_that_is_off_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unused = Stage("unused", lambda work: work.note("one was written"), off=lambda config: config.seed == 3)
+    for _ in range(2):
+        run_stages((WRITE, unused), tmp_path / "run", Numbers())
+    lines = [line.split() for line in capsys.readouterr().err.splitlines()]
+    assert lines.count(["note", "one", "was", "written"]) == 1
+    assert [line for line in lines if line[0] != "note"] == [
+        ["stage", "01-write"],
+        ["off", "02-unused"],
+        ["have", "01-write"],
+        ["off", "02-unused"],
+    ]
+    for stage in ("01-write", "02-unused"):
+        record = json.loads((tmp_path / "run" / stage / "stage.json").read_text(encoding="utf-8"))
+        assert record["notes"] == ["one was written"]
+
+
 def test_a_stage_that_fails_leaves_nothing_and_the_next_run_goes_on(tmp_path: Path) -> None:
     calls = []
 

@@ -177,6 +177,15 @@ def test_scans_are_loaded_one_at_a_time_and_let_go(written, picture):
     assert "scan-2" in words
 
 
+def test_a_note_that_scans_share_is_written_once(written):
+    shared = tuple(f"scan_{number}: no region mask; lobes by network" for number in range(5))
+    html = written(Page(title="run", summary="done", notes=("the model marked no voxel", *shared, "a: x", "b: x")))
+    assert html.count("no region mask") == 1
+    assert "no region mask; lobes by network (5 scans: scan_0, scan_1, scan_2, ...)" in html
+    assert "a: x" in html
+    assert "b: x" in html
+
+
 def test_a_scan_that_cannot_be_read_stops_no_other(written, picture):
     def broken():
         raise UserError("scan-7.nii.gz: truncated; copy it again")

@@ -22,9 +22,9 @@ def pixels(uri: str) -> np.ndarray:
 def transposed(volume: Volume) -> Volume:
     """Stored sagittally: array axes (right-left, head-foot, front-back)."""
     order, g = (2, 0, 1), volume.geometry
-    direction = np.asarray(g.direction)[:, order]
-    shape, spacing = (tuple(values[axis] for axis in order) for values in (g.shape, g.spacing_mm))
-    geometry = Geometry(shape, spacing, g.origin_mm, tuple(map(tuple, direction.tolist())))
+    (z, y, x), (dz, dy, dx) = g.shape, g.spacing_mm
+    one, two, three = ((c, a, b) for a, b, c in g.direction)
+    geometry = Geometry((x, z, y), (dx, dz, dy), g.origin_mm, (one, two, three))
     return Volume(np.ascontiguousarray(volume.voxels.transpose(order)), geometry, volume.kind)
 
 
@@ -132,3 +132,21 @@ def test_drawing_copies_no_volume():
         tracemalloc.stop()
     pictures = 40 * 2**20  # of the page's size, whatever the size of the scan
     assert peak < pictures
+
+
+@pytest.mark.parametrize(
+    ("names", "marks"),
+    [
+        ({1: "left", 2: "right"}, ("L", "R")),  # exchanged: radiologists expect R on the left
+        ({1: "right lung", 2: "Left lung"}, ("R", "L")),
+        ({1: "RUL", 2: "LUL"}, ("R", "L")),
+        ({1: "image"}, ("", "")),
+        ({1: "right"}, ("", "")),
+        ({}, ("", "")),
+    ],
+)
+def test_the_letters_of_a_picture_say_where_its_regions_are(picture, names, marks):
+    regions = np.zeros(picture.image.voxels.shape, np.uint8)
+    regions[:, :, 2:12], regions[:, :, 18:28] = 1, 2
+    view = replace(picture, regions=picture.image.with_voxels(regions, "label"), region_names=names)
+    assert draw_scan(view).panels[0].marks == marks

@@ -55,3 +55,12 @@ def test_other_columns_follow_as_they_are():
 def test_kappa_without_an_interval():
     table = summary_table(pd.DataFrame({"method": ["a"], "kappa": [0.4]}))
     assert table.rows[0][1].text == "0.40"
+
+
+def test_a_method_that_marks_nothing_is_never_the_best():
+    nothing = ("nothing", 24, 0.0, 0.0, 0.0, np.nan, 0.0, 1.0, 0.0, np.nan, np.nan)
+    worse = ("worse", 24, 0.1, 0.1, 0.2, 0.2, 0.3, 0.4, -0.2, -0.3, 0.1)
+    table = summary_table(pd.DataFrame([worse, nothing], columns=COLUMNS))
+    assert [cell.best for cell in table.rows[1]] == [False] * 9
+    assert [cell.best for cell in table.rows[0]][2:] == [True, True, True, False, True, True, False]
+    assert table.rows[1][-1].text == "0.00"

@@ -23,7 +23,7 @@ from weakmask.csv_table import write_csv
 from weakmask.errors import MachineError, UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
-from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, value_rows
+from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, one_sided, value_rows
 from weakmask.regions.scan_regions import PICTURES, RegionSource
 from weakmask.regions.segment_scan import is_empty, read_scan, segment_scan
 from weakmask.report.page import Page, ScanView, write_report
@@ -47,10 +47,14 @@ class Predicted:
     Attributes:
         scores: The table that it wrote.
         failures: A line for each scan that was left out.
+        notes: Sentences about the model and its masks that a user should read.
+        masks: Where the masks are, with NAME for a scan's name.
     """
 
     scores: pd.DataFrame
     failures: tuple[str, ...]
+    notes: tuple[str, ...]
+    masks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,12 @@ def predict(
     table = pd.DataFrame(rows)
     with atomic_file(out / "scores.csv") as temporary:
         write_csv(table, temporary)
-    write_report(out / "report.html", _page(segmenter, model, done, twice))
-    return Predicted(table, (*twice, *done.failures))
+    fractions = table["fraction"].dropna().tolist() if "fraction" in table else []
+    notes = (*segmenter.about.notes, *filter(None, [one_sided(fractions, len(done.results))]))
+    page = _page(segmenter, model, done, twice)
+    write_report(out / "report.html", replace(page, notes=(*notes, *page.notes)))
+    masks = sorted({f"{out}/NAME/{job.outputs['mask'].name}" for job, _ in done.results})
+    return Predicted(table, (*twice, *done.failures), notes, tuple(masks))
 
 
 def _outputs(out: Path, name: str, image: Path) -> dict[str, Path]:
@@ -205,6 +213,7 @@ def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
         headline=_headline(one),
         rank=-float(one.severity or 0),
         scores=pd.DataFrame(of_regions).dropna(axis="columns", how="all") if of_regions else None,
+        region_names=one.region_names,
     )
 
 

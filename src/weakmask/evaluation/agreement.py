@@ -16,7 +16,8 @@ class Agreement:
 
     Attributes:
         kappa: Linear weighted kappa; nan where it is undefined.
-        low: Lower end of the interval; nan for fewer than two groups, and where no resample has a kappa.
+        low: Lower end of the interval; nan for fewer than two groups, where no resample has a kappa, and where one
+            reader gives a single score throughout: kappa is then 0 whatever is drawn, which is not certainty.
         high: Upper end.
         regions: Pairs of scores it rests on.
     """
@@ -145,7 +146,9 @@ def agreement(
     cells = np.bincount((group * size + rows) * size + columns, minlength=len(names) * size**2)
     confusions = cells.reshape(len(names), size, size)
     kappa = float(weighted_kappa(confusions.sum(0), scores))
-    return Agreement(kappa, *kappa_interval(confusions, scores, seed=seed), regions=rows.size)
+    constant = len(set(rows.tolist())) == 1 or len(set(columns.tolist())) == 1
+    ends = (float("nan"), float("nan")) if constant else kappa_interval(confusions, scores, seed=seed)
+    return Agreement(kappa, *ends, regions=rows.size)
 
 
 def verbal_grade(kappa: float) -> str:

@@ -155,8 +155,9 @@ def write_phantom_cohort(
 ) -> None:
     """Write a cohort folder of phantoms, complete or not at all.
 
-    It has `images/`, `regions/` (lobes), `lesions/` and `scores.csv` as every cohort, and also `truth/vessels/`,
-    `truth/airways/`, `phantom.json` (its parameters), and `scores_true.csv` if `reader_noise` is above 0.
+    It has `images/`, `regions/` (lobes), `truth/` (lesions) and `scores.csv` as every cohort, and also
+    `anatomy/vessels/`, `anatomy/airways/`, `phantom.json` (its parameters), and `scores_true.csv` if `reader_noise` is
+    above 0.
 
     Args:
         folder: The new folder; it may exist if it is empty.
@@ -177,7 +178,7 @@ def write_phantom_cohort(
     jobs = [(f"phantom_{seed}_{k:04d}", own_seed) for k, own_seed in enumerate(seeds)]
     workers = min(scans, workers or os.cpu_count() or 1)
     with atomic_folder(folder) as temporary:
-        for name in ("images", "regions", "lesions", "truth/vessels", "truth/airways"):
+        for name in ("images", "regions", "truth", "anatomy/vessels", "anatomy/airways"):
             (temporary / name).mkdir(parents=True)
         write = partial(_write_scan, temporary, shape, spacing_mm)
         written = Parallel(n_jobs=workers, return_as="generator")(delayed(write)(job) for job in jobs)
@@ -252,9 +253,9 @@ def _write_scan(folder: Path, shape: Index3, spacing_mm: Float3, job: tuple[str,
     for place, volume in (
         ("images", phantom.image),
         ("regions", phantom.lobes),
-        ("lesions", phantom.lesions),
-        ("truth/vessels", phantom.vessels),
-        ("truth/airways", phantom.airways),
+        ("truth", phantom.lesions),
+        ("anatomy/vessels", phantom.vessels),
+        ("anatomy/airways", phantom.airways),
     ):
         write_volume(volume, folder / place / f"{name}.nii.gz")
     return phantom.scores

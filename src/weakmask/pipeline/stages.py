@@ -42,6 +42,7 @@ class Work(Generic[Config]):
         reads: Names of the stages whose folders may be read; None: any.
         notes: Lines for the manifest and the report: what was left out, what was decided.
         inputs: State of the files that were read, by path.
+        printed: Notes of the run that were printed, by any stage; each is printed once.
     """
 
     run: Path
@@ -50,6 +51,7 @@ class Work(Generic[Config]):
     reads: tuple[str, ...] | None = None
     notes: list[str] = field(default_factory=list)
     inputs: dict[str, FileState] = field(default_factory=dict)
+    printed: set[str] = field(default_factory=set)
 
     def stage(self, name: str) -> Path:
         """The folder of an earlier stage.
@@ -63,9 +65,11 @@ class Work(Generic[Config]):
         return stage_folder(self.run, name)
 
     def note(self, line: str) -> None:
-        """Print a line now, and keep it for the manifest and the report."""
+        """Print a line now, once in a run, and keep it for the manifest and the report."""
         if line not in self.notes:
             self.notes.append(line)
+        if line not in self.printed:
+            self.printed.add(line)
             say("note", line)
 
     def note_all(self, kinds: Mapping[str, str]) -> None:
@@ -74,8 +78,10 @@ class Work(Generic[Config]):
         Args:
             kinds: Line -> its kind; see `sum_up`.
         """
-        new = {line: kind for line, kind in kinds.items() if line not in set(self.notes)}
-        self.notes += new
+        kept = set(self.notes)
+        self.notes += [line for line in kinds if line not in kept]
+        new = {line: kind for line, kind in kinds.items() if line not in self.printed}
+        self.printed.update(new)
         for line in sum_up(list(new), list(new.values())):
             say("note", line)
 
@@ -96,6 +102,7 @@ class Stage:
         settings: Names of the settings it reads, for example `seed` or `refinement.weight`; None: all. The function
             sees no others.
         resumable: Whether its temporary folder is kept after an interruption, because it holds checkpoints.
+        off: Settings -> whether they switch the stage off; its function then writes nothing. None: never.
     """
 
     name: str
@@ -103,6 +110,7 @@ class Stage:
     after: tuple[str, ...] = ()
     settings: tuple[str, ...] | None = None
     resumable: bool = False
+    off: Callable[[Any], bool] | None = None
 
 
 def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
@@ -117,18 +125,21 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
     _open_run(run, config)
     clear_litter(run)
     keys: dict[str, str] = {}
+    printed: set[str] = set()
     with _locked(run):
         for number, stage in enumerate(stages, 1):
             folder = run / f"{number:02d}-{stage.name}"
             wanted, before = settings_key(stages, stage.name, config), {name: keys[name] for name in stage.after}
+            off = stage.off is not None and stage.off(config)
             if folder.exists():
                 keys[stage.name] = _checked_key(folder, wanted, before)
-                say("have", folder.name)
+                say("off" if off else "have", folder.name)
                 continue
             with _machine_faults(folder):
                 temporary = _temporary_folder(folder, stage, {"settings_key": wanted, "after": before})
-                say("stage", folder.name)
-                record = _run_stage(stage, Work(run, temporary, restricted(config, stage.settings), stage.after))
+                say("off" if off else "stage", folder.name)
+                work = Work(run, temporary, restricted(config, stage.settings), stage.after, printed=printed)
+                record = _run_stage(stage, work)
                 keys[stage.name] = whole_key(wanted, record.pop("states"), before)
                 record |= {"settings_key": wanted, "after": before, "key": keys[stage.name]}
                 write_json(temporary / RECORD, {"stage": folder.name, **record})

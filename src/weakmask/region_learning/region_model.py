@@ -1,6 +1,6 @@
 """The model file of a method that works region by region: weights, and a header with all that a prediction needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,12 +70,12 @@ class RegionModel:
         header: The whole JSON header, for the report.
     """
 
-    network: nn.Module
-    config: Any
+    network: nn.Module = field(repr=False)
+    config: Any = field(repr=False)
     score_map: ScoreMap
     region_names: dict[int, str]
     crop_spacing_mm: Float3
-    header: dict[str, Any]
+    header: dict[str, Any] = field(repr=False)
 
     @property
     def prepare(self) -> PrepareSettings:

@@ -149,6 +149,7 @@ def scan_view(work: Work, of: tuple[Case, Cohort], headline: str, rank: float, s
         headline=headline,
         rank=rank,
         scores=shown_scores(scores) if scores else None,
+        region_names=cohort.region_names,
     )
 
 

@@ -43,6 +43,10 @@ class RegionSegmenter:
     about: About
     segment_volume: SegmentVolume
 
+    def __repr__(self) -> str:
+        """One line: the method and its regions."""
+        return f"RegionSegmenter({self.about.title}; regions {', '.join(self.needs_regions.values())})"
+
     @property
     def needs_regions(self) -> Mapping[int, str]:
         """Label -> name of the regions that it was trained on."""

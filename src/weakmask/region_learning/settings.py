@@ -66,7 +66,7 @@ class DataSettings(Settings):
     seen: bool = Field(
         default=False, description="true: the test scans may be among the training scans, and the report says so"
     )
-    validation: Share = Field(default=30 / 322, description="fraction of the scans kept for validation (P: 30 of 322)")
+    validation: Share = Field(default=0.093, description="fraction of the scans kept for validation (P: 30 of 322)")
     split_seed: Seed = Field(
         default=0,
         description=(
@@ -144,7 +144,11 @@ class TrainingSettings(Settings):
     )
     validate_every: Count = Field(default=500, description="steps between validations")
     checkpoint_every: Count = Field(
-        default=250, description="steps between checkpoints, from which a stopped training continues"
+        default=250,
+        description=(
+            "most steps between checkpoints, from which a stopped training continues; one is also written every 3 "
+            "minutes"
+        ),
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         default="auto", description="number format; auto: bfloat16 where the device is faster with it, else float32"

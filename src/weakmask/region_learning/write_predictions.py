@@ -9,7 +9,7 @@ from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.pipeline import Work
-from weakmask.prediction import Prediction, Segmenter, segment_in_any_order
+from weakmask.prediction import Prediction, Segmenter, one_sided, segment_in_any_order
 from weakmask.progress import track
 from weakmask.region_learning.prediction import prediction_rows, region_name
 from weakmask.region_learning.usable_cases import evaluated_cases, read_scan, usable_case
@@ -49,7 +49,10 @@ def write_predictions(
         rows += prediction_rows(case.name, scored_by(found, cohort.score_map), given)
     if not rows:
         raise UserError("no scan to evaluate: give data.test, or a larger data.validation")
-    write_csv(pd.DataFrame(rows), work.out / "scores.csv")
+    table = pd.DataFrame(rows)
+    if line := one_sided(table["fraction"].tolist(), len(set(table["scan"]))):
+        work.note(line)
+    write_csv(table, work.out / "scores.csv")
 
 
 def scored_by(found: Prediction, score_map: ScoreMap) -> Prediction:

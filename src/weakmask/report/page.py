@@ -24,6 +24,7 @@ from weakmask.report.summary_table import summary_table
 __all__ = ["Page", "ScanView", "write_report"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+SAME_NOTES = 3  # from so many scans on, a note that they share is written once
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +96,26 @@ def write_report(path: Path, page: Page) -> None:
             paragraphs=[part.strip() for part in page.methods_text.split("\n\n") if part.strip()],
             facts=lines,
             fact_tables=tables,
-            notes=notes,
+            notes=_grouped(notes),
         )
     )
     with atomic_file(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
+
+
+def _grouped(notes: Iterable[str]) -> list[str]:
+    """Notes that say the same of several scans, `NAME: ...`, become one."""
+    scans: dict[str, list[str]] = {}
+    for note in notes:
+        scan, colon, text = note.partition(": ")
+        scans.setdefault(text if colon else note, []).append(scan)
+    lines = []
+    for text, names in scans.items():
+        if len(names) >= SAME_NOTES:
+            lines.append(f"{text} ({len(names)} scans: {', '.join(names[:SAME_NOTES])}, ...)")
+        else:
+            lines += [text if text == name else f"{name}: {text}" for name in names]
+    return lines
 
 
 def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]]) -> tuple[list[Card], list[str]]:

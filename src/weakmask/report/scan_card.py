@@ -1,5 +1,6 @@
 """Card of one scan in the report: panels of pictures and outlines, ready for the template."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ BAR_MM = 50
 CANVAS = 1116
 TALLEST = 430  # a taller row of panels is made narrower
 CAPTION = 28
+SIDED = ("left", "right", "lul", "lll", "rul", "rml", "rll")  # names of lungs and lobes
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class _Studio:
             view_box=(2 * columns, 2 * rows),
             size=size,
             width_mm=width_mm,
-            marks=("", "") if frame.flat else plane.marks,
+            marks=_marks_of_picture(regions, self.view.region_names) if frame.flat else plane.marks,
             ticks=() if frame.flat or level else self._ticks(plane, index),
             bar_percent=0 if frame.flat or level or width_mm < 2 * BAR_MM else 100 * BAR_MM / width_mm,
         )
@@ -172,6 +174,29 @@ class _Studio:
             along[axis] = 100 * (index[axis] + 0.5 - self.box.start[axis]) / self.box.shape[axis]
         down = 100 - along[plane.rows] if plane.head_up else along[plane.rows]
         return ("y", round(down, 2)), ("x", round(along[plane.columns], 2))
+
+
+def _marks_of_picture(regions: np.ndarray | None, names: Mapping[int, str]) -> tuple[str, str]:
+    """The patient's sides at the left and right of a picture, as its regions say: a swap of masks is seen at once.
+
+    A picture has no position in space, so nothing else says where its left is.
+    """
+    if regions is None:
+        return "", ""
+    middles = []
+    for side in ("left", "right"):
+        labels = [label for label, name in names.items() if _side(name) == side]
+        columns = np.nonzero(np.isin(regions, labels))[1]
+        if not len(columns):
+            return "", ""
+        middles.append(columns.mean())
+    return ("R", "L") if middles[1] < middles[0] else ("L", "R")
+
+
+def _side(name: str) -> str:
+    """`left` or `right` for a lung or a lobe; empty for other regions."""
+    word = name.strip().lower().partition(" ")[0]
+    return {"l": "left", "r": "right"}.get(word[:1], "") if word in SIDED else ""
 
 
 def _level_width(row_width: int, row_shape: float, level_shape: float) -> int:

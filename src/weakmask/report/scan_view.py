@@ -1,6 +1,7 @@
 """One scan of the report: the image and the layers drawn over it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ class ScanView:
         regions: Labelled regions (lobes, lungs); the pictures are cropped to them.
         headline: A short line of numbers beside the name, for example `Dice 0.41`.
         rank: Views are shown by ascending rank: give the worst case the lowest.
+        region_names: Label -> name of the regions; of a picture, they say where its left and right are.
         scores: One row per region: `region`, and any of `fraction` (in [0, 1]), `predicted`, `given` (scores).
 
     Raises:
@@ -40,6 +42,7 @@ class ScanView:
     headline: str = ""
     rank: float = 0.0
     scores: pd.DataFrame | None = None
+    region_names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that every layer lies on the image's grid."""

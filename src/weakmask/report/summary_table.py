@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 
 from weakmask.report.columns import is_numeric, numbers
 from weakmask.report.number_text import decimals, number
@@ -54,27 +55,36 @@ def summary_table(table: pd.DataFrame) -> SummaryTable:
 
     The columns of summary.csv get their titles, `kappa_low` and `kappa_high` become kappa's interval, other columns
     stay unchanged. The best of a column is marked if at least two rows have a number; equal values are all marked.
+    Neither a 0 nor a method that marks nothing is ever the best: an empty mask has no false voxel.
     """
     names = [str(name) for name in table.columns]
     if "kappa" in names:
         names = [name for name in names if name not in {"kappa_low", "kappa_high"}]
     heads = tuple(Cell(TITLES.get(name, name.replace("_", " ")), is_numeric(table, name)) for name in names)
-    columns = [_column(table, name) for name in names]
+    idle = _marks_nothing(table)
+    columns = [_column(table, name, idle) for name in names]
     rows = tuple(zip(*columns, strict=True))
     return SummaryTable(heads, rows, any(cell.best for row in rows for cell in row))
 
 
-def _column(table: pd.DataFrame, name: str) -> list[Cell]:
-    """One column's cells."""
+def _marks_nothing(table: pd.DataFrame) -> Bool[np.ndarray, " rows"]:
+    """Whether a method finds no true voxel and marks no false one."""
+    return (numbers(table, "sensitivity") == 0) & (numbers(table, "specificity") == 1)
+
+
+def _column(table: pd.DataFrame, name: str, idle: Bool[np.ndarray, " rows"]) -> list[Cell]:
+    """One column's cells; those of idle methods are never the best."""
     if not is_numeric(table, name):
         return [Cell(number(value), number=False) for value in table[name]]
     values = numbers(table, name)
-    best = _best(values) if name in HIGHER_IS_BETTER else np.nan
+    best = _best(values, idle) if name in HIGHER_IS_BETTER else np.nan
     if name == "kappa":
         ends = zip(numbers(table, "kappa_low"), values, numbers(table, "kappa_high"), strict=True)
-        return [_kappa((low, value, high), best=bool(value == best)) for low, value, high in ends]
+        marked = (values == best) & ~idle
+        return [_kappa(interval, best=bool(first)) for interval, first in zip(ends, marked, strict=True)]
     if name in HIGHER_IS_BETTER:  # equal numbers of decimals: 0.550, not 0.55
-        return [Cell(number(None) if np.isnan(v) else decimals(v, 3), best=bool(v == best)) for v in values]
+        texts = [number(None) if np.isnan(value) else decimals(value, 3) for value in values]
+        return [Cell(text, best=bool(first)) for text, first in zip(texts, (values == best) & ~idle, strict=True)]
     return [Cell(number(value)) for value in values]
 
 
@@ -90,6 +100,7 @@ def _kappa(interval: Interval, *, best: bool) -> Cell:
     return Cell(text, best=best, interval=(left, middle, right))
 
 
-def _best(values: np.ndarray) -> float:
-    measured = values[np.isfinite(values)]
-    return float(measured.max()) if len(measured) > 1 else np.nan
+def _best(values: np.ndarray, idle: np.ndarray) -> float:
+    measured = np.isfinite(values)
+    able = values[measured & ~idle & (values > 0)]
+    return float(able.max()) if measured.sum() > 1 and len(able) else np.nan

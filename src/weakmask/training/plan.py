@@ -18,7 +18,8 @@ class Plan:
         steps: Optimiser steps.
         validate_every: Steps between validations, each a row of the curves; the last step always validates.
         checkpoint_every: Steps between checkpoints.
-        checkpoint_every_seconds: Largest time between checkpoints, in addition to steps; 0: by steps only.
+        checkpoint_every_seconds: Largest time between checkpoints, in addition to steps, so that a slow machine loses
+            minutes at most; 0: by steps only.
         accumulate: Number of parts that each batch is split into to save memory. Gradients equal those of the whole
             batch if the losses are means over samples and no layer mixes samples (batch norm does).
         seed: All random numbers depend on (seed, step).
@@ -38,7 +39,7 @@ class Plan:
     steps: int
     validate_every: int = 100
     checkpoint_every: int = 100
-    checkpoint_every_seconds: float = 0.0
+    checkpoint_every_seconds: float = 180.0
     accumulate: int = 1
     seed: int = 0
     schedule: Schedule = "constant"

@@ -171,7 +171,7 @@ def test_the_vessel_stage_leaves_a_mask_per_crop(tmp_path: Path, healthy: bool, 
         marked += int(mask.voxels.sum())
     assert healthy or marked
     assert (tmp_path / "02-vessels" / "network" / "last.safetensors").exists() == healthy
-    assert any("no scan without lesions" in note for note in work.notes) != healthy
+    assert any("no scan is free of lesions" in note for note in work.notes) != healthy
 
 
 def test_nothing_is_made_where_nobody_asks_for_vessels(tmp_path: Path) -> None:

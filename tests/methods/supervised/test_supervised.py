@@ -113,7 +113,7 @@ def test_validation_is_the_pooled_dice() -> None:
 def test_true_masks_lie_on_the_crops_grids(tmp_path: Path) -> None:
     write_phantom_cohort(tmp_path / "cohort", 4, 3, (40, 44, 48), (8.0, 8.0, 8.0), workers=1)
     scans = sorted(path.name.removesuffix(".nii.gz") for path in (tmp_path / "cohort" / "images").iterdir())
-    (tmp_path / "cohort" / "lesions" / f"{scans[0]}.nii.gz").unlink()
+    (tmp_path / "cohort" / "truth" / f"{scans[0]}.nii.gz").unlink()
     config = settings(tmp_path / "cohort")
     work = Work(tmp_path, tmp_path / "01-prepare", config)
     work.out.mkdir()

@@ -20,7 +20,7 @@ from weakmask.region_learning.run_report import run_page
 METHOD = Method(
     title="lesion masks from a yes or no per region, the baseline that dRAM is compared with",
     paper="Zhou et al. 2016; Xie et al. 2021, arXiv 2105.11748, section IV-C-2",
-    labels="whether a region has lesions (a score that means any)",
+    labels="yes or no per region (any score above 0 is yes)",
     settings=CamSettings,
     stages=(
         Stage("prepare", prepare, settings=("device", "data", "prepare")),

@@ -19,13 +19,19 @@ from weakmask.methods.dram.maps import evaluate, load, maps, model, model_stage
 from weakmask.methods.dram.pseudo_labels import pseudo_labels
 from weakmask.methods.dram.regression import regression
 from weakmask.methods.dram.report import report_text
-from weakmask.methods.dram.vessels import vessels
+from weakmask.methods.dram.vessels import asks_for_vessels, vessels
 from weakmask.methods.method import Method
 from weakmask.pipeline import Stage
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.run_report import run_page
 
 CROPS = ("device", "data", "prepare")
+
+
+def _without_context(config: DramSettings) -> bool:
+    return not config.context.train
+
+
 METHOD = Method(
     title="lesion masks from a severity score per region",
     paper="Xie et al. 2021, arXiv 2105.11748",
@@ -39,6 +45,7 @@ METHOD = Method(
             after=("prepare",),
             settings=("seed", "device", "prepare", "network", "vessels", "regression", "refinement.weight"),
             resumable=True,
+            off=lambda config: not asks_for_vessels(config),
         ),
         Stage(
             "regression",
@@ -48,8 +55,14 @@ METHOD = Method(
             resumable=True,
         ),
         Stage("model", model, after=("prepare", "regression")),
-        Stage("pseudo-labels", pseudo_labels, after=("prepare", "vessels", "model")),
-        Stage("context-model", context_network, after=("prepare", "model", "pseudo-labels"), resumable=True),
+        Stage("pseudo-labels", pseudo_labels, after=("prepare", "vessels", "model"), off=_without_context),
+        Stage(
+            "context-model",
+            context_network,
+            after=("prepare", "model", "pseudo-labels"),
+            resumable=True,
+            off=_without_context,
+        ),
         Stage("maps", maps, after=("prepare", "model", "context-model")),
         Stage("evaluation", evaluate, after=("prepare", "maps")),
     ),

@@ -101,7 +101,10 @@ class AnchorSettings(Settings):
 
     until: Fraction = Field(
         default=0.0,
-        description=("fraction of the training with targets cut from the opened image, not from the map (O); 0: none"),
+        description=(
+            "fraction of the training, from its start, whose targets come from the image after a grey opening, not "
+            "from the map (O); 0: none"
+        ),
     )
     opening_voxels: Opening = Field(
         default=7,
@@ -161,7 +164,8 @@ class ContextSettings(Settings):
         default=True, description="train the context network (P); false: the maps of the regression are the result"
     )
     spacing_mm: Spacing | None = Field(
-        default=1.5, description="isotropic spacing that the context network works at (P); null: the scan's own grid"
+        default=1.5,
+        description="isotropic spacing that the context network works at (P); null: that of the training scans",
     )
     padding: Literal["valid", "same"] = Field(
         default="valid",

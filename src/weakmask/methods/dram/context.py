@@ -38,7 +38,7 @@ def segment_in_context(
     inside = regions.voxels > 0
     if not inside.any():
         return np.zeros(inside.shape, np.float32), inside
-    grid = context_grid(image, regions, model.context)
+    grid = context_grid(image, regions, model.context, model.trained_mm)
     low, high = model.regional.prepare.window
     grey = window(resample_onto(image, grid.whole, fill=low).voxels, low, high)
     if model.context.inside_only:

@@ -63,7 +63,7 @@ def context_network(work: Work) -> None:
         config,
         threshold=before.threshold,
         score_map=before.regional.score_map,
-        trained_on=trained_on(work),
+        trained_on={**trained_on(work), "context_spacing_mm": windows.spacing_range_mm},
         described_as=("unet", arguments),
     )
 
@@ -115,7 +115,10 @@ class Windows:
         self.margin = (0 if self.flat else margin, margin, margin)
         self.beyond = NOT_LEARNT if config.context.inside_only else BACKGROUND  # the scan
         self.images = [np.load(folder / "images" / f"{file.name[:-7]}.npy", mmap_mode="r") for file in files]
-        self.labels = [read_volume(file, "label").voxels.astype(np.uint8) for file in files]
+        labels = [read_volume(file, "label") for file in files]
+        spacings = [volume.geometry.spacing_mm for volume in labels]
+        self.spacing_range_mm = [np.min(spacings, axis=0).tolist(), np.max(spacings, axis=0).tolist()]
+        self.labels = [volume.voxels.astype(np.uint8) for volume in labels]
         self.lesions = [
             _some_places(labels == LESION, config.seed, number) for number, labels in enumerate(self.labels)
         ]

@@ -1,6 +1,7 @@
 """Network -> model file with its threshold; model and scans -> activation maps, masks and scores, and their tables."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def segmenter(model: DramModel) -> RegionSegmenter:
     context = config.context.model_copy(update={"train": model.context is not None})  # it may be the regression's
     text = report_text(config.model_copy(update={"context": context}))
     about = about_model(text, model.regional, (("threshold", f"{model.threshold:.2f}"),))
-    return RegionSegmenter(model.regional, about, partial(map_and_mask, model))
+    return RegionSegmenter(model.regional, replace(about, notes=model.notes), partial(map_and_mask, model))
 
 
 def map_and_mask(model: DramModel, image: Volume, regions: Volume, *, known: Collection[int]) -> MapAndMask:

@@ -2,20 +2,38 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator
 from torch import nn
 
 from weakmask.config import Fraction, Scales
 from weakmask.errors import UserError
 from weakmask.methods.dram.config import ContextSettings, DramSettings
+from weakmask.methods.dram.context_grid import SpacingRange
 from weakmask.prediction import Limits
 from weakmask.region_learning.crop_batches import dimensions_of
-from weakmask.region_learning.region_model import RegionModel, load_region_model, model_header
+from weakmask.region_learning.region_model import Millimetres, RegionModel, load_region_model, model_header
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import save_weights
 from weakmask.training.model_header import AGAIN, Header, typed_header
+from weakmask.volume.geometry import Float3
+
+Spacing = tuple[Millimetres, Millimetres, Millimetres]
+
+
+def _ordered(spacings: tuple[Spacing, Spacing]) -> tuple[Spacing, Spacing]:
+    if any(finest > coarsest for finest, coarsest in zip(*spacings, strict=True)):
+        raise ValueError("expected the finest spacing before the coarsest")
+    return spacings
+
+
+class ContextTrainedOn(Header):
+    """The finest and the coarsest spacing that a context network was trained at, in mm (z, y, x)."""
+
+    context_spacing_mm: Annotated[tuple[Spacing, Spacing], AfterValidator(_ordered)] | None = None
 
 
 class DramHeader(Header):
@@ -25,6 +43,7 @@ class DramHeader(Header):
     scales: Scales
     threshold: Fraction
     context: ContextSettings | None
+    trained_on: ContextTrainedOn
 
 
 @dataclass(frozen=True)
@@ -36,12 +55,16 @@ class DramModel:
         threshold: The mask is where the averaged map is at least this.
         context: The network is a context network: it has its own grid and segments whole scans.
         limits: Memory and precision of a context network's feature maps.
+        trained_mm: The finest and the coarsest spacing that a context network was trained at; None: not known.
+        notes: Sentences for a report.
     """
 
     regional: RegionModel
     threshold: float
     context: ContextSettings | None = None
     limits: Limits = field(default_factory=Limits)
+    trained_mm: SpacingRange | None = None
+    notes: tuple[str, ...] = ()
 
 
 def network_arguments(config: DramSettings) -> dict[str, object]:
@@ -108,4 +131,23 @@ def load_model(path: str | Path, device: str | torch.device = "auto", limits: Li
     config: DramSettings = regional.config
     if (header.prepare, header.scales) != (config.prepare, config.maps.scales):
         raise UserError(f"{path}: prepare and scales in its header contradict its config; {AGAIN}")
-    return DramModel(regional, header.threshold, header.context, limits or Limits())
+    trained_mm, note = header.trained_on.context_spacing_mm, ""
+    if trained_mm is None and header.context is not None and header.context.spacing_mm is None:
+        trained_mm, note = _guessed_spacing(regional.crop_spacing_mm)
+    notes = (note,) if note else ()
+    return DramModel(regional, header.threshold, header.context, limits or Limits(), trained_mm, notes)
+
+
+def _guessed_spacing(crop_mm: Float3) -> tuple[SpacingRange, str]:
+    """The spacings that a context network was probably trained at, and a note: a file of an earlier version.
+
+    A crop is about as large as a region, so that half and twice its voxel bound the voxel of the training scans.
+    """
+    z, y, x = crop_mm
+    finest, coarsest = (z / 2, y / 2, x / 2), (2 * z, 2 * y, 2 * x)
+    sides = " x ".join(f"{low:.2g}-{high:.2g}" for low, high in zip(finest, coarsest, strict=True))
+    note = (
+        "the model file is from an earlier version and does not say at which voxel size its context network was "
+        f"trained; scans outside {sides} mm (z, y, x), as its crops suggest, are resampled; train again to be exact"
+    )
+    return (finest, coarsest), note

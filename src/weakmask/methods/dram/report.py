@@ -118,7 +118,7 @@ def _context(config: DramSettings) -> str:
     settings = config.context
     if not settings.train:
         return ""
-    grid = f"{settings.spacing_mm:g} mm" if settings.spacing_mm else "the scans' own grid"
+    grid = f"{settings.spacing_mm:g} mm" if settings.spacing_mm else "the spacing of the training scans"
     seen = "the regions of whole scans" if settings.inside_only else "whole scans"
     overlap = f" and soft Dice (weight {settings.dice:g})" if settings.dice else ""
     made = ", sharpened by the dense CRF" if settings.crf else ""

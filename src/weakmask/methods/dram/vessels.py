@@ -41,7 +41,10 @@ def vessels(work: Work) -> None:
     index = read_csv(prepared / "index.csv")
     network = _trained(work)
     if network is None:
-        work.note("no scan without lesions to learn vessels from: the Frangi filter and Otsu mark them in every crop")
+        work.note(
+            "no scan is free of lesions, so no vessel network was trained; vessels are marked by Frangi's filter and "
+            "Otsu's threshold instead"
+        )
     for file in track(index["file"], "vessels", len(index)):
         crop = read_volume(prepared / file)
         found = frangi_reference(crop, config) if network is None else vessels_by_network(network, crop, config)

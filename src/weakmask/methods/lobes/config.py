@@ -79,7 +79,11 @@ class SegmentationSettings(Settings):
     )
     validate_every: Count = Field(default=500, description="steps between validations")
     checkpoint_every: Count = Field(
-        default=250, description="steps between checkpoints, from which a stopped training continues"
+        default=250,
+        description=(
+            "most steps between checkpoints, from which a stopped training continues; one is also written every 3 "
+            "minutes"
+        ),
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         default="auto", description="number format; auto: bfloat16 where the device is faster with it, else float32"
