@@ -62,9 +62,10 @@ def main() -> None:
         return
     for r in results:
         print(
-            f"{r['case']:52} peer {r['peer_ms']:7.0f} ms, ours {r['ours_ms']:7.0f} ms, ratio {r['ratio']:5.2f}; of a "
-            f"forward and backward pass ({r['full_ms']:.0f} ms): peer {r['peer_share']:.2f}, ours {r['ours_share']:.2f}; "
-            f"forward pass alone {r['forward_share']:.2f}; largest difference {r['difference']:.1e}"
+            f"{r['case']:52} peer {r['peer_ms']:7.0f} ms, ours {r['ours_ms']:7.0f} ms, ratio {r['ratio']:5.2f}; "
+            f"of a forward and backward pass ({r['full_ms']:.0f} ms): peer {r['peer_share']:.2f}, "
+            f"ours {r['ours_share']:.2f}; forward pass alone {r['forward_share']:.2f}; "
+            f"largest difference {r['difference']:.1e}"
         )
     print(f"largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
 
