@@ -195,6 +195,14 @@ def test_a_scan_that_cannot_be_read_stops_no_other(written, picture):
     assert "1 scan ." in words or "1 scan." in words
 
 
+def test_names_bring_no_control_characters_into_the_page(written):
+    html = written(Page("scan \x1b[2J\udcff\u202e", "first line\nsecond", notes=("note \x9b",)))
+    assert not {"\x1b", "\x9b", "\u202e"} & set(html)
+    assert "scan \\u001b[2J\\udcff\\u202e" in html
+    assert "first line\nsecond" in html
+    assert "note \\u009b" in html
+
+
 def test_the_barest_page(written):
     page = Reader(written(Page("Nothing", "No scan, no table.")))
     assert page.all("h1")

@@ -6,7 +6,14 @@ import pytest
 import SimpleITK as sitk
 
 from weakmask.errors import MachineError, UserError
-from weakmask.volume.files import IMAGE_SUFFIXES, read_volume, refuse_nonfinite, scan_name, write_volume
+from weakmask.volume.files import (
+    IMAGE_SUFFIXES,
+    masks_named,
+    read_volume,
+    refuse_nonfinite,
+    scan_name,
+    write_volume,
+)
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Kind, Volume
 
@@ -247,3 +254,13 @@ def test_a_checksum_is_looked_at(tmp_path):
     (tmp_path / "b.mha").write_bytes(data)
     sitk.ReadImage(tmp_path / "b.mha")
     assert_refused(tmp_path / "b.mha", "packed data are damaged")
+
+
+def test_a_name_is_found_in_whatever_form_of_unicode_it_is_written(tmp_path):
+    name, decomposed = "M\u00fcller", "Mu\u0308ller"
+    (tmp_path / f"{decomposed}.nii.gz").touch()
+    assert scan_name(tmp_path / f"{decomposed}.nii.gz") == name
+    assert masks_named(tmp_path, name) == [tmp_path / f"{decomposed}.nii.gz"]
+    (tmp_path / decomposed).mkdir()
+    assert scan_name(tmp_path / decomposed) == name
+    assert masks_named(tmp_path, "absent") == []
