@@ -23,9 +23,17 @@ def test_given_numbers_are_taken():
     assert (group["lr"], group["weight_decay"]) == (0.5, 0.1)
 
 
+def test_a_group_may_have_its_own_rate():
+    groups = [{"params": [nn.Parameter(torch.zeros(2))]}, {"params": [nn.Parameter(torch.zeros(2))], "lr": 0.5}]
+    found = build_optimiser(groups, "adamw", learning_rate=0.1, weight_decay=0.01)
+    assert isinstance(found, torch.optim.AdamW)
+    assert [(group["lr"], group["weight_decay"]) for group in found.param_groups] == [(0.1, 0.01), (0.5, 0.01)]
+    assert isinstance(build_optimiser(groups, "radam"), torch.optim.RAdam)
+
+
 @pytest.mark.usefixtures("unchecked_types")
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="adam or sgd"):
+    with pytest.raises(ValueError, match="adam, adamw, radam or sgd"):
         build_optimiser([nn.Parameter(torch.zeros(2))], "lion")
     with pytest.raises(ValueError, match="constant, cosine or poly"):
         rate_factor(0, 10, "linear")

@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+Beyond = Literal["zeros", "reflection"]  # voxels from outside the image, see `apply_move`
+
 
 @dataclass(frozen=True)
 class Move:
@@ -111,17 +113,21 @@ def draw_move(
 
 
 def apply_move(
-    tensor: Float[Tensor, "batch channel *space"], move: Move, mode: Literal["linear", "nearest"] = "linear"
+    tensor: Float[Tensor, "batch channel *space"],
+    move: Move,
+    mode: Literal["linear", "nearest"] = "linear",
+    beyond: Beyond = "zeros",
 ) -> Float[Tensor, "batch channel *space"]:
     """Move all samples of a tensor in the same way; differentiable, the size stays.
 
-    Flips and quarter turns only put voxels elsewhere; scale and rotation together are one interpolation. Voxels from
-    outside the image are 0: moving a region mask (or ones) with the same `Move` shows where the result is valid.
+    Flips and quarter turns only put voxels elsewhere; scale and rotation together are one interpolation.
 
     Args:
         tensor: Images, maps or masks as floats, in two or three dimensions.
         move: The movement.
         mode: "linear" for images and maps, "nearest" for labels.
+        beyond: Voxels from outside the image: "zeros", so that moving a region mask (or ones) with the same `Move`
+            shows where the result is valid, or "reflection", the image mirrored at its border.
 
     Raises:
         ValueError: The move has other dimensions, or odd quarter turns in a plane of unequal sides.
@@ -129,12 +135,15 @@ def apply_move(
     if tensor.ndim - 2 != move.dimensions:
         raise ValueError(f"a {move.dimensions}-D move cannot move a tensor of shape {tuple(tensor.shape)}")
     if move.inverted:
-        return replace_voxels(interpolated(tensor, move, mode), move)
-    return interpolated(replace_voxels(tensor, move), move, mode)
+        return replace_voxels(interpolated(tensor, move, mode, beyond), move)
+    return interpolated(replace_voxels(tensor, move), move, mode, beyond)
 
 
 def apply_moves(
-    tensor: Float[Tensor, "batch channel *space"], moves: Sequence[Move], mode: Literal["linear", "nearest"] = "linear"
+    tensor: Float[Tensor, "batch channel *space"],
+    moves: Sequence[Move],
+    mode: Literal["linear", "nearest"] = "linear",
+    beyond: Beyond = "zeros",
 ) -> Float[Tensor, "batch channel *space"]:
     """Move each sample by its own move, else as `apply_move`.
 
@@ -143,7 +152,7 @@ def apply_moves(
     """
     if len(moves) != len(tensor):
         raise ValueError(f"{len(moves)} moves for {len(tensor)} samples")
-    return torch.cat([apply_move(tensor[i : i + 1], move, mode) for i, move in enumerate(moves)])
+    return torch.cat([apply_move(tensor[i : i + 1], move, mode, beyond) for i, move in enumerate(moves)])
 
 
 def replace_voxels(tensor: Tensor, move: Move) -> Tensor:
@@ -157,8 +166,8 @@ def replace_voxels(tensor: Tensor, move: Move) -> Tensor:
     return torch.rot90(tensor.flip(mirrored), move.quarters, (first, second))
 
 
-def interpolated(tensor: Tensor, move: Move, mode: Literal["linear", "nearest"]) -> Tensor:
-    """The affine part of a move: scale, then rotation, by one interpolation; zeros come from outside."""
+def interpolated(tensor: Tensor, move: Move, mode: Literal["linear", "nearest"], beyond: Beyond) -> Tensor:
+    """The affine part of a move: scale, then rotation, by one interpolation."""
     if move.exact:
         return tensor
     # Where to look: a voxel's new place is matrix @ place, so its value stands at matrix^-1 @ place.
@@ -171,7 +180,7 @@ def interpolated(tensor: Tensor, move: Move, mode: Literal["linear", "nearest"])
     theta = F.pad(look, (0, 1)).expand(len(tensor), -1, -1).to(tensor.device, exact)
     grid = F.affine_grid(theta, list(tensor.shape), align_corners=False)
     kind = "bilinear" if mode == "linear" else "nearest"  # torch says bilinear in 3-D too
-    moved = F.grid_sample(tensor.to(exact), grid, mode=kind, padding_mode="zeros", align_corners=False)
+    moved = F.grid_sample(tensor.to(exact), grid, mode=kind, padding_mode=beyond, align_corners=False)
     return moved.to(tensor.dtype)
 
 

@@ -15,12 +15,13 @@ from weakmask.experiments.experiment import Row
 from weakmask.memory import memory_for
 from weakmask.methods.method import Method
 from weakmask.pipeline import Run, Stage, Work
+from weakmask.pipeline.cohort_cases import evaluated_cases, noted_cohort
 from weakmask.progress import track
 from weakmask.region_learning.evaluate_run import evaluate_run
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.settings import DataSettings, PrepareSettings
 from weakmask.region_learning.threshold_masks import ThresholdMask, mask_function
-from weakmask.region_learning.usable_cases import evaluated_cases, noted_cohort, read_case, usable_case
+from weakmask.region_learning.usable_cases import read_case, usable_case
 from weakmask.report.page import Page
 from weakmask.volume.files import write_volume
 

@@ -11,8 +11,8 @@ from weakmask.errors import UserError
 from weakmask.experiments.experiment import Experiment, Judged, Setup
 from weakmask.experiments.gather import judged_runs
 from weakmask.pipeline import Work, provenance, stage_folder
+from weakmask.pipeline.cohort_cases import evaluated_cases
 from weakmask.region_learning.run_report import scan_view
-from weakmask.region_learning.usable_cases import evaluated_cases
 from weakmask.report.figures import data_uri
 from weakmask.report.mask_examples import cut_example, draw_examples
 from weakmask.report.page import Page, ScanView, write_report

@@ -15,6 +15,7 @@ from weakmask.evaluation.overlap import LESION_SUBTYPES, Overlap, overlap, subty
 from weakmask.evaluation.significance import COMPARISON_COLUMNS, compare_methods
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, write_tables
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import evaluated_cases, noted_cohort
 from weakmask.progress import track
 from weakmask.region_learning.crops import inside_of
 from weakmask.region_learning.settings import PrepareSettings
@@ -25,7 +26,7 @@ from weakmask.region_learning.threshold_baselines import (
     predict_nothing,
     value_histogram,
 )
-from weakmask.region_learning.usable_cases import evaluated_cases, noted_cohort, read_case
+from weakmask.region_learning.usable_cases import read_case
 from weakmask.scoring.severity import ScoreMap, region_fractions
 from weakmask.volume.files import read_volume
 from weakmask.volume.storage_order import in_order_of

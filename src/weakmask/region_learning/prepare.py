@@ -14,10 +14,11 @@ from weakmask.datasets.splits import hold_out, write_splits
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
 from weakmask.region_learning.crops import region_crops
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import noted_cohort, read_case, unscored_regions, usable_case
+from weakmask.region_learning.usable_cases import read_case, unscored_regions, usable_case
 from weakmask.volume.files import write_volume
 from weakmask.volume.pictures import is_picture
 

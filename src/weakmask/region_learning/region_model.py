@@ -12,9 +12,9 @@ from weakmask.config import Fraction, Settings, parse
 from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.pipeline import Work, provenance
+from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.training.devices import device_of

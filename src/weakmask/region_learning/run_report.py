@@ -11,12 +11,13 @@ import pandas as pd
 from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.pipeline import Run, Work
+from weakmask.pipeline.cohort_cases import evaluated_cases
 from weakmask.prediction import About
 from weakmask.region_learning.evaluate_run import truth_or_note
 from weakmask.region_learning.other_runs import with_other_runs
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
-from weakmask.region_learning.usable_cases import evaluated_cases, read_case
+from weakmask.region_learning.usable_cases import read_case
 from weakmask.report.page import Page, ScanView
 from weakmask.volume.files import read_volume
 from weakmask.volume.storage_order import in_order_of

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from weakmask.anatomy.picture_to_hounsfield import picture_to_hounsfield
 from weakmask.anatomy.scan_checks import named_regions
-from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
-from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.cohort_checks import check_case
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
@@ -23,17 +21,7 @@ from weakmask.volume.regions import region_boxes
 from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
-TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx", "regions.yaml", "truth.yaml")
 FOUND = "found-regions"
-
-
-def noted_cohort(folder: Path, work: Work) -> Cohort:
-    """A cohort of which only tables and file names have been read; every fault is noted."""
-    cohort = read_cohort(folder)
-    for name in TABLES:
-        work.hash_input(folder / name)
-    work.note_all({fault.message: fault.kind for fault in cohort.faults})
-    return cohort
 
 
 def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
@@ -110,15 +98,3 @@ def in_hounsfield(image: Volume, regions: Volume, settings: PrepareSettings) -> 
 def unscored_regions(regions: Volume, scores: Mapping[int, int]) -> list[int]:
     """The labels of a region mask that have no score, whose regions may or may not have lesions."""
     return [label for label in region_boxes(regions) if label not in scores]
-
-
-def evaluated_cases(work: Work) -> tuple[Cohort, list[Case]]:
-    """The scans to evaluate on, and their cohort: those of `data.test`, or the validation scans without one."""
-    config = work.config
-    if config.data.test is not None:
-        cohort = noted_cohort(config.data.test, work)
-        return cohort, list(cohort.cases)
-    cohort = noted_cohort(config.data.cohort, work)
-    index = read_csv(work.stage("prepare") / "index.csv")
-    held_out = set(index.loc[index["split"] == "validation", "scan"])
-    return cohort, [case for case in cohort.cases if case.name in held_out]

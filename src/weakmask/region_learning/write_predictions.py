@@ -9,10 +9,11 @@ from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import evaluated_cases
 from weakmask.prediction import Prediction, Segmenter, one_sided, segment_in_any_order
 from weakmask.progress import track
 from weakmask.region_learning.prediction import prediction_rows, region_name
-from weakmask.region_learning.usable_cases import evaluated_cases, read_scan, usable_case
+from weakmask.region_learning.usable_cases import read_scan, usable_case
 from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
 

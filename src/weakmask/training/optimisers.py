@@ -2,37 +2,41 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RAdam
 
+OptimiserName = Literal["adam", "adamw", "radam", "sgd"]
 Schedule = Literal["constant", "cosine", "poly"]
+ADAPTIVE = {"adam": Adam, "adamw": AdamW, "radam": RAdam}
 
 
 def build_optimiser(
-    parameters: Iterable[nn.Parameter],
-    name: Literal["adam", "sgd"] = "adam",
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+    name: OptimiserName = "adam",
     learning_rate: float | None = None,
     weight_decay: float = 0.0,
 ) -> Optimizer:
     """The optimiser of a training.
 
     Args:
-        parameters: The weights to train.
-        name: "adam" (the dRAM authors' released code; trains far faster) or "sgd" with momentum 0.9 (the dRAM paper).
-        learning_rate: Base rate of the schedule; None: 1e-4 for Adam (the code), 1e-5 for SGD (the paper).
-        weight_decay: L2 penalty on all weights.
+        parameters: The weights to train, or groups of them as torch takes them; a group may have its own `lr`.
+        name: "adam" (the dRAM authors' released code; trains far faster), "sgd" with momentum 0.9 (the dRAM paper),
+            "radam" (Liu et al. 2020; WSMIS's code) or "adamw" (Loshchilov, Hutter 2019).
+        learning_rate: Base rate of the schedule; None: 1e-5 for SGD (the paper), 1e-4 for the others (the code).
+        weight_decay: L2 penalty on all weights; of AdamW the share by which a weight shrinks per unit of the rate.
 
     Raises:
         ValueError: The name is unknown.
     """
-    if name == "adam":
-        return Adam(parameters, lr=1e-4 if learning_rate is None else learning_rate, weight_decay=weight_decay)
     if name == "sgd":
         rate = 1e-5 if learning_rate is None else learning_rate
         return SGD(parameters, lr=rate, momentum=0.9, weight_decay=weight_decay)
-    raise ValueError(f"optimiser must be adam or sgd, not {name!r}")
+    if name not in ADAPTIVE:
+        raise ValueError(f"optimiser must be adam, adamw, radam or sgd, not {name!r}")
+    rate = 1e-4 if learning_rate is None else learning_rate
+    return ADAPTIVE[name](parameters, lr=rate, weight_decay=weight_decay)
 
 
 def rate_factor(step: int, steps: int, schedule: Schedule = "constant", warm_up: int = 0) -> float:

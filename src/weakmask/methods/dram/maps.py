@@ -16,6 +16,7 @@ from weakmask.methods.dram.context import segment_in_context
 from weakmask.methods.dram.model import DramModel, load_model, save_model
 from weakmask.methods.dram.report import report_text, row_of
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.prediction import Limits
 from weakmask.progress import track
 from weakmask.region_learning.crops import inside_of
@@ -25,7 +26,6 @@ from weakmask.region_learning.run_report import about_model
 from weakmask.region_learning.scan_map import crop_map, scan_map
 from weakmask.region_learning.segmenter import MapAndMask, RegionSegmenter
 from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
-from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.region_learning.write_predictions import write_predictions
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights

@@ -22,10 +22,11 @@ from weakmask.methods.dram.model import DramModel, load_model
 from weakmask.methods.dram.refinement import crf_of
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
 from weakmask.refinement import refine_map
 from weakmask.refinement.score_consistent import score_consistent
-from weakmask.region_learning.usable_cases import noted_cohort, read_case, unscored_regions
+from weakmask.region_learning.usable_cases import read_case, unscored_regions
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL
 from weakmask.training.devices import device_of

@@ -25,11 +25,11 @@ from weakmask.methods.dram.refinement import anchored_target, crf_of, refinement
 from weakmask.methods.dram.vessels import asks_for_vessels
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.region_learning.crop_batches import plan_of, rows_of_step, sampling_groups
 from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.threshold_baselines import opened_threshold
-from weakmask.region_learning.usable_cases import noted_cohort
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all

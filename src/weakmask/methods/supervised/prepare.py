@@ -13,10 +13,11 @@ from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.pipeline import Work
+from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
 from weakmask.region_learning.crops import CropSet, as_batch
 from weakmask.region_learning.prepare import prepare as prepare_crops
-from weakmask.region_learning.usable_cases import noted_cohort, usable_case
+from weakmask.region_learning.usable_cases import usable_case
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.storage_order import upright
