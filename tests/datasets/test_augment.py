@@ -14,6 +14,7 @@ from weakmask.datasets.augment import (
     apply_intensity,
     apply_move,
     apply_moves,
+    blurred,
     draw_intensity,
     draw_move,
 )
@@ -156,6 +157,24 @@ def test_half_precision_stays_and_is_interpolated_in_single():
 def test_labels_stay_labels():
     labels = torch.randint(0, 6, (1, 1, 12, 12, 12)).float()
     assert set(apply_move(labels, draw_move(generator_for(4, 4), 3), "nearest").unique().tolist()) <= set(range(6))
+
+
+def test_from_beyond_the_border_comes_the_mirrored_image_or_zeros():
+    half = Move((False, False), scales=(0.5, 0.5))
+    ramp = torch.arange(8.0).repeat(8, 1)[None, None]
+    mirrored, empty = apply_move(ramp, half, beyond="reflection")[0, 0, 4], apply_move(ramp, half)[0, 0, 4]
+    assert mirrored.tolist() == pytest.approx([2.5, 0.5, 0.5, 2.5, 4.5, 6.5, 6.5, 4.5])
+    assert empty.tolist() == pytest.approx([0, 0, 0.5, 2.5, 4.5, 6.5, 0, 0])
+
+
+def test_each_picture_is_blurred_by_its_own_width():
+    spot = torch.zeros(2, 1, 21, 21)
+    spot[:, 0, 10, 10] = 1
+    wide, unchanged = blurred(spot, torch.tensor([1.5, 0.0]))
+    assert torch.equal(unchanged, spot[1])
+    assert float((wide.sum((0, 1)) * (torch.arange(21) - 10) ** 2).sum()) == pytest.approx(1.5**2, abs=0.02)
+    flat = torch.full((1, 2, 5, 5), 0.3)
+    assert torch.allclose(blurred(flat, torch.tensor([2.0])), flat)
 
 
 def test_each_sample_its_own_move():

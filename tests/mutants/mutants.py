@@ -33,7 +33,7 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "judges the training scans",
-        "region_learning/usable_cases.py",
+        "pipeline/cohort_cases.py",
         'index["split"] == "validation"',
         'index["split"] == "training"',
         (f"{SCANS}::test_without_a_test_cohort_the_validation_scans_are_judged[cam]",),

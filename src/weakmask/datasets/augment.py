@@ -244,3 +244,25 @@ def apply_intensity(
         drawn = torch.randn(image.shape, generator=source, dtype=torch.float32)
         changed = changed + noise * drawn.to(image.device, image.dtype)
     return changed.clamp(0.0, 1.0)
+
+
+def blurred(
+    image: Float[Tensor, "batch channel y x"], sigmas: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch channel y x"]:
+    """Each picture after a Gaussian blur of its own width; pixels beyond the border repeat those at it.
+
+    Args:
+        image: Pictures.
+        sigmas: In pixels; 0 leaves a picture unchanged.
+    """
+    reach = math.ceil(3 * float(sigmas.max()))
+    if reach == 0:
+        return image
+    distances = torch.arange(-reach, reach + 1, device=image.device, dtype=image.dtype)
+    widths = sigmas.to(image)[:, None].clamp_min(1e-3)
+    kernels = torch.exp(-0.5 * (distances / widths) ** 2)
+    kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(image.shape[1], 0)
+    joined = image.reshape(1, -1, *image.shape[2:])  # a group of the convolution per picture and channel
+    padded = F.pad(joined, (reach,) * 4, mode="replicate")
+    rows = F.conv2d(padded, kernels[:, None, :, None], groups=len(kernels))
+    return F.conv2d(rows, kernels[:, None, None, :], groups=len(kernels)).reshape(image.shape)

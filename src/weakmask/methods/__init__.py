@@ -23,7 +23,7 @@ from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
 from weakmask.training.model_header import shortened
 
-NAMES = ("dram", "cam", "supervised", "lobes")
+NAMES = ("dram", "cam", "supervised", "lobes", "wsmis")
 
 
 class _Methods(Mapping[str, Method]):

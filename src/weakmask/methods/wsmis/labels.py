@@ -1,0 +1,73 @@
+"""The labels stage: maps -> labels of pixels, by a threshold and a dense CRF; unsure pixels are ignored."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from weakmask.methods.wsmis.config import LabelSettings, WsmisSettings
+from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_maps
+from weakmask.methods.wsmis.picture_set import read_labels, read_pictures, write_picture
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.refinement import CRF, PRESETS, labels_at_threshold, sure_labels
+
+CUT, REFINED, LABELS = "cut", "crf", "labels"  # folders: the map at the threshold, after the CRF, and to learn from
+
+
+def labels(work: Work[WsmisSettings]) -> None:
+    """Write cut/, crf/ and labels/FILE: 0 for background, then the classes; 255 in labels/ where the maps are unsure.
+
+    A picture without a class is background everywhere.
+    """
+    settings = work.config.labels
+    pictures = learnt_and_evaluated(read_pictures(work.stage("prepare")))
+    for row in track(range(len(pictures)), "labels", len(pictures)):
+        maps = read_maps(work, pictures, row)
+        image = pictures.image(row)
+        found = labels_at_threshold(maps, settings.threshold)
+        written = {CUT: found}
+        if settings.crf:
+            found = refined(maps, settings.threshold, image, settings)
+            written[REFINED] = found
+        if settings.low is not None:
+            low = refined(maps, settings.low, image, settings)
+            found = sure_labels(found, low)
+        for folder, one in (*written.items(), (LABELS, found)):
+            write_picture(work.out / folder / pictures.files[row], one.numpy().astype(np.uint8))
+
+
+def refined(
+    maps: Float[Tensor, "1 class side side"],
+    threshold: float,
+    image: Float[Tensor, "1 colour side side"],
+    settings: LabelSettings,
+) -> Int[Tensor, "1 side side"]:
+    """Labels at a threshold, after the CRF if there is one; a class that the CRF removes altogether comes back.
+
+    Args:
+        maps: In [0, 1].
+        threshold: A map counts above it.
+        image: In [0, 255].
+        settings: The CRF.
+    """
+    cut = labels_at_threshold(maps, threshold)
+    if not settings.crf:
+        return cut
+    found = labels_at_threshold(maps, threshold, image, crf_of(settings, image.shape[-1]), settings.confidence)
+    return found if bool((found > 0).any()) else cut
+
+
+def crf_of(settings: LabelSettings, side: int) -> CRF:
+    """IRNet's CRF for pictures of a side, with the configured sigma of colour."""
+    intensity = settings.appearance_intensity
+    return replace(PRESETS["irnet"], appearance_intensity=intensity).for_side(side, settings.reference_side)
+
+
+def read_label_tensor(folder: Path, files: Sequence[str]) -> Int[Tensor, "file side side"]:
+    """The labels of several pictures."""
+    return torch.stack([torch.from_numpy(read_labels(folder / file)).long() for file in files])

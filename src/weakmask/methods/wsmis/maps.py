@@ -1,0 +1,97 @@
+"""The maps stage: classifier and pictures -> an activation map of each class that is present."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.activation import average_over_scales, by_maximum, by_range, gradient_maps, with_mirror
+from weakmask.activation.cam import class_activation_map
+from weakmask.methods.wsmis.classification import BATCH, PROBABILITIES
+from weakmask.methods.wsmis.config import MapSettings, WsmisSettings
+from weakmask.methods.wsmis.picture_set import PictureSet, known_presence, read_labels, read_pictures, write_picture
+from weakmask.networks import network_with
+from weakmask.networks.backbones import BackboneClassifier
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.training.checkpoints import load_weights
+from weakmask.training.devices import device_of
+
+RULES = {"range": by_range, "maximum": by_maximum}
+
+
+def maps(work: Work[WsmisSettings]) -> None:
+    """Write maps/NUMBER/FILE for each class (from 1) that is in a picture, 255 times the map in [0, 1]."""
+    device = device_of(work.config.device)
+    network = read_classifier(work, device)
+    pictures = learnt_and_evaluated(read_pictures(work.stage("prepare")))
+    presence = known_presence(pictures, pd.read_csv(work.stage("classification") / PROBABILITIES))
+    positive = np.flatnonzero(presence.any(axis=1)).tolist()
+    map_of = mapper(network, work.config.maps)
+    batches = [positive[start : start + BATCH] for start in range(0, len(positive), BATCH)]
+    for rows in track(batches, "maps", len(batches)):
+        found = map_of(pictures.images(rows).to(device)).cpu().numpy()
+        for row, of_picture in zip(rows, found, strict=True):
+            for place in np.flatnonzero(presence[row]).tolist():
+                pixels = np.rint(255 * of_picture[place]).astype(np.uint8)
+                write_picture(work.out / "maps" / str(place + 1) / pictures.files[row], pixels[None])
+
+
+def learnt_and_evaluated(pictures: PictureSet) -> PictureSet:
+    """The training pictures, and those to evaluate on."""
+    tested = "test" if "test" in set(pictures.table["split"]) else "validation"
+    return pictures.of("training", tested)
+
+
+def read_classifier(work: Work[WsmisSettings], device: torch.device) -> BackboneClassifier:
+    """The trained classifier."""
+    state, header = load_weights(work.stage("classification") / "last.safetensors")
+    network = network_with(header["network"], header["arguments"], state)
+    assert isinstance(network, BackboneClassifier)  # noqa: S101 - for the type checker
+    return network.eval().to(device)
+
+
+def mapper(
+    network: BackboneClassifier, settings: MapSettings
+) -> Callable[[Float[Tensor, "batch colour side side"]], Float[Tensor, "batch class side side"]]:
+    """A function that maps pictures in [0, 1]: one map in [0, 1] per class, averaged over sizes and mirror image.
+
+    The features are computed without a graph: gradients are needed behind them alone.
+    """
+    behind = nn.Sequential(
+        OrderedDict(features=nn.Identity(), mean=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), linear=network.linear)
+    ).eval()
+
+    def activation(image: Tensor, region: Tensor) -> Tensor:  # noqa: ARG001 - the region is the whole picture
+        with torch.no_grad():
+            features = network.features(image).float()
+        if settings.variant == "cam":
+            coarse = class_activation_map(features, network.linear.weight.detach())
+        else:
+            coarse, _ = gradient_maps(behind, "features", features, variant=settings.variant)
+        return F.interpolate(coarse, size=image.shape[2:], mode="bilinear", align_corners=False)
+
+    each = with_mirror(activation) if settings.mirror else activation
+
+    def map_of(image: Tensor) -> Tensor:
+        whole = torch.ones_like(image[:, :1])
+        with torch.no_grad():
+            return RULES[settings.rescale](average_over_scales(each, image, whole, settings.scales).relu())
+
+    return map_of
+
+
+def read_maps(work: Work[WsmisSettings], pictures: PictureSet, row: int) -> Float[Tensor, "1 class side side"]:
+    """The maps of a picture in [0, 1]; that of an absent class is 0 everywhere."""
+    side = read_labels(pictures.folder / "pictures" / pictures.files[row]).shape
+    found = torch.zeros(1, len(pictures.classes), *side)
+    for place in range(len(pictures.classes)):
+        file = work.stage("maps") / "maps" / str(place + 1) / pictures.files[row]
+        if file.exists():
+            found[0, place] = torch.from_numpy(read_labels(file)).float() / 255
+    return found

@@ -1,0 +1,190 @@
+"""The model stage: both networks and the gate -> one file; and the trained model as `predict` uses it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from weakmask.config import parse
+from weakmask.errors import UserError
+from weakmask.methods.wsmis.classification import PROBABILITIES
+from weakmask.methods.wsmis.config import Fraction, WsmisSettings
+from weakmask.methods.wsmis.picture import averaged, picture_of, presence_of, resized
+from weakmask.methods.wsmis.picture_set import CLASS, read_pictures
+from weakmask.methods.wsmis.report_text import TITLE, methods_text
+from weakmask.methods.wsmis.segmentation import last_round
+from weakmask.networks import network_with
+from weakmask.pipeline import Work, provenance
+from weakmask.prediction import About, Limits, Prediction, Scan, Value
+from weakmask.training.checkpoints import MODEL, load_weights, save_weights, under
+from weakmask.training.model_header import Facts, Header, Name, NetworkHeader, network_in, shortened, typed_header
+from weakmask.volume.volume import Volume
+
+CLASSIFIER, SEGMENTATION = "classifier", "segmentation"
+UNKNOWN_GATE = 0.5  # without validation images to choose it
+JUST_ABOVE = 1e-4  # more than the rounding of a probability
+
+
+class ModelHeader(Header):
+    """The header of a model file."""
+
+    method: Name
+    classes: Annotated[list[Name], Field(min_length=1, max_length=254)]
+    gate: Fraction
+    classifier: NetworkHeader
+    segmentation: NetworkHeader
+    config: dict[str, Any]
+    provenance: Facts = Field(default_factory=dict)
+
+
+def model(work: Work[WsmisSettings]) -> None:
+    """Write model.safetensors: both networks, and in the header all that a prediction needs."""
+    parts: dict[str, nn.Module] = {}
+    headers: dict[str, dict[str, Any]] = {}
+    folders = {CLASSIFIER: work.stage("classification"), SEGMENTATION: last_round(work.stage("segmentation"))}
+    for name, folder in folders.items():
+        state, header = load_weights(folder / "last.safetensors")
+        headers[name] = {key: header[key] for key in ("network", "arguments")}
+        parts[name] = network_with(header["network"], header["arguments"], state)
+    described = {
+        "method": work.config.method,
+        "classes": list(read_pictures(work.stage("prepare")).classes),
+        "gate": _gate(work),
+        **headers,
+        "config": work.config.model_dump(mode="json"),
+        "provenance": provenance(),
+    }
+    save_weights(work.out / MODEL, nn.ModuleDict(parts), described)
+
+
+def _gate(work: Work[WsmisSettings]) -> float:
+    """The probability below which an image stays empty, chosen by the classes of the validation images."""
+    masks = work.config.masks
+    if masks.gate is not None:
+        return masks.gate
+    pictures = read_pictures(work.stage("prepare")).of("validation")
+    if not len(pictures):
+        work.note(f"masks.gate is null and data.validation 0: an image stays empty below {UNKNOWN_GATE:g}")
+        return UNKNOWN_GATE
+    table = pd.read_csv(work.stage("classification") / PROBABILITIES).set_index("file").loc[pictures.files]
+    highest = table.filter(like=CLASS).to_numpy().max(axis=1)
+    found = chosen_gate(highest[(pictures.presence == 0).all(axis=1)], masks.specificity)
+    work.note(f"masks.gate is null: an image stays empty below {found:.3g}, chosen by the validation images' classes")
+    return found
+
+
+def chosen_gate(highest: Float[np.ndarray, " image"], specificity: float) -> float:
+    """The lowest probability below which a share of the images without any class lies; 0 without such images.
+
+    Args:
+        highest: The largest probability of a class, of images that have none.
+        specificity: The share; all of them, if it is 1.
+    """
+    if not len(highest):
+        return 0.0
+    ordered, needed = np.sort(highest), int(np.ceil(specificity * len(highest)))
+    return 0.0 if needed == 0 else float(min(ordered[needed - 1] + JUST_ABOVE, 1.0))
+
+
+@dataclass(frozen=True)
+class WsmisSegmenter:
+    """A trained model that needs no regions.
+
+    Attributes:
+        classifier: Picture -> logit per class.
+        network: Picture -> logits of pixels, background first.
+        config: Settings of the run.
+        header: Of the model file.
+        classes: Names of the classes.
+        gate: An image stays empty where no class is as probable to the classifier.
+        device: Where it computes.
+    """
+
+    classifier: nn.Module
+    network: nn.Module
+    config: WsmisSettings
+    header: Mapping[str, Any]
+    classes: tuple[str, ...]
+    gate: float
+    device: torch.device
+
+    @property
+    def needs_regions(self) -> Mapping[int, str]:
+        """None."""
+        return {}
+
+    @property
+    def about(self) -> About:
+        """Description of the model for a report."""
+        return About(TITLE, methods_text(self.config), self.header["config"], self.header.get("provenance", {}))
+
+    def segment(self, scan: Scan) -> Prediction:
+        """Segment one picture or single slice, of any size.
+
+        The mask has 0 for background and then the classes in the order of labels.csv; the map `activation` is the
+        probability of any class. The values are the classifier's probabilities of the classes.
+
+        Raises:
+            UserError: The scan has several slices, or the model gives no numbers.
+        """
+        picture, _ = picture_of(scan, self.config.prepare.window)
+        small = torch.from_numpy(resized(picture, self.config.prepare.side))[None].float().to(self.device) / 255
+        masks = self.config.masks
+        with torch.inference_mode():
+            present = presence_of(self.classifier, small)[0].cpu()
+            coarse = averaged(self.network, small, masks.scales, mirror=masks.mirror).cpu()
+        if not bool(coarse.isfinite().all() and present.isfinite().all()):
+            raise UserError(f"{scan.name}: the model gives pixels no number (NaN or infinity); the model is damaged")
+        labels, foreground = _fine(coarse, picture.shape[1:])
+        if float(present.max()) < self.gate:
+            labels = np.zeros_like(labels)
+        values = [
+            Value("image", scan.name, "probability", amount, of)
+            for of, amount in zip(self.classes, present.tolist(), strict=True)
+        ]
+        mask = scan.image.with_voxels(labels[None], "label")
+        return Prediction(mask, {"activation": scan.image.with_voxels(foreground[None])}, None, tuple(values))
+
+    def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
+        """The grey image, from black to white."""
+        _, shown = picture_of(Scan(scan.name, scan.image), self.config.prepare.window)
+        return scan.image, shown
+
+
+def _fine(coarse: Tensor, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and the probability of any class on the image's own pixels, one class in memory at a time."""
+    labels = np.zeros(shape, np.uint8)
+    ground = F.interpolate(coarse[:, :1], size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+    best = ground.copy()
+    for label in range(1, coarse.shape[1]):
+        one = F.interpolate(coarse[:, label : label + 1], size=shape, mode="bilinear", align_corners=False)[0, 0]
+        higher = one.numpy() > best
+        labels[higher], best[higher] = label, one.numpy()[higher]
+    return labels, np.clip(1 - ground, 0, 1)
+
+
+def load(path: Path, device: torch.device, limits: Limits) -> WsmisSegmenter:  # noqa: ARG001 - not needed
+    """Read a model file.
+
+    Raises:
+        UserError: Not a weights file of this package, of another method, or damaged.
+    """
+    state, header = load_weights(path)
+    if header.get("method") != "wsmis":
+        raise UserError(f"{path}: a {shortened(header.get('method', 'nameless'))} model; expected one of method wsmis")
+    typed = typed_header(ModelHeader, header, path)
+    parts = {
+        name: network_in(part.network, part.arguments, under(f"{name}.", state), path).eval().to(device)
+        for name, part in ((CLASSIFIER, typed.classifier), (SEGMENTATION, typed.segmentation))
+    }
+    config = parse(WsmisSettings, typed.config, str(path))
+    classes = tuple(typed.classes)
+    return WsmisSegmenter(parts[CLASSIFIER], parts[SEGMENTATION], config, header, classes, typed.gate, device)

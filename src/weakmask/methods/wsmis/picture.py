@@ -1,0 +1,95 @@
+"""A scan as the networks see it: a small square picture of bytes, grey or in colour; and masks back on its own grid."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from weakmask.errors import UserError
+from weakmask.prediction import Scan
+from weakmask.volume.intensity import window
+
+BYTES = (0.0, 255.0)
+PERCENTILES = (0.5, 99.5)  # of an image's grey values: its own range, without burnt-in marks
+
+Picture = UInt8[np.ndarray, "colour y x"]
+
+
+def picture_of(scan: Scan, given: tuple[float, float] | None) -> tuple[Picture, tuple[float, float]]:
+    """The pixels of an upright scan as bytes: one channel if it is grey, else red, green and blue.
+
+    Args:
+        scan: A picture, or a volume of a single slice.
+        given: Grey values from black to white; None: 0 to 255 of 8-bit images, else the image's own range.
+
+    Returns:
+        The picture, and the grey values from black to white.
+
+    Raises:
+        UserError: The scan has several slices.
+    """
+    values = scan.image.voxels
+    if len(values) != 1:
+        raise UserError(f"{scan.name}: has {len(values)} slices; expected a picture, an X-ray or a single slice")
+    if scan.colour is not None and (scan.colour != scan.colour[:1]).any():
+        values = scan.colour
+    low, high = given or _own_range(values)
+    return np.rint(255 * window(values, low, high)).astype(np.uint8), (low, high)
+
+
+def _own_range(values: np.ndarray) -> tuple[float, float]:
+    """Black and white of an image without a given window."""
+    if values.dtype == np.uint8:
+        return BYTES
+    low, high = (float(end) for end in np.percentile(values, PERCENTILES))
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def resized(picture: Picture, side: int) -> Picture:
+    """The picture as a square; each new pixel averages those that it covers."""
+    return np.stack(
+        [np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.BILINEAR)) for one in picture]
+    )
+
+
+def on_grid(labels: UInt8[np.ndarray, "side side"], shape: tuple[int, ...]) -> UInt8[np.ndarray, "y x"]:
+    """Labels of a square picture on the image's own pixels, by the nearest pixel."""
+    return np.asarray(Image.fromarray(labels).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+
+
+def averaged(
+    network: Callable[[Tensor], Tensor],
+    image: Float[Tensor, "batch colour side side"],
+    scales: tuple[float, ...] = (1.0,),
+    *,
+    mirror: bool,
+) -> Float[Tensor, "batch class side side"]:
+    """Probabilities of classes, averaged over sizes of the picture and its mirror image.
+
+    Args:
+        network: Image -> logits of the image's size, background first.
+        image: In [0, 1].
+        scales: Factors of the side.
+        mirror: Whether the mirrored picture counts, too.
+    """
+    found = []
+    for scale in scales:
+        size = [max(1, round(side * scale)) for side in image.shape[2:]]
+        seen = image if scale == 1.0 else F.interpolate(image, size=size, mode="bilinear", align_corners=False)
+        both = [network(seen).float().softmax(1)]
+        if mirror:
+            both.append(network(seen.flip(-1)).float().softmax(1).flip(-1))
+        one = torch.stack(both).mean(0)
+        found.append(F.interpolate(one, size=image.shape[2:], mode="bilinear", align_corners=False))
+    return torch.stack(found).mean(0)
+
+
+def presence_of(
+    classifier: Callable[[Tensor], Tensor], image: Float[Tensor, "batch colour side side"]
+) -> Float[Tensor, "batch class"]:
+    """Probability that each class is in the picture: the mean of the classifier's for it and its mirror image."""
+    return (classifier(image).float().sigmoid() + classifier(image.flip(-1)).float().sigmoid()) / 2

@@ -1,0 +1,47 @@
+"""Texts of WSMIS for reports."""
+
+from weakmask.methods.wsmis.config import WsmisSettings
+
+TITLE = "WSMIS"
+CITATION = (
+    "Method: Viniavskyi O, Dobko M, Dobosevych O. Weakly-Supervised Segmentation for Disease Localization in Chest "
+    "X-Ray Images. AIME 2020 (arXiv 2007.00748). CAM: Zhou B et al. CVPR 2016. Grad-CAM++: Chattopadhay A et al. WACV "
+    "2018. CRF: Kraehenbuehl P, Koltun V. NeurIPS 2011. Boundaries and walk: Ahn J, Cho S, Kwak S. CVPR 2019."
+)
+
+
+def methods_text(config: WsmisSettings) -> str:
+    """Paragraphs that say what was done with which numbers."""
+    network, training, maps, labels = config.network, config.classification, config.maps, config.labels
+    classifier = (
+        f"Images were resized to {config.prepare.side} x {config.prepare.side} pixels. A {network.backbone} (weights: "
+        f"{network.weights}; levels up to stride {network.frozen_stride} frozen) at stride {network.stride} learnt the "
+        f"classes of whole images by binary cross-entropy in {training.steps} steps of {training.batch} images with "
+        f"{training.optimiser}, learning rate {training.learning_rate:g} ({training.head_factor:g} times it in new "
+        f"layers), seed {config.seed}; images were drawn equally often from each combination of classes."
+    )
+    sizes = ", ".join(f"{scale:g}" for scale in maps.scales)
+    crf = (
+        f"a dense CRF refined them (sigma of colour {labels.appearance_intensity:g}, confidence {labels.confidence:g})"
+        if labels.crf
+        else "they were not refined"
+    )
+    walk = (
+        f" Maps above {config.boundary.seeds:g} walked {config.boundary.walk_steps} steps within the boundaries of a "
+        "boundary network."
+        if config.boundary.train
+        else ""
+    )
+    labelling = (
+        f"Maps ({maps.variant}) of the classes present were averaged over the sizes {sizes}"
+        f"{' and mirror images' if maps.mirror else ''} and cut at {labels.threshold:g} of their {maps.rescale}; "
+        f"{crf}.{walk}"
+    )
+    learnt = config.segmentation
+    segmentation = (
+        f"A {learnt.network} on the same backbone learnt these labels by cross-entropy in {learnt.rounds} "
+        f"round{'s' if learnt.rounds > 1 else ''} of {learnt.steps} steps of {learnt.batch} images with "
+        f"{learnt.optimiser}, learning rate {learnt.learning_rate:g}. An image stays empty where the classifier finds "
+        "no class probable enough."
+    )
+    return f"{classifier}\n\n{labelling}\n\n{segmentation}\n\n{CITATION}"
