@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from ball_cohort import write_ball_cohort
+from coloured_pictures import write_picture_cohort
 from safetensors.torch import load_file
 
 from weakmask.config import Settings
@@ -21,6 +22,16 @@ from weakmask.methods.lobes.config import DataSettings as LobeData
 from weakmask.methods.lobes.config import FrameSettings, SegmentationSettings
 from weakmask.methods.lobes.config import NetworkSettings as LobeNetwork
 from weakmask.methods.supervised import SupervisedSettings
+from weakmask.methods.wsmis.config import (
+    BoundarySettings,
+    ClassificationSettings,
+    WsmisSettings,
+)
+from weakmask.methods.wsmis.config import DataSettings as PictureData
+from weakmask.methods.wsmis.config import MapSettings as PictureMaps
+from weakmask.methods.wsmis.config import NetworkSettings as BackboneSettings
+from weakmask.methods.wsmis.config import PrepareSettings as PictureSettings
+from weakmask.methods.wsmis.config import SegmentationSettings as PictureTraining
 from weakmask.pipeline import Stage, Work, run_stages
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 
@@ -52,6 +63,8 @@ def settings(method: str, cohort: Path) -> Settings:
         return CamSettings(**shared, classification=training)
     if method == "supervised":
         return SupervisedSettings(**shared, network=narrow, segmentation=training)
+    if method == "wsmis":
+        return with_rounds(cohort)
     return LobeSettings(
         device="cpu",
         data=LobeData(phantoms=2, phantom_spacing_mm=6.0, validation=0.0),
@@ -61,17 +74,40 @@ def settings(method: str, cohort: Path) -> Settings:
     )
 
 
+def with_rounds(cohort: Path) -> WsmisSettings:
+    """WSMIS with all its trainings, the segmentation twice."""
+    return WsmisSettings(
+        device="cpu",
+        data=PictureData(cohort=cohort, validation=0.5),
+        prepare=PictureSettings(side=32),
+        network=BackboneSettings(weights="none"),
+        classification=ClassificationSettings(steps=3, batch=2, checkpoint_every=2),
+        maps=PictureMaps(scales=(1.0,), mirror=False),
+        boundary=BoundarySettings(train=True, steps=3, batch=2, checkpoint_every=2),
+        segmentation=PictureTraining(steps=3, batch=2, widths=(4,), rounds=2, checkpoint_every=2),
+    )
+
+
+def write_cohort(method: str, folder: Path) -> None:
+    """What the method learns from: pictures, or balls with scores."""
+    if method == "wsmis":
+        write_picture_cohort(folder, 4, 0)
+    else:
+        write_ball_cohort(folder, SCORES)
+
+
 TRAININGS = {  # stages up to the last training, and the modules that train
     "dram": (METHODS["dram"].stages[:6], ("dram.vessels", "dram.regression", "dram.context_training")),
     "cam": (METHODS["cam"].stages[:2], ("cam.classification",)),
     "supervised": (METHODS["supervised"].stages[:2], ("supervised.segmentation",)),
     "lobes": (METHODS["lobes"].stages[:2], ("lobes.segmentation",)),
+    "wsmis": (METHODS["wsmis"].stages[:6], ("wsmis.classification", "wsmis.boundary", "wsmis.segmentation")),
 }
 
 
 @pytest.mark.parametrize("method", TRAININGS)
 def test_no_step_is_computed_twice(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_ball_cohort(tmp_path / "cohort", SCORES)
+    write_cohort(method, tmp_path / "cohort")
     config = settings(method, tmp_path / "cohort")
     stages, modules = TRAININGS[method]
     steps = counted_steps(monkeypatch)
@@ -119,7 +155,7 @@ def run_until_trained(module: str, stages: Sequence[Stage], run: Path, config: S
 
 @pytest.mark.parametrize("method", TRAININGS)
 def test_killed_in_every_stage_it_leaves_the_same_files(method: str, tmp_path: Path) -> None:
-    write_ball_cohort(tmp_path / "cohort", SCORES)
+    write_cohort(method, tmp_path / "cohort")
     config, stages = settings(method, tmp_path / "cohort"), METHODS[method].stages
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     run_stages(stages, unbroken, config)

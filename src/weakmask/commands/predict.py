@@ -2,6 +2,7 @@
 
 OUT/
   NAME/mask.nii.gz  activation.nii.gz  regions.nii.gz  subtypes.nii.gz    of a picture .png
+  NAME.png        the mask of a picture once more, where the model needs no regions
   scores.csv      a row per region, or per image
   report.html     the scans, the most severe first
   predict.json    which files were written
@@ -37,6 +38,7 @@ from weakmask.volume.volume import Volume
 __all__ = ["Limits", "Predicted", "RegionSource", "predict"]
 
 LAYERS = ("mask", "activation", "regions", "subtypes")
+NAMED = "named"  # the mask of a picture, under the picture's name
 MOST_SCANS = 12  # shown in a report; the most severe
 
 
@@ -101,7 +103,7 @@ def predict(
     """
     segmenter = load_segmenter(model, device_of(device), limits)
     reference = None if subtypes is None else read_reference(subtypes)
-    jobs, twice = find_jobs(scans, partial(_outputs, out))
+    jobs, twice = find_jobs(scans, partial(_outputs, out, not segmenter.needs_regions))
     tables = (out / "scores.csv", out / "report.html")
     files = [*outputs_of(jobs), *tables]
     inputs = [path for job in jobs for path in (job.image, *regions.masks_of(job.image))]
@@ -125,10 +127,11 @@ def predict(
     return Predicted(table, (*twice, *done.failures), notes, tuple(masks))
 
 
-def _outputs(out: Path, name: str, image: Path) -> dict[str, Path]:
-    """The files that a scan may leave."""
+def _outputs(out: Path, of_whole_images: bool, name: str, image: Path) -> dict[str, Path]:  # noqa: FBT001 (partial)
+    """The files that a scan may leave; tools that compare masks of pictures expect them under the picture's name."""
     suffix = ".png" if image.suffix.lower() in PICTURES else ".nii.gz"
-    return {layer: out / name / f"{layer}{suffix}" for layer in LAYERS}
+    files = {layer: out / name / f"{layer}{suffix}" for layer in LAYERS}
+    return {**files, NAMED: out / f"{name}.png"} if of_whole_images and suffix == ".png" else files
 
 
 def _segment(
@@ -164,6 +167,8 @@ def _write_layers(job: ScanJob, found: Prediction) -> None:
         in_bytes = name == "activation" and job.outputs[name].suffix == ".png"
         voxels = np.rint(layer.voxels * 255).astype(np.uint8) if in_bytes else layer.voxels
         write_volume(layer.with_voxels(voxels), job.outputs[name])
+    if NAMED in job.outputs:
+        write_volume(found.mask, job.outputs[NAMED])
 
 
 def _page(segmenter: Segmenter, model: Path, done: Done[Segmented], twice: list[str]) -> Page:

@@ -116,14 +116,34 @@ def score_interval(
     Raises:
         ValueError: Other than one group per image.
     """
+    return score_intervals(confusions, groups, (measure,), resamples, level, seed)[0]
+
+
+def score_intervals(
+    confusions: Confusions,
+    groups: Sequence[Any],
+    measures: Sequence[Callable[[MaskScores], float]],
+    resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> list[tuple[float, float]]:
+    """The intervals of several scores from the same draws, see `score_interval`.
+
+    Raises:
+        ValueError: Other than one group per image.
+    """
     if len(groups) != len(confusions):
         raise ValueError(f"{len(confusions)} images and {len(groups)} groups; expected as many")
     names, group = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    if len(names) < 2:
-        return float("nan"), float("nan")
-    share = np.full(len(names), 1 / len(names))
-    draws = np.random.default_rng(seed).multinomial(len(names), share, size=resamples)
-    values = np.array([measure(mask_scores(confusions, draw[group].astype(float))) for draw in draws])
+    share = np.full(len(names), 1 / max(len(names), 1))
+    found = []
+    for draw in np.random.default_rng(seed).multinomial(len(names), share, size=resamples if len(names) > 1 else 0):
+        scores = mask_scores(confusions, draw[group].astype(float))
+        found.append([measure(scores) for measure in measures])
+    return [_percentiles(np.array([values[i] for values in found]), level) for i in range(len(measures))]
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if not values.size:
         return float("nan"), float("nan")

@@ -30,12 +30,19 @@ def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _enlargements(pair: tuple[float, float]) -> tuple[float, float]:
+    if not 0 < pair[0] <= pair[1]:
+        raise ValueError("the first must be below the second or equal, and above 0")
+    return pair
+
+
 def _known(name: str, names: Any, what: str) -> str:
     if name not in names:
         raise ValueError(f"expected a {what} of {', '.join(names)}")
     return name
 
 
+Range = Annotated[tuple[float, float], AfterValidator(_enlargements)]
 Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 Backbone = Annotated[str, AfterValidator(lambda name: _known(name, BACKBONES, "backbone"))]
 Variant = Annotated[str, AfterValidator(lambda name: _known(name, ("cam", *WEIGHTS), "map"))]
@@ -92,7 +99,7 @@ class NetworkSettings(Settings):
 class AugmentationSettings(Settings):
     """Random changes of the training pictures; the paper names the kinds and no ranges."""
 
-    scales: tuple[Positive, Positive] = Field(default=(0.8, 1.25), description="smallest and largest enlargement (O)")
+    scales: Range = Field(default=(0.8, 1.25), description="smallest and largest enlargement (O)")
     angle_degrees: Number = Field(default=15.0, description="largest rotation to either side (O)")
     mirror: bool = Field(default=True, description="mirror left and right in every second picture (P)")
     brightness: Number = Field(default=0.1, description="largest change of brightness, of a range of 1 (O)")

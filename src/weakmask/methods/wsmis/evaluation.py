@@ -1,6 +1,6 @@
 """The evaluation stage: every step's masks against the truth, and the classifier's probabilities against the labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -11,8 +11,10 @@ from weakmask.atomic_write import atomic_files
 from weakmask.datasets.case import Case
 from weakmask.datasets.usable_truth import IGNORED, usable_truth
 from weakmask.errors import UserError
-from weakmask.evaluation.class_masks import MaskScores, class_confusion, mask_scores, score_interval
+from weakmask.evaluation.class_masks import MaskScores, class_confusion, mask_scores, score_intervals
 from weakmask.evaluation.classification import auc, f1, with_interval
+from weakmask.evaluation.overlap import Overlap
+from weakmask.evaluation.table import result_rows, results_table
 from weakmask.methods.wsmis.boundary import LABELS
 from weakmask.methods.wsmis.classification import PROBABILITIES
 from weakmask.methods.wsmis.config import WsmisSettings
@@ -26,6 +28,7 @@ from weakmask.regions.segment_scan import read_scan
 from weakmask.volume.files import read_volume
 from weakmask.volume.storage_order import in_order_of, upright
 
+ALL = "all"  # the subset of results.csv that is any class
 DISC = 0.35  # radius of the centre disc, of the sides
 NOTHING, EVERYTHING, CENTRE = "nothing", "everything", "centre disc"
 MAP, WITH_CRF, WALKED, OWN = "map", "map + CRF", "map + walk", "WSMIS"
@@ -155,28 +158,34 @@ def summary(found: list[Judged], classes: tuple[str, ...]) -> pd.DataFrame:
         of_method = [one for one in found if one.method == method]
         confusions, patients = np.stack([one.confusion for one in of_method]), [one.patient for one in of_method]
         scores = mask_scores(confusions)
+        intervals = score_intervals(confusions, patients, list(INTERVALS.values()))
         row: dict[str, object] = {"method": method, "scans": len(of_method), "patients": len(set(patients))}
-        for name, value in asdict(scores).items():
-            if name != "classes":
-                row[name] = value
-            if name in INTERVALS:
-                row[f"{name}_low"], row[f"{name}_high"] = score_interval(confusions, patients, INTERVALS[name])
+        row |= {name: value for name, value in asdict(scores).items() if name != "classes"}
+        for name, (low, high) in zip(INTERVALS, intervals, strict=True):
+            row |= {f"{name}_low": low, f"{name}_high": high}
         rows.append({**row, **{f"iou {of}": value for of, value in zip(classes, scores.classes, strict=True)}})
     return pd.DataFrame(rows, columns=None if rows else ["method", "scans", "patients", "positives", "mean_iou"])
 
 
 def results(found: list[Judged], classes: tuple[str, ...]) -> pd.DataFrame:
-    """One row per image and step: IoU and Dice of any class, and the pixels of each class."""
+    """The table `results.csv` of every method: counts of pixels per image, step and subset; `all` is any class."""
     rows = []
     for one in found:
-        scores, pixels = mask_scores(one.confusion[None]), one.confusion
-        row: dict[str, object] = {"method": one.method, "scan": one.scan, "patient": one.patient}
-        row |= {"iou": scores.all_empty_1, "dice": scores.dice, "positive": bool(pixels[1:].any())}
-        for label, of in enumerate(classes, 1):
-            row |= {f"true {of}": pixels[label].sum(), f"marked {of}": pixels[:, label].sum()}
-            row[f"both {of}"] = pixels[label, label]
-        rows.append(row)
-    return pd.DataFrame(rows, columns=None if rows else ["method", "scan", "patient", "iou", "dice"])
+        pixels = one.confusion
+        counted = {ALL: _overlap(pixels, range(1, len(pixels)))}
+        counted |= {name if name != ALL else f"class {ALL}": _overlap(pixels, [k]) for k, name in enumerate(classes, 1)}
+        rows += result_rows(one.method, one.scan, counted, one.patient)
+    return results_table(rows)
+
+
+def _overlap(pixels: Integer[np.ndarray, "class class"], those: Sequence[int]) -> Overlap:
+    """Pixels that are one of some classes in the truth, the mask or both."""
+    inside = np.isin(np.arange(len(pixels)), list(those))
+    both, marked, true = (
+        int(pixels[np.ix_(rows, columns)].sum())
+        for rows, columns in ((inside, inside), (~inside, inside), (inside, ~inside))
+    )
+    return Overlap(both, marked, true, int(pixels.sum()) - both - marked - true)
 
 
 def class_scores(pictures: PictureSet, probabilities: pd.DataFrame) -> pd.DataFrame:

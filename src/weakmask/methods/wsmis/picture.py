@@ -49,7 +49,7 @@ def _own_range(values: np.ndarray) -> tuple[float, float]:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def resized(picture: Picture, side: int) -> Picture:
+def resized(picture: Picture, side: int) -> UInt8[np.ndarray, "colour side side"]:
     """The picture as a square; each new pixel averages those that it covers."""
     return np.stack(
         [np.asarray(Image.fromarray(one).resize((side, side), Image.Resampling.BILINEAR)) for one in picture]

@@ -13,7 +13,7 @@ from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.boundary import EDGES
 from weakmask.methods.wsmis.config import WsmisSettings
-from weakmask.methods.wsmis.evaluation import OWN
+from weakmask.methods.wsmis.evaluation import ALL, OWN
 from weakmask.methods.wsmis.labels import LABELS, REFINED
 from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_maps
 from weakmask.methods.wsmis.masks import mask_file, prepared_cases
@@ -29,6 +29,7 @@ from weakmask.report.picture_rows import PictureRow, draw_picture_rows, heated, 
 from weakmask.volume.files import read_volume
 from weakmask.volume.storage_order import in_order_of, upright
 
+TABLES = ("summary", "results", "classes")
 MOST_ROWS, MOST_SCANS = 8, 12
 CAPTION = (
     "The images that WSMIS marks worst, and the steps on the way to its mask; colours are classes, grey pixels teach "
@@ -49,12 +50,12 @@ def run_page(run: Run[WsmisSettings]) -> Page:
         UserError: The run is not finished.
     """
     evaluated = run.stage("evaluation")
-    summary, results, classes = (pd.read_csv(evaluated / f"{name}.csv") for name in ("summary", "results", "classes"))
-    results["scan"] = results["scan"].astype(str)
+    summary, results, classes = (pd.read_csv(evaluated / f"{name}.csv", dtype={"scan": str}) for name in TABLES)
     own = next((row for row in summary.to_dict("records") if row["method"] == OWN), None)
-    ious = {row["scan"]: float(row["iou"]) for row in results.to_dict("records") if row["method"] == OWN}
+    own_rows = results[(results["subset"] == ALL) & (results["method"] == OWN)]
+    ious = dict(zip(own_rows["scan"].tolist(), own_rows["iou"].tolist(), strict=True))
     work = Work(run.folder, run.folder, run.config)
-    cases = sorted(prepared_cases(work), key=lambda case: ious.get(case.name, math.inf))
+    cases = sorted(prepared_cases(work), key=lambda case: _place(ious.get(case.name, math.nan)))
     return Page(
         title=f"{TITLE}: {run.folder.name}",
         summary=_sentence(own, classes),
@@ -69,6 +70,11 @@ def run_page(run: Run[WsmisSettings]) -> Page:
         methods_text=methods_text(run.config),
         provenance=run.manifest(),
     )
+
+
+def _place(iou: float) -> float:
+    """The place of an image among the others, the worst first; without a class or truth it comes last."""
+    return math.inf if math.isnan(iou) else iou
 
 
 def _sentence(own: dict[Any, Any] | None, classes: pd.DataFrame) -> str:

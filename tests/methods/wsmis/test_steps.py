@@ -1,0 +1,144 @@
+"""Losses, maps, the gate, the truth of classes and the floors, by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from weakmask.datasets.case import Case, TruthKind
+from weakmask.errors import UserError
+from weakmask.methods.wsmis.classification import known_cross_entropy
+from weakmask.methods.wsmis.config import LabelSettings, MapSettings, NetworkSettings
+from weakmask.methods.wsmis.evaluation import ALL, CENTRE, EVERYTHING, NOTHING, Judged, class_truth, floors
+from weakmask.methods.wsmis.evaluation import results as results_of
+from weakmask.methods.wsmis.evaluation import summary as summary_of
+from weakmask.methods.wsmis.labels import crf_of, refined
+from weakmask.methods.wsmis.maps import mapper
+from weakmask.methods.wsmis.model import chosen_gate
+from weakmask.methods.wsmis.networks import classifier_of, groups_of
+from weakmask.methods.wsmis.segmentation import labelled_cross_entropy, last_round
+from weakmask.networks import build_network
+from weakmask.networks.backbones import BackboneClassifier
+
+
+def test_an_unknown_class_teaches_nothing() -> None:
+    logits = torch.tensor([[0.3, -2.0], [1.0, 0.5]], requires_grad=True)
+    presence = torch.tensor([[1.0, float("nan")], [0.0, 1.0]])
+    known_cross_entropy(logits, presence).backward()
+    expected = (F.softplus(torch.tensor(-0.3)) + F.softplus(torch.tensor(1.0)) + F.softplus(torch.tensor(-0.5))) / 3
+    assert known_cross_entropy(logits, presence).item() == pytest.approx(expected.item())
+    assert logits.grad is not None
+    assert logits.grad[0, 1] == 0
+    assert (logits.grad != 0).sum() == 3
+    assert known_cross_entropy(logits, torch.full_like(presence, float("nan"))) == 0
+
+
+def test_ignored_pixels_teach_nothing_and_classes_weigh_more() -> None:
+    logits = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(3, (2, 4, 4), generator=torch.Generator().manual_seed(1))
+    labels[0, :2] = 255
+    weights = torch.tensor([1.0, 4.0, 4.0])
+    expected = F.cross_entropy(logits, labels, weights, ignore_index=255)
+    assert labelled_cross_entropy(logits, labels, 4.0).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert labelled_cross_entropy(logits, torch.full_like(labels, 255), 4.0) == 0
+
+
+@pytest.fixture(scope="module")
+def classifier() -> BackboneClassifier:
+    torch.manual_seed(0)
+    network = build_network(*classifier_of(NetworkSettings(), 2))
+    assert isinstance(network, BackboneClassifier)
+    torch.nn.init.uniform_(network.linear.weight)  # not negative: Grad-CAM cuts at 0 before it enlarges, CAM after
+    return network.eval()
+
+
+def test_grad_cam_is_cam_and_maps_of_both_sizes_follow_the_mirror_image(classifier: BackboneClassifier) -> None:
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    found = {
+        variant: mapper(classifier, MapSettings(variant=variant, scales=(1.0,), mirror=False))(image)
+        for variant in ("cam", "gradcam", "gradcam++")
+    }
+    assert found["cam"].shape == (2, 2, 64, 64)
+    assert torch.allclose(found["cam"], found["gradcam"], atol=1e-3)
+    assert not torch.allclose(found["cam"], found["gradcam++"], atol=1e-2)
+    assert torch.allclose(found["cam"].amax((2, 3)), torch.ones(2, 2))
+    mirrored = mapper(classifier, MapSettings(scales=(1.0, 1.5)))
+    assert torch.allclose(mirrored(image), mirrored(image.flip(-1)).flip(-1), atol=1e-4)
+    assert all(parameter.requires_grad for parameter in classifier.linear.parameters())
+
+
+def test_new_layers_learn_faster_and_frozen_ones_not(classifier: BackboneClassifier) -> None:
+    classifier.encoder.freeze(8)
+    backbone, new = groups_of(classifier, 0.1, 1.0)
+    assert (backbone["lr"], new["lr"]) == (0.1, 1.0)
+    assert {id(one) for one in new["params"]} == {id(one) for one in classifier.linear.parameters()}
+    assert 0 < len(backbone["params"]) < len(list(classifier.encoder.parameters()))
+    classifier.encoder.freeze(0, batch_norm=False)
+
+
+def test_the_crf_follows_the_picture_and_grows_with_it() -> None:
+    image = torch.full((1, 1, 32, 32), 20.0)
+    image[..., 8:24, 8:24] = 220.0
+    maps = torch.zeros(1, 2, 32, 32)
+    maps[0, 1, 10:24, 10:26] = 1.0
+    found = refined(maps, 0.3, image, LabelSettings())
+    assert torch.equal(found[0] == 2, image[0, 0] > 100)
+    assert torch.equal(refined(maps, 0.3, image, LabelSettings(crf=False)), (maps[:, 1] > 0.3) * 2)
+    assert crf_of(LabelSettings(), 250).appearance_mm == crf_of(LabelSettings(), 500).appearance_mm / 2
+    assert not refined(torch.zeros_like(maps), 0.3, image, LabelSettings()).any()
+
+
+def test_the_gate_leaves_the_wanted_share_of_empty_images_empty() -> None:
+    highest = np.array([0.1, 0.7, 0.2, 0.4, 0.3])
+    for specificity, empty in ((0.0, 0), (0.2, 1), (0.5, 3), (0.8, 4), (1.0, 5)):
+        assert (highest < chosen_gate(highest, specificity)).sum() == empty
+    assert chosen_gate(np.array([]), 0.9) == 0.0
+
+
+def case(kind: TruthKind) -> Case:
+    return Case("a", Path("a.png"), None, Path("truth/a.png"), {}, truth_kind=kind)
+
+
+def test_a_truth_of_any_kind_becomes_classes() -> None:
+    drawn = np.array([[0, 2], [255, 1]])
+    both, second = np.array([1.0, 1.0]), np.array([0.0, 1.0])
+    assert np.array_equal(class_truth(case("classes"), drawn, both), drawn)
+    assert class_truth(case("binary"), np.array([[0, 255]]), second).tolist() == [[0, 2]]
+    assert class_truth(case("instances"), np.array([[0, 7]]), np.array([1.0])).tolist() == [[0, 1]]
+    assert not class_truth(case("binary"), np.zeros((1, 2), int), both).any()
+    with pytest.raises(UserError, match=r"has the label 3; labels.csv has 2 classes"):
+        class_truth(case("classes"), np.array([[3]]), both)
+    with pytest.raises(UserError, match="says where and not of which class, and the image has 2 classes"):
+        class_truth(case("binary"), np.array([[1]]), both)
+
+
+def test_floors_know_the_class_and_nothing_else() -> None:
+    found = floors((100, 200), np.array([0.0, 1.0]))
+    assert set(np.unique(found[EVERYTHING])) == {2}
+    assert not found[NOTHING].any()
+    assert found[CENTRE][50, 100] == 2
+    assert found[CENTRE][0, 0] == 0
+    assert (found[CENTRE] > 0).mean() == pytest.approx(np.pi * 0.35**2, abs=0.002)
+    assert not any(mask.any() for mask in floors((4, 4), np.zeros(2)).values())
+
+
+def test_tables_count_classes_and_their_union_by_hand() -> None:
+    confusion = np.array([[50, 3, 0], [4, 20, 6], [0, 0, 17]])
+    found = [Judged("WSMIS", "a", "p", confusion), Judged("WSMIS", "b", "q", np.diag([90, 10, 0]))]
+    table = results_of(found, ("sky", ALL)).set_index(["scan", "subset"])
+    assert table.loc[("a", ALL), ["tp", "fp", "fn", "tn"]].tolist() == [43, 3, 4, 50]
+    assert table.loc[("a", "sky"), ["tp", "fp", "fn", "tn"]].tolist() == [20, 3, 10, 67]
+    assert table.loc[("a", "class all"), ["tp", "fp", "fn", "tn"]].tolist() == [17, 6, 0, 77]
+    summary = summary_of(found, ("sky", ALL)).iloc[0]
+    assert (summary["scans"], summary["patients"]) == (2, 2)
+    assert summary["positives"] == pytest.approx((43 / 50 + 1) / 2)
+    assert summary["iou sky"] == pytest.approx(30 / 43)
+    assert summary["positives_low"] <= summary["positives"] <= summary["positives_high"]
+
+
+def test_the_last_round_is_the_one_with_the_highest_number(tmp_path: Path) -> None:
+    for number in (1, 2, 10):
+        (tmp_path / f"round-{number}").mkdir()
+    assert last_round(tmp_path).name == "round-10"
