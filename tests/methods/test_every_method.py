@@ -81,7 +81,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("family")
     for name, seed in (("training", 3), ("test", 90)):
         write_phantom_cohort(folder / name, 3, seed, (40, 44, 48), (8.0, 8.0, 8.0), workers=1)
-    for part, order in (("images", "coronal"), ("regions", "RAS"), ("lesions", "LAS")):
+    for part, order in (("images", "coronal"), ("regions", "RAS"), ("truth", "LAS")):
         first, _, last = sorted((folder / "test" / part).iterdir())
         write_volume(stored(read_volume(first), ORDERS[order]), last)
     return folder

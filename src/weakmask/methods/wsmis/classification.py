@@ -3,11 +3,13 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.evaluation.classification import auc
 from weakmask.methods.wsmis.config import WsmisSettings
@@ -60,10 +62,9 @@ def classification(work: Work[WsmisSettings]) -> None:
     fit(network, optimiser, BatchMaker(training, config), Objective(settings.steps), validate, work.out, plan)
     network = network.eval().to(device_of(config.device))
     found = probabilities_of(pictures, network, device_of(config.device))
-    table = pictures.table[["scan", "patient", "split", "file"]].copy()
-    for place, of in enumerate(pictures.classes):
-        table[f"{CLASS}{of}"] = found[:, place]
-    table.to_csv(work.out / PROBABILITIES, index=False, float_format="%.6g")
+    named = {name: pictures.table[name] for name in ("scan", "patient", "split", "file")}
+    table = pd.DataFrame({**named, **{f"{CLASS}{of}": found[:, k] for k, of in enumerate(pictures.classes)}})
+    write_csv(table, work.out / PROBABILITIES, "%.6g")
 
 
 class BatchMaker:

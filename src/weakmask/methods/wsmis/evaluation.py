@@ -8,6 +8,7 @@ import pandas as pd
 from jaxtyping import Float, Integer
 
 from weakmask.atomic_write import atomic_files
+from weakmask.csv_table import read_csv, write_csv
 from weakmask.datasets.case import Case
 from weakmask.datasets.usable_truth import IGNORED, usable_truth
 from weakmask.errors import UserError
@@ -47,7 +48,7 @@ def evaluate(work: Work[WsmisSettings]) -> None:
     of the classifier.
     """
     pictures = learnt_and_evaluated(read_pictures(work.stage("prepare"))).of("validation", "test")
-    probabilities = pd.read_csv(work.stage("classification") / PROBABILITIES)
+    probabilities = read_csv(work.stage("classification") / PROBABILITIES)
     presence = known_presence(pictures, probabilities)
     row_of = {name: row for row, name in enumerate(pictures.table["scan"])}
     found: list[Judged] = []
@@ -59,11 +60,11 @@ def evaluate(work: Work[WsmisSettings]) -> None:
         "summary.csv": summary(found, pictures.classes),
         "results.csv": results(found, pictures.classes),
         "classes.csv": class_scores(pictures, probabilities),
-        TABLE: pd.read_csv(work.stage("masks") / TABLE, dtype={"scan": str, "patient": str}),
+        TABLE: read_csv(work.stage("masks") / TABLE),
     }
     with atomic_files([work.out / name for name in tables]) as temporaries:
         for temporary, table in zip(temporaries, tables.values(), strict=True):
-            table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+            write_csv(table, temporary, "%.6g")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch.nn import functional as F
 
 from weakmask.activation import average_over_scales, by_maximum, by_range, gradient_maps, with_mirror
 from weakmask.activation.cam import class_activation_map
+from weakmask.csv_table import read_csv
 from weakmask.methods.wsmis.classification import BATCH, PROBABILITIES
 from weakmask.methods.wsmis.config import MapSettings, WsmisSettings
 from weakmask.methods.wsmis.picture_set import PictureSet, known_presence, read_labels, read_pictures, write_picture
@@ -30,7 +30,7 @@ def maps(work: Work[WsmisSettings]) -> None:
     device = device_of(work.config.device)
     network = read_classifier(work, device)
     pictures = learnt_and_evaluated(read_pictures(work.stage("prepare")))
-    presence = known_presence(pictures, pd.read_csv(work.stage("classification") / PROBABILITIES))
+    presence = known_presence(pictures, read_csv(work.stage("classification") / PROBABILITIES))
     positive = np.flatnonzero(presence.any(axis=1)).tolist()
     map_of = mapper(network, work.config.maps)
     batches = [positive[start : start + BATCH] for start in range(0, len(positive), BATCH)]

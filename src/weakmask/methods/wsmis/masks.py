@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from weakmask.csv_table import write_csv
 from weakmask.datasets.case import Case
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
@@ -50,7 +51,7 @@ def masks(work: Work[WsmisSettings]) -> None:
         rows += [{**named, "class": value.of, "probability": value.amount} for value in found.values]
     if not rows:
         raise UserError("no image could be segmented; the notes name each fault")
-    pd.DataFrame(rows).to_csv(work.out / TABLE, index=False, float_format="%.6g")
+    write_csv(pd.DataFrame(rows), work.out / TABLE, "%.6g")
 
 
 def prepared_cases(work: Work[WsmisSettings]) -> Iterator[Case]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.config import parse
+from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.classification import PROBABILITIES
 from weakmask.methods.wsmis.config import Fraction, WsmisSettings
@@ -74,7 +74,7 @@ def _gate(work: Work[WsmisSettings]) -> float:
     if not len(pictures):
         work.note(f"masks.gate is null and data.validation 0: an image stays empty below {UNKNOWN_GATE:g}")
         return UNKNOWN_GATE
-    table = pd.read_csv(work.stage("classification") / PROBABILITIES).set_index("file").loc[pictures.files]
+    table = read_csv(work.stage("classification") / PROBABILITIES).set_index("file").loc[pictures.files]
     highest = table.filter(like=CLASS).to_numpy().max(axis=1)
     found = chosen_gate(highest[(pictures.presence == 0).all(axis=1)], masks.specificity)
     work.note(f"masks.gate is null: an image stays empty below {found:.3g}, chosen by the validation images' classes")
@@ -120,6 +120,11 @@ class WsmisSegmenter:
     def needs_regions(self) -> Mapping[int, str]:
         """None."""
         return {}
+
+    @property
+    def needs_hounsfield(self) -> bool:
+        """False: it learns grey values as they are."""
+        return False
 
     @property
     def about(self) -> About:

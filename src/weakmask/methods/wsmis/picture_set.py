@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from weakmask.csv_table import read_csv
 from weakmask.datasets.augment import apply_intensity, apply_moves, blurred, draw_intensity, draw_move
 from weakmask.methods.wsmis.config import AugmentationSettings
 from weakmask.training.sampling import balanced_batch
@@ -74,7 +75,7 @@ class PictureSet:
 
 def read_pictures(prepared: Path) -> PictureSet:
     """The pictures of a finished prepare stage."""
-    table = pd.read_csv(prepared / INDEX, dtype={"scan": str, "patient": str, "file": str})
+    table = read_csv(prepared / INDEX)
     return PictureSet(prepared, table, max(table["colours"].tolist()))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from weakmask.csv_table import write_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import cases_with, read_cohort
 from weakmask.datasets.cohort_checks import check_case
@@ -60,7 +61,7 @@ def prepare(work: Work[WsmisSettings]) -> None:
         tested = noted_cohort(data.test, work)
         _note_classes(work, cohort, tested)
         rows += _prepared(work, tested, list(tested.cases), TEST, cohort.classes)
-    pd.DataFrame(rows).to_csv(work.out / INDEX, index=False)
+    write_csv(pd.DataFrame(rows), work.out / INDEX)
 
 
 def _note_classes(work: Work[WsmisSettings], cohort: Cohort, tested: Cohort) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
@@ -50,7 +51,7 @@ def run_page(run: Run[WsmisSettings]) -> Page:
         UserError: The run is not finished.
     """
     evaluated = run.stage("evaluation")
-    summary, results, classes = (pd.read_csv(evaluated / f"{name}.csv", dtype={"scan": str}) for name in TABLES)
+    summary, results, classes = (read_csv(evaluated / f"{name}.csv") for name in TABLES)
     own = next((row for row in summary.to_dict("records") if row["method"] == OWN), None)
     own_rows = results[(results["subset"] == ALL) & (results["method"] == OWN)]
     ious = dict(zip(own_rows["scan"].tolist(), own_rows["iou"].tolist(), strict=True))
@@ -102,7 +103,7 @@ def _curves(run: Run[WsmisSettings]) -> pd.DataFrame:
     folders = {"classification": run.stage("classification"), "segmentation": last_round(run.stage("segmentation"))}
     if run.config.boundary.train:
         folders["boundary"] = run.stage("boundary")
-    return pd.concat([pd.read_csv(folder / "curves.csv").assign(stage=name) for name, folder in folders.items()])
+    return pd.concat([read_csv(folder / "curves.csv").assign(stage=name) for name, folder in folders.items()])
 
 
 def _rows(work: Work[WsmisSettings], cases: list[Case], ious: dict[str, float]) -> list[PictureRow]:
