@@ -34,9 +34,9 @@ def test_a_group_may_have_its_own_rate():
 @pytest.mark.usefixtures("unchecked_types")
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="adam, adamw, radam or sgd"):
-        build_optimiser([nn.Parameter(torch.zeros(2))], "lion")
+        build_optimiser([nn.Parameter(torch.zeros(2))], "lion")  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="constant, cosine or poly"):
-        rate_factor(0, 10, "linear")
+        rate_factor(0, 10, "linear")  # pyright: ignore[reportArgumentType]
 
 
 def test_hand_values():
