@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError, refuse_machine_fault
 from weakmask.outgoing_text import cell_text
 
 Lines = list[tuple[int, list[str]]]
@@ -45,6 +44,7 @@ def _from_text(path: Path, example: str, notes: list[str]) -> Lines:
     try:
         content = path.read_bytes()
     except OSError as error:
+        refuse_machine_fault(error, path)
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise UserError(f"{path}: {reason}; {example}") from error
     text = _decoded(content, path, notes)
@@ -115,7 +115,11 @@ def _from_sheet(path: Path, example: str) -> Lines:
                 book.close()
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; {example}") from error
-    except (OSError, InvalidFileException, zipfile.BadZipFile, LookupError, ValueError, SyntaxError) as error:
+    except (UserError, MachineError, MemoryError):
+        raise
+    except Exception as error:  # of zipfile, zlib, the XML parser and openpyxl, whose values are of any type
+        if isinstance(error, OSError):
+            refuse_machine_fault(error, path)
         raise UserError(
             f"{path}: cannot be read as an Excel file; save it again, or as CSV UTF-8; {example}"
         ) from error
