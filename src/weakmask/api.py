@@ -67,6 +67,8 @@ class Model:
         spacing_mm: Sequence[float] | None = None,
         region_names: str | Mapping[int, str] | None = None,
         name: str | None = None,
+        *,
+        series: str | None = None,
     ) -> Prediction:
         """Segment one image.
 
@@ -79,17 +81,20 @@ class Model:
             region_names: Label -> name of the regions, or the tool that numbered the lobes ("totalsegmentator"). None:
                 those of the training.
             name: Of the image, for messages. None: the name of its file, or "scan".
+            series: UID of the DICOM series to read, for a folder with several.
 
         Returns:
             `mask`, `maps`, `regions` and `values` on the image's grid; `table` has one row per region.
 
         Raises:
-            UserError: A file that cannot be read, an array without a spacing, regions on another grid, or an image that
-                does not fit the model.
+            UserError: A file that cannot be read, an array without a spacing, a series without a DICOM folder, regions
+                on another grid, or an image that does not fit the model.
         """
+        if series is not None and not (isinstance(image, str | Path) and Path(image).is_dir()):
+            raise UserError(f"series={series!r} is for a folder of DICOM files; leave it out, or give the folder")
         file = Path(image) if isinstance(image, str | Path) else Path(name or "scan")
         if isinstance(image, str | Path) and spacing_mm is None:
-            scan = read_scan(file, name)  # with the colours of a picture
+            scan = read_scan(file, name, series)  # with the colours of a picture
         else:
             scan = Scan(file.name, as_volume(image, spacing_mm))
         source = RegionSource(_masks(regions, scan.image), region_names)

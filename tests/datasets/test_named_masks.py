@@ -36,7 +36,7 @@ def test_a_cohort_reads_a_folder_of_structures_for_each_scan(tmp_path):
     cohort = check_cohort(tmp_path, hounsfield=False)
     assert cohort.cases[0].scores == {5: 2}
     notes = [fault.message for fault in cohort.faults]
-    assert "regions/p1: structures that are no region are not used: heart" in notes
+    assert "regions/p1: structures of other names are not used: heart" in notes
 
 
 @pytest.mark.parametrize("flip", [None, 0, 2])

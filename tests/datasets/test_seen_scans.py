@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from malformed_files import series
 
 from weakmask.datasets.seen_scans import image_digest, refuse_seen, seen_scans
 from weakmask.errors import UserError
+from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.storage_order import Order
+from weakmask.volume.volume import Volume
 
 
 def files(folder: Path, **contents: bytes) -> dict[str, Path]:
@@ -45,3 +51,29 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
     same = files(tmp_path / "a", **{f"scan{n}": b"1" for n in range(9)})
     with pytest.raises(UserError, match="scan0, scan1, scan2, scan3, scan4 and 4 more;"):
         refuse_seen(same, same)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".nrrd"])
+def test_one_scan_in_another_format_and_order_is_seen(tmp_path: Path, suffix: str) -> None:
+    voxels = np.random.default_rng(0).integers(-1000, 400, (3, 4, 5)).astype(np.int16)
+    scan = Volume(voxels, Geometry(voxels.shape, (2.5, 0.7, 0.7), (1.0, 2.0, 3.0)))
+    changed = voxels.copy()
+    changed[1, 2, 3] += 1
+    turn = Order((1, 0, 2), (False, True, True))
+    other = Volume(np.ascontiguousarray(turn.turn(voxels), np.float32), turn.grid(scan.geometry))
+    part = Volume(voxels[:2].copy(), Geometry((2, 4, 5), (2.5, 0.7, 0.7), (1.0, 2.0, 3.0)))
+    stored = {"same": other, "other": scan.with_voxels(changed), "part": part}
+    write_volume(scan, tmp_path / "one.nii.gz")
+    for name, volume in stored.items():
+        write_volume(volume, tmp_path / f"{name}{suffix}")
+    tested = {name: tmp_path / f"{name}{suffix}" for name in stored}
+    assert seen_scans({"one": tmp_path / "one.nii.gz"}, tested) == ["same"]
+
+
+def test_a_series_and_its_nifti_file_are_one_scan(tmp_path: Path) -> None:
+    series(tmp_path / "dicom", [0.0, 1.0, 2.0])
+    scan = read_volume(tmp_path / "dicom")
+    write_volume(scan, tmp_path / "same.nii.gz")
+    write_volume(scan.with_voxels(scan.voxels + 1), tmp_path / "other.nii.gz")
+    tested = {name: tmp_path / f"{name}.nii.gz" for name in ("same", "other")}
+    assert seen_scans({"a": tmp_path / "dicom"}, tested) == ["same"]

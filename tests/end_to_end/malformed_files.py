@@ -8,6 +8,8 @@ import SimpleITK as sitk
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from weakmask.volume.volume import Volume
+
 SHAPE = (12, 14, 16)
 
 
@@ -81,6 +83,26 @@ def dicom_slice(path: Path, z_mm: float, series: str, **changes: object) -> None
 def series(folder: Path, positions: list[float], uid: str = "1.2.3.4", **changes: object) -> Path:
     for number, z in enumerate(positions):
         dicom_slice(folder / f"{uid[-1]}{number:03}.dcm", z, uid, **changes)
+    return folder
+
+
+def scan_series(folder: Path, scan: Volume, uid: str = "1.2.3.9") -> Path:
+    """A scan of axial slices as a DICOM series."""
+    _, rows, columns = scan.voxels.shape
+    z_mm, *in_plane = scan.geometry.spacing_mm
+    oz, oy, ox = scan.geometry.origin_mm
+    for number, pixels in enumerate(scan.voxels.astype(np.int16)):
+        height = oz + number * z_mm
+        changes = {
+            "Rows": rows,
+            "Columns": columns,
+            "PixelSpacing": list(in_plane),
+            "SliceThickness": z_mm,
+            "ImagePositionPatient": [ox, oy, height],
+            "RescaleIntercept": 0,
+            "PixelData": pixels.tobytes(),
+        }
+        dicom_slice(folder / f"{uid[-1]}{number:03}.dcm", height, uid, **changes)
     return folder
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from malformed_files import image_file, lobes
+from malformed_files import image_file, lobes, scan_series
 
 import weakmask as wm
 from weakmask.errors import UserError
 from weakmask.phantoms.chest_ct import write_phantom_cohort
+from weakmask.volume.files import write_volume
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -73,6 +74,38 @@ def test_a_scan_without_regions_is_segmented_as_by_the_command_line(
     found = wm.load(model, "cpu").segment(scan)
     assert [line for line in capsys.readouterr().err.splitlines() if line] == notes
     equal_to_files(found, tmp_path / "out", scan.name.removesuffix(".nii.gz"))
+
+
+def test_one_series_of_a_folder_is_segmented(model: Path, scan: Path, tmp_path: Path) -> None:
+    image, masks = wm.read_volume(scan), regions_of(scan)
+    for uid, added in (("1.2.5", 0), ("1.2.6", 40)):
+        scan_series(tmp_path / "exam", image.with_voxels(image.voxels + np.int16(added)), uid)
+    loaded = wm.load(model, "cpu")
+    found = {uid: loaded.segment(tmp_path / "exam", masks, series=uid).table for uid in ("1.2.5", "1.2.6")}
+    assert found["1.2.5"].equals(loaded.segment(image, masks).table)
+    assert not found["1.2.6"].equals(found["1.2.5"])
+    with pytest.raises(UserError, match=r"2 series; expected one; choose by .*series=UID"):
+        loaded.segment(tmp_path / "exam", masks)
+    for other in (scan, image):
+        with pytest.raises(UserError, match=r"series='1.2.5' is for a folder of DICOM files; leave it out"):
+            loaded.segment(other, masks, series="1.2.5")
+
+
+def test_the_folder_of_totalsegmentator_is_taken_for_the_one_scan(
+    model: Path, scan: Path, tmp_path: Path, weakmask: Run
+) -> None:
+    regions = wm.read_volume(regions_of(scan), "label")
+    names = ("upper_lobe_left", "lower_lobe_left", "upper_lobe_right", "middle_lobe_right", "lower_lobe_right")
+    masks = {f"lung_{name}": regions.voxels == label for label, name in enumerate(names, 1)}
+    for name, inside in {**masks, "heart": regions.voxels == 0}.items():
+        (tmp_path / "ts").mkdir(exist_ok=True)
+        write_volume(regions.with_voxels(inside.astype(np.uint8)), tmp_path / "ts" / f"{name}.nii.gz")
+    code, notes = weakmask(
+        "predict", model, scan, "--regions", tmp_path / "ts", "--device", "cpu", "-o", tmp_path / "o"
+    )
+    assert code == 0
+    assert notes == [f"note {tmp_path / 'ts'}: structures of other names are not used: heart"]
+    equal_to_files(wm.load(model, "cpu").segment(scan, regions), tmp_path / "o", scan.name.removesuffix(".nii.gz"))
 
 
 def test_a_numbering_and_names_are_taken_as_by_the_command_line(model: Path, scan: Path) -> None:

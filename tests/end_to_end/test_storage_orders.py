@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from malformed_files import dicom_slice
+from malformed_files import scan_series
 from storage_orders import EVERY_ORDER, ORDERS, stored
 
 import weakmask as wm
@@ -42,30 +42,12 @@ def phantom() -> Phantom:
     return make_phantom(5, (29, 34, 33), (10.0, 10.5, 11.0), {1: 3, 2: 2, 4: 4, 5: 3})  # no side is a multiple of 2 mm
 
 
-def write_series(scan: Volume, folder: Path) -> None:
-    _, rows, columns = scan.voxels.shape
-    z_mm, *in_plane = scan.geometry.spacing_mm
-    oz, oy, ox = scan.geometry.origin_mm
-    for number, pixels in enumerate(scan.voxels.astype(np.int16)):
-        height = oz + number * z_mm
-        changes = {
-            "Rows": rows,
-            "Columns": columns,
-            "PixelSpacing": list(in_plane),
-            "SliceThickness": z_mm,
-            "ImagePositionPatient": [ox, oy, height],
-            "RescaleIntercept": 0,
-            "PixelData": pixels.tobytes(),
-        }
-        dicom_slice(folder / f"{number:03}.dcm", height, "1.2.3.9", **changes)
-
-
 def write_cohort(folder: Path, phantom: Phantom, names: tuple[str, ...] = NAMES) -> Path:
     """A cohort of one scan in all orders; masks and truth are in the order of the next one."""
     orders = ORDERS | {"DICOM": ORDERS["LPS"]}
     for name, (mask_order, truth_order) in zip(names, pairwise([*names[1:], *names[:2]]), strict=True):
         if name == "DICOM":
-            write_series(phantom.image, folder / "images" / name)
+            scan_series(folder / "images" / name, phantom.image)
         else:
             suffix = SUFFIXES.get(name, ".nii.gz")
             write_volume(stored(phantom.image, orders[name]), folder / "images" / f"{name}{suffix}")

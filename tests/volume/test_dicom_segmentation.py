@@ -91,7 +91,7 @@ def test_unknown_segments_are_noted(write_segmentation, lungs):
     with collected_notes() as notes:
         named = read_volume(path, "label", label_of=NUMBERS.get)
     assert np.unique(named.voxels).tolist() == [0, 7]
-    assert notes == [f"{path}: structures that are no region are not used: heart"]
+    assert notes == [f"{path}: structures of other names are not used: heart"]
 
 
 def test_a_header_that_promises_more_than_the_file_holds(write_segmentation, lungs):

@@ -112,7 +112,11 @@ class TestLabels:
     def test_refuses_jpeg_and_folders(self, tmp_path):
         sitk.WriteImage(sitk.GetImageFromArray(PIXELS), tmp_path / "a.jpg")
         assert_refused(tmp_path / "a.jpg", "save the labels as .png", "label")
-        assert_refused(tmp_path, "a folder of masks needs one for each region, named after it; it holds none", "label")
+        assert_refused(
+            tmp_path,
+            "a folder of masks needs one for each region or kind of lesion, named after it; it holds none",
+            "label",
+        )
 
 
 class TestRefusals:

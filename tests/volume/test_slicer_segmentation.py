@@ -59,7 +59,7 @@ def test_unknown_segments_are_left_out_and_noted(tmp_path, lungs):
     segments = [("left", 1, 0), ("heart", 3, 0), ("right", 2, 0)]
     volume, notes = read(segmentation(tmp_path / "a.nrrd", [lungs], segments))
     assert np.array_equal(volume.voxels, np.array([0, 7, 9, 0])[lungs])
-    assert notes == ["structures that are no region are not used: heart"]
+    assert notes == ["structures of other names are not used: heart"]
 
 
 def test_numbers_count_where_no_name_is_known(tmp_path, lungs):

@@ -31,7 +31,7 @@ def test_a_mask_for_each_structure_named_after_it(tmp_path):
     volume, notes = read(folder)
     assert np.array_equal(volume.voxels, LEFT + 2 * RIGHT)
     assert volume.geometry.spacing_mm == (2, 1, 1)
-    assert notes == ["structures that are no region are not used: heart"]
+    assert notes == ["structures of other names are not used: heart"]
 
 
 def test_without_names_to_look_for_structures_are_numbered_by_name(tmp_path):

@@ -40,10 +40,10 @@ def label_among(name: str, region_names: Mapping[int, str]) -> int | None:
 
 
 def _plain(name: str) -> str:
-    return " ".join(_split(name))
+    return " ".join(words_of(name))
 
 
-def _split(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
     """Lower-case words of a name, also of `LeftUpperLobe` and `lung_upper_lobe_left`."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
     return re.findall(r"[a-z]+|\d+", spaced.lower())
@@ -52,7 +52,7 @@ def _split(name: str) -> list[str]:
 def _place(name: str) -> tuple[str, str, str] | None:
     """Side, level and kind (lobe, third, lung or not stated) of a part of the lungs; None for any other name."""
     words: list[str] = []
-    for word in _split(name):
+    for word in words_of(name):
         words += _ABBREVIATIONS.get(word, (_WORDS.get(word, word),))
         words += ["lobe"] if word in _ABBREVIATIONS else []
     if any(word not in {*_EMPTY, *_SIDES, *_LEVELS, "third"} for word in words):

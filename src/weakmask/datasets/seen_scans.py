@@ -1,10 +1,21 @@
-"""Whether a run would be tested on images that it was trained on: by name and by content."""
+"""Whether a run would be tested on images that it was trained on: by name and by content.
+
+Two files of one scan may differ in every byte: as DICOM and NIfTI, packed and not, stored as LPS and RAS. Images
+that may have equal sizes are therefore also compared by their voxels, in one order of axes.
+"""
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.progress import collected_notes
+from weakmask.volume.files import read_volume
+from weakmask.volume.itk import stated_sizes
+from weakmask.volume.storage_order import upright
 
 MOST_NAMES = 5  # in a message
 
@@ -31,17 +42,14 @@ def refuse_seen(training: Mapping[str, Path], tested: Mapping[str, Path]) -> Non
 def seen_scans(training: Mapping[str, Path], tested: Mapping[str, Path]) -> list[str]:
     """The names of the test images that are among the training images, in order.
 
-    Only images of equal size are compared by content, so that few of a large cohort are read.
+    Voxels are read of images whose header states the sizes of an image of the other cohort, and of DICOM folders. An
+    image that cannot be read is compared by its bytes alone.
     """
-    digests = _Digests()
-    by_size: dict[int, list[Path]] = {}
-    for path in training.values():
-        by_size.setdefault(digests.size(path), []).append(path)
+    contents = _Contents()
     return [
         name
         for name, path in tested.items()
-        if name in training
-        or any(digests.of(path) == digests.of(other) for other in by_size.get(digests.size(path), []))
+        if name in training or any(contents.equal(path, other) for other in training.values())
     ]
 
 
@@ -55,22 +63,42 @@ def image_digest(path: Path) -> str:
     return parts[0] if path.is_file() else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-class _Digests:
-    """Sizes and digests, each computed once."""
+def voxel_digest(path: Path) -> str | None:
+    """SHA-256 of an image's values and their number along each axis, whatever its format and storage order.
+
+    None: an image that cannot be read, or does not fit in memory.
+    """
+    try:
+        with collected_notes():
+            image = upright(read_volume(path))
+    except (UserError, MemoryError):
+        return None
+    digest = hashlib.sha256(str(image.voxels.shape).encode())
+    for part in image.voxels:
+        digest.update(np.ascontiguousarray(part, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+class _Contents:
+    """Sizes and digests of images, each computed once and only where it is needed."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, str] = {}
+        self._bytes, self._sizes = cache(_size), cache(stated_sizes)
+        self._of_bytes, self._of_voxels = cache(image_digest), cache(voxel_digest)
 
-    def of(self, path: Path) -> str:
-        """The digest of an image."""
-        if path not in self._known:
-            self._known[path] = image_digest(path)
-        return self._known[path]
+    def equal(self, one: Path, other: Path) -> bool:
+        """Whether two images have the same bytes or the same voxels."""
+        if self._bytes(one) == self._bytes(other) and self._of_bytes(one) == self._of_bytes(other):
+            return True
+        sizes = {self._sizes(one), self._sizes(other)}
+        if len(sizes) > 1 and None not in sizes:
+            return False
+        return self._of_voxels(one) is not None and self._of_voxels(one) == self._of_voxels(other)
 
-    @staticmethod
-    def size(path: Path) -> int:
-        """The size of an image in bytes, of all its files."""
-        return sum(file.stat().st_size for file in _files(path))
+
+def _size(path: Path) -> int:
+    """The size of an image in bytes, of all its files."""
+    return sum(file.stat().st_size for file in _files(path))
 
 
 def _files(path: Path) -> list[Path]:

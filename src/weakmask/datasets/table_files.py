@@ -100,10 +100,7 @@ def _plain(cell: str) -> str:
 def _from_sheet(path: Path, example: str) -> Lines:
     """(row number, cells) of the first sheet of an Excel file."""
     try:
-        with zipfile.ZipFile(path) as packed:
-            size = sum(part.file_size for part in packed.infolist())
-        if size > MOST_BYTES:
-            raise UserError(f"{path}: {size:,} bytes unpacked; expected a table of at most {MOST_BYTES:,}")
+        _refuse_large(path)
         with warnings.catch_warnings():  # openpyxl comments on styles and extensions that have no meaning here
             warnings.simplefilter("ignore")
             book = load_workbook(path, read_only=True, data_only=True)
@@ -123,6 +120,13 @@ def _from_sheet(path: Path, example: str) -> Lines:
         raise UserError(
             f"{path}: cannot be read as an Excel file; save it again, or as CSV UTF-8; {example}"
         ) from error
+
+
+def _refuse_large(path: Path) -> None:
+    with zipfile.ZipFile(path) as packed:
+        size = sum(part.file_size for part in packed.infolist())
+    if size > MOST_BYTES:
+        raise UserError(f"{path}: {size:,} bytes unpacked; expected a table of at most {MOST_BYTES:,}")
 
 
 def _cell_text(cell: Any) -> str:

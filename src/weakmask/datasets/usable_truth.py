@@ -19,8 +19,9 @@ from typing import cast, get_args
 
 from weakmask.datasets.case import Case, TruthKind
 from weakmask.datasets.mask_checks import on_grid, some
+from weakmask.datasets.truth_names import label_by_name, subtypes_of_names
 from weakmask.errors import UserError
-from weakmask.volume.files import read_volume
+from weakmask.volume.files import names_structures, read_volume
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
@@ -66,13 +67,24 @@ def usable_truth(case: Case, grid: Geometry) -> Volume | None:
     if case.truth is None:
         return None
     try:
-        truth = on_grid(read_volume(case.truth, "label"), grid, case.truth)
+        truth = on_grid(_read(case.truth, case.truth_kind), grid, case.truth)
     except UserError as error:
         raise UserError(f"{error}; the truth is not used") from error
     wrong = _label_fault(truth, case.truth_kind)
     if wrong:
         raise UserError(f"{case.truth}: {wrong}; the truth is not used")
     return truth
+
+
+def _read(path: Path, kind: TruthKind) -> Volume:
+    """The label map of a true mask; structures that its file names get the numbers of the kind."""
+    truth = read_volume(path, "label", label_of=label_by_name(kind))
+    if kind != "subtypes" or not (path.is_dir() or names_structures(path)):
+        return truth
+    try:
+        return truth.with_voxels(subtypes_of_names(truth.voxels), "label")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _label_fault(truth: Volume, kind: TruthKind) -> str:

@@ -97,8 +97,8 @@ def _read_structures(folder: Path, label_of: LabelOf | None) -> Volume:
     if not files or numbers is None:
         held = f"its structures are {listed(names)}" if files else "it holds none"
         raise UserError(
-            f"{folder}: a folder of masks needs one for each region, named after it; {held}; rename them, or save the "
-            f"labels as one of {', '.join(_WRITTEN)}"
+            f"{folder}: a folder of masks needs one for each region or kind of lesion, named after it; {held}; rename "
+            f"them, or save the labels as one of {', '.join(_WRITTEN)}"
         )
     chosen = [(file, number) for file, number in zip(files, numbers, strict=True) if number is not None]
     first = as_label(_read(chosen[0][0], "label"))

@@ -64,6 +64,23 @@ def read_by_itk(path: Path, suffix: str) -> sitk.Image:
         raise UserError(f"{path}: cannot be read as {suffix} ({reason}); copy or export it again") from error
 
 
+def stated_sizes(path: Path) -> tuple[int, ...] | None:
+    """The sizes along each axis that the header of a file states, in rising order and without 1.
+
+    None for a folder, and for a header that ITK cannot read.
+    """
+    if not path.is_file():
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with quiet_itk():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return tuple(sorted(size for size in reader.GetSize() if size > 1))
+
+
 def _stated_bytes(reader: sitk.ImageFileReader) -> int:
     """The bytes of the voxels that the header promises."""
     reader.ReadImageInformation()

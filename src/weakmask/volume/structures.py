@@ -28,7 +28,7 @@ def numbers_of(names: Sequence[str], label_of: LabelOf | None, path: Path) -> li
     if len(unknown) == len(names):
         return None
     if unknown:
-        note(f"{path}: structures that are no region are not used: {listed(unknown)}")
+        note(f"{path}: structures of other names are not used: {listed(unknown)}")
     return numbers
 
 
