@@ -1,5 +1,6 @@
 """The Python interface gives the same voxels and values as the command line, for files, volumes and arrays."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,14 @@ def test_the_folder_of_totalsegmentator_is_taken_for_the_one_scan(
     assert code == 0
     assert notes == [f"note {tmp_path / 'ts'}: structures of other names are not used: heart"]
     equal_to_files(wm.load(model, "cpu").segment(scan, regions), tmp_path / "o", scan.name.removesuffix(".nii.gz"))
+    shutil.copy(scan, tmp_path / "other.nii.gz")
+    for masks in (tmp_path / "ts", regions_of(scan)):  # another patient's
+        code, lines = weakmask(
+            "predict", model, scan, tmp_path / "other.nii.gz", "--regions", masks, "-o", tmp_path / "p"
+        )
+        assert code == 2
+        assert len(lines) == 1
+        assert "the region mask of one scan, given for 2" in lines[0]
 
 
 def test_a_numbering_and_names_are_taken_as_by_the_command_line(model: Path, scan: Path) -> None:

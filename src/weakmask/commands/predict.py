@@ -98,12 +98,13 @@ def predict(
             rows the volume of each subtype. None: lesions are not classified.
 
     Raises:
-        UserError: No such model, no scan, an output that cannot be written or would replace a file of the user's, or
-            every scan failed.
+        UserError: No such model, no scan, the region mask of one scan for several, an output that cannot be written or
+            would replace a file of the user's, or every scan failed.
     """
     segmenter = load_segmenter(model, device_of(device), limits)
     reference = None if subtypes is None else read_reference(subtypes)
     jobs, twice = find_jobs(scans, partial(_outputs, out, not segmenter.needs_regions))
+    regions.refuse_for_several([job.image for job in jobs])
     tables = (out / "scores.csv", out / "report.html")
     files = [*outputs_of(jobs), *tables]
     inputs = [path for job in jobs for path in (job.image, *regions.masks_of(job.image))]

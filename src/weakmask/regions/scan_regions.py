@@ -1,6 +1,6 @@
 """Where the regions of a prediction come from: a mask, a folder of masks, or none, and then they are made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +53,31 @@ class RegionSource:
         """The existing mask files of a scan; the first one is read."""
         if not isinstance(self.masks, Path):
             return []
-        if self.masks.is_file():
-            return [self.masks]
-        found = masks_named(self.masks, scan_name(scan))
-        # the output of TotalSegmentator for the one scan: a mask for each structure
-        structures = [path for path in self.masks.iterdir() if label_among(scan_name(path), ALL_REGIONS) is not None]
-        return found or ([self.masks] if len(structures) > 1 else [])
+        found = [] if self.masks.is_file() else masks_named(self.masks, scan_name(scan))
+        return found or ([self.masks] if self._is_of_one_scan() else [])
+
+    def refuse_for_several(self, scans: Sequence[Path]) -> None:
+        """Refuse the one mask where it would serve for several scans.
+
+        Args:
+            scans: All scans, by their files or folders.
+
+        Raises:
+            UserError: A mask file, or a folder with a mask for each structure, and two scans that have no other.
+        """
+        served = [scan_name(scan) for scan in scans if self.masks_of(scan) == [self.masks]]
+        if len(served) > 1:
+            raise UserError(
+                f"{self.masks}: the region mask of one scan, given for {len(served)} ({served[0]}, {served[1]}, ...); "
+                f"expected a folder with a mask for each scan, such as {served[0]}.nii.gz; or segment them one by one"
+            )
+
+    def _is_of_one_scan(self) -> bool:
+        """Whether the masks are a file, or the folder of TotalSegmentator: a mask for each structure of one scan."""
+        if not isinstance(self.masks, Path) or self.masks.is_file():
+            return isinstance(self.masks, Path)
+        structures = (label_among(scan_name(path), ALL_REGIONS) for path in self.masks.iterdir())
+        return sum(label is not None for label in structures) > 1
 
 
 def regions_of(
