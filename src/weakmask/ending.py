@@ -52,8 +52,8 @@ def ending_well() -> Iterator[None]:
         if not (is_machine_fault(error) or isinstance(error, PermissionError)):
             raise
         _leave_unwritten()
-        where = error.filename or "a file or the standard output"
-        _end_with(f"{where}: cannot be read or written ({error.strerror}); mend it and repeat the command")
+        where = error.filename or "the standard output or a file"
+        _end_with(f"{where}: {error.strerror}; mend it and repeat the command")
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

@@ -45,7 +45,7 @@ def test_damaged_files_are_accepted_or_refused_in_one_line(readers: dict[str, Ta
     assert min(answers.count("accepted"), answers.count("refused")) > len(answers) / 20
 
 
-class AsGiven(UserError):
+class UnboundedError(UserError):
     """An error whose text is not made one short line."""
 
     def __init__(self, message: str) -> None:
@@ -62,8 +62,8 @@ def test_what_a_reader_must_not_do_is_a_fault(tmp_path: Path) -> None:
     expected = {
         ValueError("x"): "error",
         MemoryError(): "memory",
-        AsGiven("two\nlines"): "long line",
-        AsGiven("x" * 3000): "long line",
+        UnboundedError("two\nlines"): "long line",
+        UnboundedError("x" * 3000): "long line",
         UserError("one line"): "refused",
         Hang(): "hang",
     }
