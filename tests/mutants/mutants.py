@@ -8,6 +8,7 @@ SCANS = "tests/end_to_end/test_trained_and_judged_scans.py"
 FILES = "tests/end_to_end/test_predict_files.py"
 ORDERS = "tests/end_to_end/test_storage_orders.py"
 BACKBONES = "tests/networks/test_backbones.py"
+WSMIS = "tests/methods/wsmis"
 REGRESSION = "tests/methods/dram/test_regression.py"
 
 
@@ -284,5 +285,12 @@ MUTANTS = (
         "            if not name.endswith(COUNTER):",
         "            if False:",
         ("tests/training/test_pretrained.py::test_a_file_of_another_network_is_one_line",),
+    ),
+    Mutant(
+        "marks images in which the classifier finds nothing",
+        "methods/wsmis/model.py",
+        "if float(present.max()) < self.gate:",
+        "if float(present.max()) < 0:",
+        (f"{WSMIS}/test_wsmis.py::test_below_the_gate_the_mask_stays_empty_and_the_values_say_why",),
     ),
 )

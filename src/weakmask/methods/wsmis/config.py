@@ -110,7 +110,7 @@ class AugmentationSettings(Settings):
 class ClassificationSettings(Settings):
     """Training of the classifier."""
 
-    steps: Count = Field(default=200, description="optimiser steps (O; C: 50 epochs)")
+    steps: Count = Field(default=100, description="optimiser steps (O; C: 50 epochs)")
     batch: Count = Field(default=16, description="pictures per step (C: 16; P: 48)")
     optimiser: OptimiserName = Field(default="adamw", description="adamw (O), adam (C: X-rays), radam (C: VOC) or sgd")
     learning_rate: Positive = Field(default=2e-4, description="learning rate of the backbone (O; C: 1e-4)")
