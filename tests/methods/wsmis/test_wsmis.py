@@ -170,5 +170,4 @@ def test_masks_are_learnt_from_the_classes_of_pictures(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
     summary = pd.read_csv(tmp_path / "run" / "summary.csv").set_index("method").to_dict("index")
     assert summary["WSMIS"]["mean_iou"] > summary["centre disc"]["mean_iou"]
-    assert summary["WSMIS"]["positives"] > 0.5
     assert min(pd.read_csv(tmp_path / "run" / "classes.csv")["auc"].tolist()) > 0.95
