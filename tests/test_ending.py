@@ -17,6 +17,10 @@ FAULTS: tuple[tuple[BaseException, str], ...] = (
     (MachineError("cannot write to b"), "cannot write to b"),
     (OSError(errno.ENOSPC, "No space left on device", "c"), "c: No space left on device; mend it"),
     (PermissionError(errno.EACCES, "Permission denied", "d"), "d: Permission denied; mend it"),
+    (
+        OSError(errno.ENOSPC, "No space left on device"),
+        "the standard output or a file: No space left on device; mend it",
+    ),
     (MemoryError(), "not enough memory"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."), "not enough memory"),
 )
