@@ -77,3 +77,12 @@ def test_the_same_number_gives_the_same_damage() -> None:
     made = [damaged(b"a: 1\nb: 2\n", random.Random(f"x {number}"), (b"[",)) for number in (1, 1, 2, 3, 4)]
     assert made[0] == made[1]
     assert len(set(made)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("results.csv", 158), ("results.csv", 209), ("subtypes.csv", 177), ("subtypes.csv", 246)]
+)
+def test_files_that_once_gave_a_traceback_are_refused(
+    readers: dict[str, Target], tmp_path: Path, name: str, number: int
+) -> None:
+    assert outcome_of(name, readers[name], number, tmp_path / "file").answer == "refused"

@@ -214,7 +214,7 @@ def _read(path: Path, columns: Sequence[str], numbers: dict[str, str], what: str
         table = read_csv(path)
         _require(table, columns)
         table = table.astype(numbers)
-    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors, and so is bad UTF-8
+    except (OSError, ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors, and so is bad UTF-8
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot read the {what} {path}: {reason}; expected a {path.name} of an evaluation") from error
     return table.assign(**{PATIENT: patients_of(table)}).reindex(columns=list(columns))

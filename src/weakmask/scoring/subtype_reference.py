@@ -70,7 +70,10 @@ def read_reference(path: Path) -> pd.DataFrame:
         lack = f"column {missing[0]}" if missing else "rows"
         raise UserError(f"{path} has no {lack}; make a table with `weakmask subtypes-table`")
     for name in NUMBERS:
-        table[name] = pd.to_numeric(table[name], errors="coerce")
+        try:
+            table[name] = pd.to_numeric(table[name], errors="coerce")
+        except OverflowError as error:  # a whole number beyond all floats
+            raise UserError(f"{path}: a number of the column {name} is too large; correct it") from error
     volume, _, sd = values = table[list(NUMBERS)].to_numpy(float).T
     good = np.isfinite(values).all(axis=0) & (volume > 0) & (sd >= 0) & np.isin(table["subtype"], list(SUBTYPES))
     if not good.all():
