@@ -49,6 +49,7 @@ def nrrd(path, data=None, **changes):
         ({"TransformMatrix": "1 0.5 0 0 1 0 0 0 1"}, "orthonormal"),
         ({"TransformMatrix": "1 0 0 1 0 0 0 0 1"}, "cannot be read|orthonormal"),
         ({"TransformMatrix": "1 0 0"}, "expected 9 finite numbers"),
+        ({"TransformMatrix": "1 0 0 1e308 1 0 0 0 1"}, "expected 9 finite numbers up to 1e\\+09"),
         ({"ElementType": "MET_FOO"}, "not a MetaImage header"),
         ({"NDims": None}, "not a MetaImage header"),
         ({"NDims": "4"}, r"DimSize is \[6, 5, 4\] for 4 axes"),

@@ -102,3 +102,18 @@ def test_numbers_as_text(tmp_path):
     assert same(nrrd(tmp_path / "a.nrrd", text, encoding="text"))
     with pytest.raises(UserError, match="promises 1000000000 numbers, it holds"):
         read_volume(nrrd(tmp_path / "b.nrrd", text, encoding="text", sizes="1000 1000 1000", type="uchar"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"space directions": "(1,0,0) (1e308,1,0) (0,0,1)"},
+        {"space directions": "(1,0,0) (0,inf,0) (0,0,1)"},
+        {"space origin": "(0,-2e9,0)"},
+    ],
+)
+def test_numbers_of_the_grid_beyond_any_body_are_refused(tmp_path, fields):
+    grid = {"space": "left-posterior-superior", "space directions": "(1,0,0) (0,1,0) (0,0,2.5)"}
+    path = nrrd(tmp_path / "a.nrrd", **(grid | fields))
+    with pytest.raises(UserError, match=r"has a number above 1e\+09; correct the header"):
+        read_volume(path)

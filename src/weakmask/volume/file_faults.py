@@ -13,7 +13,7 @@ import numpy as np
 
 from weakmask.errors import UserError
 from weakmask.volume.nrrd import refuse_faulty_nrrd
-from weakmask.volume.payload import AGAIN, CHUNK, LARGE, beside, refuse_bomb
+from weakmask.volume.payload import AGAIN, CHUNK, LARGE, LARGEST, beside, refuse_bomb
 
 _META_BYTES = {
     "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4,
@@ -77,7 +77,10 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
         raise UserError(f"{path}: DimSize is {size} for {axes} axes; expected {axes} positive numbers; {AGAIN}")
     for name, count in (("ElementSpacing", axes), ("TransformMatrix", axes * axes), ("Offset", axes)):
         if name in fields and not _finite_numbers(fields[name], count):
-            raise UserError(f"{path}: {name} is {fields[name]!r}; expected {count} finite numbers; correct the header")
+            raise UserError(
+                f"{path}: {name} is {fields[name]!r}; expected {count} finite numbers up to {LARGEST:g}; "
+                "correct the header"
+            )
     if "-" in fields.get("ElementSpacing", ""):  # ITK would reverse the axis
         raise UserError(
             f"{path}: spacing is {fields['ElementSpacing']} mm; expected positive numbers; correct the header"
@@ -117,7 +120,7 @@ def _finite_numbers(text: str, count: int) -> bool:
         numbers = [float(word) for word in text.split()]
     except ValueError:
         return False
-    return len(numbers) == count and bool(np.isfinite(numbers).all())
+    return len(numbers) == count and bool((np.abs(numbers) <= LARGEST).all())
 
 
 def _is_true(fields: dict[str, str], name: str, default: str = "False") -> bool:

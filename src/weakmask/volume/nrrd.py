@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 
 from weakmask.errors import UserError
-from weakmask.volume.payload import AGAIN, CHUNK, beside, read_to_end, refuse_bomb
+from weakmask.volume.payload import AGAIN, CHUNK, LARGEST, beside, read_to_end, refuse_bomb
 
 _BYTES = {
     "signed char": 1, "int8": 1, "int8_t": 1, "uchar": 1, "unsigned char": 1, "uint8": 1, "uint8_t": 1, "short": 2,
@@ -29,6 +29,7 @@ _BYTES = {
 }  # fmt: skip
 _PACKED = {"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 _TEXT = ("text", "txt", "ascii", "hex")
+_NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|[-+]?inf\b")
 _MOST_HEADER = 1 << 24  # bytes; 3D Slicer writes several lines for each segment
 _MOST_FILES = 10_000
 
@@ -102,6 +103,9 @@ def refuse_faulty_nrrd(path: Path) -> None:
         raise UserError(f"{path}: not a usable NRRD header (missing or unusable: {error}); {AGAIN}") from error
     if len(sizes) != count or min(sizes, default=0) < 1 or lines < 0 or skip < -1:
         raise UserError(f"{path}: sizes are {header.field('sizes')!r}; expected {count} positive numbers; {AGAIN}")
+    for name in ("space directions", "space origin", "spacings"):
+        if any(abs(float(number)) > LARGEST for number in _NUMBER.findall(header.field(name))):
+            raise UserError(f"{path}: {name} has a number above {LARGEST:g}; correct the header")
     needed = int(np.prod(sizes, dtype=object)) * each
     files = _data_files(path, header)
     held = sum(file.stat().st_size for file in files)
