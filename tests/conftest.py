@@ -4,10 +4,14 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import jaxtyping
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
+
+hypothesis.settings.register_profile("busy machines", deadline=None)  # an example may take long, and be right
+hypothesis.settings.load_profile("busy machines")
 
 
 @pytest.fixture

@@ -47,9 +47,12 @@ def test_a_fault_of_the_program_keeps_its_traceback(fault: Exception) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_after_the_cleaning_up(
-    number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
-    before = signal.getsignal(number)
+    # started with nohup or in the background, the tests would ignore signals from their start
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    request.addfinalizer(lambda: signal.signal(number, before))
+    usual = signal.getsignal(number)
     with (
         pytest.raises(SystemExit) as ended,
         ending_well(),
@@ -60,7 +63,7 @@ def test_a_signal_ends_after_the_cleaning_up(
     assert ended.value.code == 128 + number
     assert list(tmp_path.iterdir()) == []
     assert "the same command goes on" in capsys.readouterr().err
-    assert signal.getsignal(number) is before
+    assert signal.getsignal(number) is usual
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
