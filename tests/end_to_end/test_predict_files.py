@@ -148,11 +148,12 @@ def test_every_scan_is_segmented_once(
         return real(self, scan)
 
     monkeypatch.setattr(RegionSegmenter, "segment", counted)
-    folder = tmp_path / "six"
-    folder.mkdir()
-    for number in range(6):
-        shutil.copy(scans / "images" / "s0.nii.gz", folder / f"t{number}.nii.gz")
-    command = ["predict", model, folder, "--regions", scans / "regions" / "s0.nii.gz", "-o", tmp_path / "out"]
+    folder, regions = tmp_path / "six", tmp_path / "regions"
+    for kind, target in (("images", folder), ("regions", regions)):
+        target.mkdir()
+        for number in range(6):
+            shutil.copy(scans / kind / "s0.nii.gz", target / f"t{number}.nii.gz")
+    command = ["predict", model, folder, "--regions", regions, "-o", tmp_path / "out"]
     assert weakmask(*command)[0] == 0
     assert segmented == [f"t{number}" for number in range(6)]
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

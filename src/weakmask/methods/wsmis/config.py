@@ -10,17 +10,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from weakmask.activation.grad_cam import WEIGHTS
-from weakmask.config import Settings
+from weakmask.config import Count, Fraction, Scales, Seed, Settings, Share
 from weakmask.networks.backbones import BACKBONES
 from weakmask.training.optimisers import OptimiserName, Schedule
 
-Count = Annotated[int, Field(ge=1)]
-Number = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Seed = Annotated[int, Field(ge=0)]
-Scales = Annotated[tuple[Positive, ...], Field(min_length=1)]
+Number = Annotated[float, Field(ge=0, le=1e6)]
+Positive = Annotated[float, Field(gt=0, le=1e6)]
 Stride = Literal[8, 16, 32]
 
 
@@ -65,7 +60,7 @@ class DataSettings(Settings):
 class PrepareSettings(Settings):
     """How an image becomes a small picture."""
 
-    side: Annotated[int, Field(ge=32)] = Field(
+    side: Annotated[int, Field(ge=32, le=4096)] = Field(
         default=224, description="pixels of a side of the square pictures to learn from (O; P: 512; C: 256 to 512)"
     )
     window: Window | None = Field(
@@ -117,7 +112,9 @@ class ClassificationSettings(Settings):
     head_factor: Positive = Field(default=10.0, description="times this: learning rate of the new layers (C)")
     weight_decay: Number = Field(default=1e-4, description="weight decay (O; C: 1e-5)")
     schedule: Schedule = Field(default="cosine", description="course of the learning rate (O; C: steps)")
-    warm_up: Annotated[int, Field(ge=0)] = Field(default=20, description="steps in which the learning rate rises (O)")
+    warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=20, description="steps in which the learning rate rises (O)"
+    )
     validate_every: Count = Field(default=50, description="steps between validations")
     checkpoint_every: Count = Field(default=50, description="steps between checkpoints")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(default="auto", description="number format")
@@ -158,8 +155,12 @@ class BoundarySettings(Settings):
     batch: Count = Field(default=8, description="pictures per step (O; I: 32; C: 24)")
     learning_rate: Positive = Field(default=0.1, description="learning rate of SGD, poly schedule (I)")
     weight_decay: Number = Field(default=1e-4, description="weight decay (I)")
-    radius: Annotated[float, Field(gt=1)] = Field(default=10.0, description="pairs of pixels are nearer than this (I)")
-    walk_radius: Annotated[float, Field(gt=1)] = Field(default=5.0, description="a step of the walk is shorter (I)")
+    radius: Annotated[float, Field(gt=1, le=50)] = Field(
+        default=10.0, description="pairs of pixels are nearer than this (I)"
+    )
+    walk_radius: Annotated[float, Field(gt=1, le=50)] = Field(
+        default=5.0, description="a step of the walk is shorter (I)"
+    )
     beta: Positive = Field(default=10.0, description="exponent of the affinities (I)")
     walk_steps: Count = Field(default=16, description="steps of the walk (O; I: 256 on a grid of 128)")
     seeds: Fraction = Field(default=0.6, description="the walk begins where the map is above this value (O; I: 0)")
@@ -188,7 +189,9 @@ class SegmentationSettings(Settings):
     encoder_factor: Positive = Field(default=0.1, description="times this: learning rate of the backbone (C)")
     weight_decay: Number = Field(default=1e-4, description="weight decay (O; P: 1e-6)")
     schedule: Schedule = Field(default="cosine", description="course of the learning rate (O; C: poly)")
-    warm_up: Annotated[int, Field(ge=0)] = Field(default=20, description="steps in which the learning rate rises (O)")
+    warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=20, description="steps in which the learning rate rises (O)"
+    )
     log_every: Count = Field(default=20, description="steps between rows of the curves")
     checkpoint_every: Count = Field(default=50, description="steps between checkpoints")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(default="auto", description="number format")
@@ -212,7 +215,7 @@ class WsmisSettings(Settings):
     """Everything that changes a number in a run of WSMIS."""
 
     method: Literal["wsmis"] = "wsmis"
-    seed: int = Field(default=0, description="random seed of initialisation, sampling and augmentation")
+    seed: Seed = Field(default=0, description="random seed of initialisation, sampling and augmentation")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
