@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from weakmask.networks import NETWORKS, build_network
+from weakmask.networks.encoder import Encoder
 from weakmask.networks.reach import Reach, SegmentationNetwork
 from weakmask.training.checkpoints import load_weights, save_weights
+from weakmask.training.pretrained import load_pretrained
 
 
 @dataclass(frozen=True)
@@ -45,15 +47,6 @@ CASES = [
     Case("deeplab_v3_plus", {"out_channels": 3}, (2, 3, 64, 48), (2, 3, 64, 48)),
 ]
 every_network = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.name}-{case.input_shape}")
-
-# 50 layers of random weights with batch norm over two samples amplify rounding without bound
-DEEP = {"backbone_classifier", "encoder_unet", "deeplab_v3", "deeplab_v3_plus"}
-shallow_networks = pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if case.name not in DEEP],
-    ids=lambda case: f"{case.name}-{case.input_shape}",
-)
-
 
 mapping_networks = pytest.mark.parametrize(
     "case",
@@ -118,13 +111,20 @@ def test_weights_round_trip_through_a_file(case: Case, tmp_path: Path):
         assert torch.equal(network.eval()(image(case)), fresh.eval()(image(case)))
 
 
-@shallow_networks
+@every_network
 def test_bfloat16_gradients_point_where_float32_ones_do(case: Case):
     """Catches kernels that are wrong in one precision only, which no warning tells."""
     network, x = built(case), image(case)
+    if hasattr(network, "encoder") and isinstance(network.encoder, Encoder):
+        # of random weights with batch norm over two samples, a deep network amplifies rounding without bound;
+        # as it is trained: published weights, and batch norm with its learned statistics
+        load_pretrained(network, "lite0")
+        network.encoder.freeze(8)
+        x = torch.rand(8, *case.input_shape[1:], generator=torch.Generator().manual_seed(1))
     gradients = []
     for enabled in (False, True):
         network.zero_grad()
+        torch.manual_seed(2)  # for dropout
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             logits = network(x)
         (logits.float() - 1.0).square().mean().backward()
