@@ -64,7 +64,8 @@ def gradient_maps(
             raise ValueError(f"logits of shape {tuple(logits.shape)}; expected (batch, class)")
         features = kept[0]
         wanted = list(range(logits.shape[1]) if classes is None else classes)
-        maps = [_map(features, logits, index, variant, last=not left) for left, index in _counted_down(wanted)]
+        final = len(wanted) - 1
+        maps = [_map(features, logits, index, variant, last=place == final) for place, index in enumerate(wanted)]
     return torch.stack(maps, dim=1), logits.detach()
 
 
@@ -141,10 +142,6 @@ def _map(features: Tensor, logits: Tensor, index: int, variant: str, *, last: bo
         return weighted_sum(features.detach(), weights)
 
 
-def _counted_down(wanted: list[int]) -> Iterator[tuple[int, int]]:
-    return zip(reversed(range(len(wanted))), wanted, strict=True)
-
-
 def _module(network: nn.Module, layer: nn.Module | str) -> nn.Module:
     known = dict(network.named_modules())
     if isinstance(layer, str):
@@ -162,6 +159,7 @@ def _features_kept(network: nn.Module, layer: nn.Module) -> Iterator[list[Tensor
     kept: list[Tensor] = []
 
     def cut(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        """A copy of the output that the rest of the network reads; the leaf is kept."""
         if not isinstance(output, Tensor):
             raise TypeError(f"the layer returns {type(output).__name__}; expected a tensor")
         kept.append(output.detach().requires_grad_())

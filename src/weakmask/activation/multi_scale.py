@@ -59,6 +59,7 @@ def with_mirror(activation: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Ten
     """The mean of a map and of the map of the image mirrored along its last axis, mirrored back."""
 
     def mean(image: Tensor, region: Tensor) -> Tensor:
+        """The mean of both maps."""
         return (activation(image, region) + activation(image.flip(-1), region.flip(-1)).flip(-1)) / 2
 
     return mean

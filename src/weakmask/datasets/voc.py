@@ -15,13 +15,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from weakmask.datasets.usable_truth import IGNORED
 from weakmask.errors import UserError
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-IGNORED = 255
 
 
 @dataclass(frozen=True)

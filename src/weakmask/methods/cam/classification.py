@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.errors import UserError
+from weakmask.evaluation.classification import auc
 from weakmask.methods.cam.config import CamSettings
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
@@ -93,5 +93,5 @@ class Validation:
         cross_entropy, accuracy = (float(torch.stack([v[rows].mean() for rows in there]).mean()) for v in (loss, right))
         found = {"score": -cross_entropy, "cross_entropy": cross_entropy, "balanced_accuracy": accuracy}
         if len(there) == 2:
-            found["area_under_roc"] = float(roc_auc_score(self.positive.numpy(), logits.numpy()))
+            found["area_under_roc"] = auc(self.positive.numpy() > 0, logits.numpy())
         return found
