@@ -68,7 +68,7 @@ def test_a_config_says_of_each_setting_what_weakmask_show_says(name: str) -> Non
         ("wsmis", "network", {"backbone": "resnet18"}, "expected a backbone of efficientnet_lite0"),
         ("wsmis", "maps", {"variant": "scorecam"}, "expected a map of cam, gradcam"),
         ("wsmis", "prepare", {"window": [255, 0]}, "the first must be below the second"),
-        ("wsmis", "augmentation", {"scales": [1.2, 0.8]}, "the first must be below the second"),
+        ("wsmis", "augmentation", {"scales": [1.2, 0.8]}, "the first must not be above the second"),
     ],
 )
 def test_what_would_fail_hours_later_is_refused_at_once(

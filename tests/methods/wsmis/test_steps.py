@@ -11,12 +11,12 @@ from weakmask.datasets.case import Case, TruthKind
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.classification import known_cross_entropy
 from weakmask.methods.wsmis.config import LabelSettings, MapSettings, NetworkSettings
-from weakmask.methods.wsmis.evaluation import ALL, CENTRE, EVERYTHING, NOTHING, Judged, class_truth, floors
+from weakmask.methods.wsmis.evaluation import ALL, CENTRE, EVERYTHING, NOTHING, Comparison, class_truth, floors
 from weakmask.methods.wsmis.evaluation import results as results_of
 from weakmask.methods.wsmis.evaluation import summary as summary_of
 from weakmask.methods.wsmis.labels import crf_of, refined
 from weakmask.methods.wsmis.maps import mapper
-from weakmask.methods.wsmis.model import chosen_gate
+from weakmask.methods.wsmis.model import chosen_gate, gate_note
 from weakmask.methods.wsmis.networks import classifier_of, groups_of
 from weakmask.methods.wsmis.segmentation import labelled_cross_entropy, last_round
 from weakmask.networks import build_network
@@ -95,6 +95,8 @@ def test_the_gate_leaves_the_wanted_share_of_empty_images_empty() -> None:
     for specificity, empty in ((0.0, 0), (0.2, 1), (0.5, 3), (0.8, 4), (1.0, 5)):
         assert (highest < chosen_gate(highest, specificity)).sum() == empty
     assert chosen_gate(np.array([]), 0.9) == 0.0
+    assert gate_note(0.25, evaluated_too=False).endswith("below 0.25, chosen by the validation images' classes")
+    assert gate_note(0.25, evaluated_too=True).endswith("so their empties_right is too good")
 
 
 def case(kind: TruthKind) -> Case:
@@ -126,7 +128,7 @@ def test_floors_know_the_class_and_nothing_else() -> None:
 
 def test_tables_count_classes_and_their_union_by_hand() -> None:
     confusion = np.array([[50, 3, 0], [4, 20, 6], [0, 0, 17]])
-    found = [Judged("WSMIS", "a", "p", confusion), Judged("WSMIS", "b", "q", np.diag([90, 10, 0]))]
+    found = [Comparison("WSMIS", "a", "p", confusion), Comparison("WSMIS", "b", "q", np.diag([90, 10, 0]))]
     table = results_of(found, ("sky", ALL)).set_index(["scan", "subset"])
     assert table.loc[("a", ALL), ["tp", "fp", "fn", "tn"]].tolist() == [43, 3, 4, 50]
     assert table.loc[("a", "sky"), ["tp", "fp", "fn", "tn"]].tolist() == [20, 3, 10, 67]

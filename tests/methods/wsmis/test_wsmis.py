@@ -42,8 +42,7 @@ def by_hand(probability: float, gate: float) -> WsmisSegmenter:
             return torch.logit(torch.tensor([[probability, 0.1]])).expand(len(image), -1)
 
     config = WsmisSettings(data=DataSettings(cohort=Path("c")), prepare=PrepareSettings(side=64))
-    header = {"config": config.model_dump(mode="json")}
-    return WsmisSegmenter(Sure(), ByColour(), config, header, tuple(COLOURS), gate, torch.device("cpu"))
+    return WsmisSegmenter(Sure(), ByColour(), config, {}, tuple(COLOURS), gate, torch.device("cpu"))
 
 
 @pytest.fixture

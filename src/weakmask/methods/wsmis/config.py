@@ -4,41 +4,42 @@
 (Ahn, Cho, Kwak 2019), (O) our own choice.
 """
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from weakmask.activation.grad_cam import WEIGHTS
-from weakmask.config import Count, Fraction, Scales, Seed, Settings, Share
+from weakmask.config import (
+    Batch,
+    Channels,
+    Count,
+    Degrees,
+    Factors,
+    Fraction,
+    Rate,
+    Scales,
+    Seed,
+    Settings,
+    Share,
+    Sigma,
+    Weight,
+    Window,
+)
 from weakmask.networks.backbones import BACKBONES
 from weakmask.training.optimisers import OptimiserName, Schedule
 
-Number = Annotated[float, Field(ge=0, le=1e6)]
-Positive = Annotated[float, Field(gt=0, le=1e6)]
 Stride = Literal[8, 16, 32]
+Factor = Annotated[float, Field(gt=0, le=1000)]
 
 
-def _rising(pair: tuple[float, float]) -> tuple[float, float]:
-    if pair[0] >= pair[1]:
-        raise ValueError("the first must be below the second")
-    return pair
-
-
-def _enlargements(pair: tuple[float, float]) -> tuple[float, float]:
-    if not 0 < pair[0] <= pair[1]:
-        raise ValueError("the first must be below the second or equal, and above 0")
-    return pair
-
-
-def _known(name: str, names: Any, what: str) -> str:
+def _known(name: str, names: Collection[str], what: str) -> str:
     if name not in names:
         raise ValueError(f"expected a {what} of {', '.join(names)}")
     return name
 
 
-Range = Annotated[tuple[float, float], AfterValidator(_enlargements)]
-Window = Annotated[tuple[float, float], AfterValidator(_rising)]
 Backbone = Annotated[str, AfterValidator(lambda name: _known(name, BACKBONES, "backbone"))]
 Variant = Annotated[str, AfterValidator(lambda name: _known(name, ("cam", *WEIGHTS), "map"))]
 
@@ -94,23 +95,25 @@ class NetworkSettings(Settings):
 class AugmentationSettings(Settings):
     """Random changes of the training pictures; the paper names the kinds and no ranges."""
 
-    scales: Range = Field(default=(0.8, 1.25), description="smallest and largest enlargement (O)")
-    angle_degrees: Number = Field(default=15.0, description="largest rotation to either side (O)")
+    scales: Factors = Field(default=(0.8, 1.25), description="smallest and largest enlargement (O)")
+    angle_degrees: Degrees = Field(default=15.0, description="largest rotation to either side (O)")
     mirror: bool = Field(default=True, description="mirror left and right in every second picture (P)")
-    brightness: Number = Field(default=0.1, description="largest change of brightness, of a range of 1 (O)")
+    brightness: Fraction = Field(default=0.1, description="largest change of brightness, of a range of 1 (O)")
     contrast: Share = Field(default=0.2, description="contrast within 1 +- this (O)")
-    blur: Number = Field(default=1.0, description="largest sigma of a Gaussian blur in pixels, in every second one (O)")
+    blur: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=1.0, description="largest sigma of a Gaussian blur in pixels, in every second one (O)"
+    )
 
 
 class ClassificationSettings(Settings):
     """Training of the classifier."""
 
     steps: Count = Field(default=100, description="optimiser steps (O; C: 50 epochs)")
-    batch: Count = Field(default=16, description="pictures per step (C: 16; P: 48)")
+    batch: Batch = Field(default=16, description="pictures per step (C: 16; P: 48)")
     optimiser: OptimiserName = Field(default="adamw", description="adamw (O), adam (C: X-rays), radam (C: VOC) or sgd")
-    learning_rate: Positive = Field(default=2e-4, description="learning rate of the backbone (O; C: 1e-4)")
-    head_factor: Positive = Field(default=10.0, description="times this: learning rate of the new layers (C)")
-    weight_decay: Number = Field(default=1e-4, description="weight decay (O; C: 1e-5)")
+    learning_rate: Rate = Field(default=2e-4, description="learning rate of the backbone (O; C: 1e-4)")
+    head_factor: Factor = Field(default=10.0, description="times this: learning rate of the new layers (C)")
+    weight_decay: Weight = Field(default=1e-4, description="weight decay (O; C: 1e-5)")
     schedule: Schedule = Field(default="cosine", description="course of the learning rate (O; C: steps)")
     warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         default=20, description="steps in which the learning rate rises (O)"
@@ -143,8 +146,10 @@ class LabelSettings(Settings):
     )
     crf: bool = Field(default=True, description="refine the labels by a dense CRF (I)")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(default=0.7, description="its trust in the labels (I)")
-    appearance_intensity: Positive = Field(default=5.0, description="its sigma of colour, of 255 (I)")
-    reference_side: Positive = Field(default=500.0, description="side of the pictures that its sigmas are made for (O)")
+    appearance_intensity: Sigma = Field(default=5.0, description="its sigma of colour, of 255 (I)")
+    reference_side: Annotated[float, Field(ge=1, le=8192)] = Field(
+        default=500.0, description="side of the pictures that its sigmas are made for (O)"
+    )
 
 
 class BoundarySettings(Settings):
@@ -152,16 +157,16 @@ class BoundarySettings(Settings):
 
     train: bool = Field(default=False, description="train the boundary network and spread the maps by a walk (O)")
     steps: Count = Field(default=200, description="optimiser steps (O; I: 3 epochs)")
-    batch: Count = Field(default=8, description="pictures per step (O; I: 32; C: 24)")
-    learning_rate: Positive = Field(default=0.1, description="learning rate of SGD, poly schedule (I)")
-    weight_decay: Number = Field(default=1e-4, description="weight decay (I)")
+    batch: Batch = Field(default=8, description="pictures per step (O; I: 32; C: 24)")
+    learning_rate: Rate = Field(default=0.1, description="learning rate of SGD, poly schedule (I)")
+    weight_decay: Weight = Field(default=1e-4, description="weight decay (I)")
     radius: Annotated[float, Field(gt=1, le=50)] = Field(
         default=10.0, description="pairs of pixels are nearer than this (I)"
     )
     walk_radius: Annotated[float, Field(gt=1, le=50)] = Field(
         default=5.0, description="a step of the walk is shorter (I)"
     )
-    beta: Positive = Field(default=10.0, description="exponent of the affinities (I)")
+    beta: Factor = Field(default=10.0, description="exponent of the affinities (I)")
     walk_steps: Count = Field(default=16, description="steps of the walk (O; I: 256 on a grid of 128)")
     seeds: Fraction = Field(default=0.6, description="the walk begins where the map is above this value (O; I: 0)")
     background: Fraction = Field(default=0.25, description="a walked map counts above this value (I)")
@@ -175,19 +180,19 @@ class SegmentationSettings(Settings):
         default="unet", description="unet (P), deeplab_v3 or deeplab_v3_plus (P)"
     )
     stride: Stride = Field(default=16, description="pixels of a picture per voxel of the coarsest map (O; P: 32)")
-    widths: Annotated[tuple[Count, ...], Field(min_length=1)] = Field(
+    widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=8)] = Field(
         default=(64, 32, 16), description="channels of the U-Net's decoder, coarsest first (O; C: 256, 128, 64, 32, 16)"
     )
     rounds: Count = Field(
         default=1, description="trainings; each but the first learns the masks of the one before, after the CRF (O)"
     )
-    positive_weight: Positive = Field(default=1.0, description="weight of a pixel of a class; background has 1 (O)")
+    positive_weight: Factor = Field(default=1.0, description="weight of a pixel of a class; background has 1 (O)")
     steps: Count = Field(default=200, description="optimiser steps of each training (O; C: 40 epochs)")
-    batch: Count = Field(default=16, description="pictures per step (O; P: 48; C: 64)")
+    batch: Batch = Field(default=16, description="pictures per step (O; P: 48; C: 64)")
     optimiser: OptimiserName = Field(default="adamw", description="adamw (O), sgd with momentum 0.9 (P), adam or radam")
-    learning_rate: Positive = Field(default=1e-3, description="learning rate of the decoder (O; C: 1e-3; P: 6e-5)")
-    encoder_factor: Positive = Field(default=0.1, description="times this: learning rate of the backbone (C)")
-    weight_decay: Number = Field(default=1e-4, description="weight decay (O; P: 1e-6)")
+    learning_rate: Rate = Field(default=1e-3, description="learning rate of the decoder (O; C: 1e-3; P: 6e-5)")
+    encoder_factor: Factor = Field(default=0.1, description="times this: learning rate of the backbone (C)")
+    weight_decay: Weight = Field(default=1e-4, description="weight decay (O; P: 1e-6)")
     schedule: Schedule = Field(default="cosine", description="course of the learning rate (O; C: poly)")
     warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         default=20, description="steps in which the learning rate rises (O)"

@@ -51,11 +51,11 @@ def evaluate(work: Work[WsmisSettings]) -> None:
     probabilities = read_csv(work.stage("classification") / PROBABILITIES)
     presence = known_presence(pictures, probabilities)
     row_of = {name: row for row, name in enumerate(pictures.table["scan"])}
-    found: list[Judged] = []
+    found: list[Comparison] = []
     for case in prepared_cases(work):
         row = row_of[case.name]
         if (work.stage("masks") / "masks" / mask_file(case)).exists():
-            found += _judged(work, case, pictures, row, presence[row])
+            found += _comparisons(work, case, pictures, row, presence[row])
     tables = {
         "summary.csv": summary(found, pictures.classes),
         "results.csv": results(found, pictures.classes),
@@ -68,7 +68,7 @@ def evaluate(work: Work[WsmisSettings]) -> None:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Comparison:
     """One step's mask of one image, compared with the truth.
 
     Attributes:
@@ -84,9 +84,9 @@ class Judged:
     confusion: Integer[np.ndarray, "class class"]
 
 
-def _judged(
+def _comparisons(
     work: Work[WsmisSettings], case: Case, pictures: PictureSet, row: int, present: Float[np.ndarray, " class"]
-) -> list[Judged]:
+) -> list[Comparison]:
     """All steps' masks of one case; none without a truth that can be used."""
     classes = len(pictures.classes)
     if case.truth is None:
@@ -108,7 +108,7 @@ def _judged(
         if (folder / file).exists():
             masks[name] = on_grid(read_labels(folder / file), truth.shape)
     order = [name for name in (NOTHING, EVERYTHING, CENTRE, MAP, WITH_CRF, WALKED, OWN) if name in masks]
-    return [Judged(name, case.name, case.group, class_confusion(masks[name], truth, classes + 1)) for name in order]
+    return [Comparison(name, case.name, case.group, class_confusion(masks[name], truth, classes + 1)) for name in order]
 
 
 def class_truth(case: Case, truth: Mask, present: Float[np.ndarray, " class"]) -> Mask:
@@ -152,7 +152,7 @@ def floors(shape: tuple[int, ...], present: Float[np.ndarray, " class"]) -> dict
     return {NOTHING: empty, EVERYTHING: empty + np.uint8(label), CENTRE: disc * np.uint8(label)}
 
 
-def summary(found: list[Judged], classes: tuple[str, ...]) -> pd.DataFrame:
+def summary(found: list[Comparison], classes: tuple[str, ...]) -> pd.DataFrame:
     """One row per step, with the scores of `mask_scores` and two of them with their 95 % intervals by patient."""
     rows = []
     for method in dict.fromkeys(one.method for one in found):
@@ -168,7 +168,7 @@ def summary(found: list[Judged], classes: tuple[str, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["method", "scans", "patients", "positives", "mean_iou"])
 
 
-def results(found: list[Judged], classes: tuple[str, ...]) -> pd.DataFrame:
+def results(found: list[Comparison], classes: tuple[str, ...]) -> pd.DataFrame:
     """The table `results.csv` of every method: counts of pixels per image, step and subset; `all` is any class."""
     rows = []
     for one in found:

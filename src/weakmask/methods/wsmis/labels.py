@@ -47,7 +47,7 @@ def refined(
     image: Float[Tensor, "1 colour side side"],
     settings: LabelSettings,
 ) -> Int[Tensor, "1 side side"]:
-    """Labels at a threshold, after the CRF if there is one; a class that the CRF removes altogether comes back.
+    """Labels at a threshold, after the CRF if there is one; where it leaves no pixel of any class, those before it.
 
     Args:
         maps: In [0, 1].

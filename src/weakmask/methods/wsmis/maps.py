@@ -68,6 +68,7 @@ def mapper(
     ).eval()
 
     def activation(image: Tensor, region: Tensor) -> Tensor:  # noqa: ARG001 - the region is the whole picture
+        """Maps of one size, at the size of the picture."""
         with torch.no_grad():
             features = network.features(image).float()
         if settings.variant == "cam":
@@ -79,6 +80,7 @@ def mapper(
     each = with_mirror(activation) if settings.mirror else activation
 
     def map_of(image: Tensor) -> Tensor:
+        """The averaged maps, in [0, 1]."""
         whole = torch.ones_like(image[:, :1])
         with torch.no_grad():
             return RULES[settings.rescale](average_over_scales(each, image, whole, settings.scales).relu())

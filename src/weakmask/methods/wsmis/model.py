@@ -48,7 +48,7 @@ class ModelHeader(Header):
 def model(work: Work[WsmisSettings]) -> None:
     """Write model.safetensors: both networks, and in the header all that a prediction needs."""
     parts: dict[str, nn.Module] = {}
-    headers: dict[str, dict[str, Any]] = {}
+    headers: dict[str, dict[str, object]] = {}
     folders = {CLASSIFIER: work.stage("classification"), SEGMENTATION: last_round(work.stage("segmentation"))}
     for name, folder in folders.items():
         state, header = load_weights(folder / "last.safetensors")
@@ -77,8 +77,19 @@ def _gate(work: Work[WsmisSettings]) -> float:
     table = read_csv(work.stage("classification") / PROBABILITIES).set_index("file").loc[pictures.files]
     highest = table.filter(like=CLASS).to_numpy().max(axis=1)
     found = chosen_gate(highest[(pictures.presence == 0).all(axis=1)], masks.specificity)
-    work.note(f"masks.gate is null: an image stays empty below {found:.3g}, chosen by the validation images' classes")
+    work.note(gate_note(found, evaluated_too=work.config.data.test is None))
     return found
+
+
+def gate_note(gate: float, *, evaluated_too: bool) -> str:
+    """The line about a chosen gate.
+
+    Args:
+        gate: The probability.
+        evaluated_too: Whether the images that chose it are also those of the tables.
+    """
+    line = f"masks.gate is null: an image stays empty below {gate:.3g}, chosen by the validation images' classes"
+    return f"{line}; the tables are of the same images, so their empties_right is too good" if evaluated_too else line
 
 
 def chosen_gate(highest: Float[np.ndarray, " image"], specificity: float) -> float:
@@ -102,7 +113,7 @@ class WsmisSegmenter:
         classifier: Picture -> logit per class.
         network: Picture -> logits of pixels, background first.
         config: Settings of the run.
-        header: Of the model file.
+        provenance: Versions and machine of its training.
         classes: Names of the classes.
         gate: An image stays empty where no class is as probable to the classifier.
         device: Where it computes.
@@ -111,7 +122,7 @@ class WsmisSegmenter:
     classifier: nn.Module
     network: nn.Module
     config: WsmisSettings
-    header: Mapping[str, Any]
+    provenance: Facts
     classes: tuple[str, ...]
     gate: float
     device: torch.device
@@ -129,7 +140,7 @@ class WsmisSegmenter:
     @property
     def about(self) -> About:
         """Description of the model for a report."""
-        return About(TITLE, methods_text(self.config), self.header["config"], self.header.get("provenance", {}))
+        return About(TITLE, methods_text(self.config), self.config.model_dump(mode="json"), self.provenance)
 
     def segment(self, scan: Scan) -> Prediction:
         """Segment one picture or single slice, of any size.
@@ -192,4 +203,4 @@ def load(path: Path, device: torch.device, limits: Limits) -> WsmisSegmenter:  #
     }
     config = parse(WsmisSettings, typed.config, str(path))
     classes = tuple(typed.classes)
-    return WsmisSegmenter(parts[CLASSIFIER], parts[SEGMENTATION], config, header, classes, typed.gate, device)
+    return WsmisSegmenter(parts[CLASSIFIER], parts[SEGMENTATION], config, typed.provenance, classes, typed.gate, device)

@@ -1,20 +1,18 @@
 """The networks of a run by name and arguments, with published weights in their backbones."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from torch import nn
 
-from weakmask.methods.wsmis.config import NetworkSettings, SegmentationSettings
+from weakmask.methods.wsmis.config import NetworkSettings, SegmentationSettings, WsmisSettings
 from weakmask.networks import build_network
 from weakmask.networks.published_weights import encoder_of
 from weakmask.pipeline import Work
 from weakmask.training.pretrained import load_pretrained
 
 RANDOM = "none"
-MOMENTUM = 0.1  # of batch norm from random weights: Lite0's own of 0.01 does not settle in a short training
 
-Described = tuple[str, dict[str, Any]]
+Described = tuple[str, dict[str, object]]
 
 
 def classifier_of(settings: NetworkSettings, classes: int) -> Described:
@@ -36,7 +34,7 @@ def segmentation_of(network: NetworkSettings, settings: SegmentationSettings, cl
     return settings.network, arguments
 
 
-def pretrained(described: Described, settings: NetworkSettings, work: Work[Any]) -> nn.Module:
+def pretrained(described: Described, settings: NetworkSettings, work: Work[WsmisSettings]) -> nn.Module:
     """Build a network with published weights in its backbone, and freeze the levels that keep them.
 
     From random weights nothing is frozen.
@@ -48,19 +46,17 @@ def pretrained(described: Described, settings: NetworkSettings, work: Work[Any])
     file = load_pretrained(network, settings.weights)
     if file is None:
         work.note(f"network.weights is {RANDOM}: the backbone starts from random weights")
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = MOMENTUM
         return network
     work.hash_input(file)
     encoder_of(network).freeze(settings.frozen_stride)
     return network
 
 
-def groups_of(network: nn.Module, encoder_rate: float, other_rate: float) -> list[dict[str, Any]]:
+def groups_of(network: nn.Module, encoder_rate: float, other_rate: float) -> list[dict[str, object]]:
     """Groups of weights for an optimiser: those of the backbone that are not frozen, and the new layers."""
 
     def weights(*, in_encoder: bool) -> Iterator[nn.Parameter]:
+        """The weights inside or outside the backbone that are trained."""
         for name, parameter in network.named_parameters():
             if parameter.requires_grad and name.startswith("encoder.") == in_encoder:
                 yield parameter

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
+from weakmask.activation import average_over_scales, with_mirror
 from weakmask.errors import UserError
 from weakmask.prediction import Scan
 from weakmask.volume.intensity import window
@@ -76,16 +76,13 @@ def averaged(
         scales: Factors of the side.
         mirror: Whether the mirrored picture counts, too.
     """
-    found = []
-    for scale in scales:
-        size = [max(1, round(side * scale)) for side in image.shape[2:]]
-        seen = image if scale == 1.0 else F.interpolate(image, size=size, mode="bilinear", align_corners=False)
-        both = [network(seen).float().softmax(1)]
-        if mirror:
-            both.append(network(seen.flip(-1)).float().softmax(1).flip(-1))
-        one = torch.stack(both).mean(0)
-        found.append(F.interpolate(one, size=image.shape[2:], mode="bilinear", align_corners=False))
-    return torch.stack(found).mean(0)
+
+    def activation(seen: Tensor, _region: Tensor) -> Tensor:
+        """Probabilities of one size."""
+        return network(seen).float().softmax(1)
+
+    whole = torch.ones_like(image[:, :1])
+    return average_over_scales(with_mirror(activation) if mirror else activation, image, whole, scales)
 
 
 def presence_of(
