@@ -1,7 +1,7 @@
 """COVID-SemiSeg with weak labels: 50 slices with expert masks, 1,600 slices of 20 volumes without, a score per lung.
 
     FOLDER/
-      train_expert/  images/ regions/ masks/    for judging, and for the supervised bound
+      train_expert/  images/ regions/ masks/    to evaluate on, and for the supervised bound
       train_weak/    images/ regions/           the file name names the volume: split by volume, never by slice
       scores_expert.csv  scores_simulated.csv   scan,region,score
 

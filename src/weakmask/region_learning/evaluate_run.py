@@ -55,7 +55,7 @@ def evaluate_run(work: Work, masks: Mapping[str, Path]) -> None:
     scores: Rows = []
     cohort, cases = evaluated_cases(work)
     own = next(iter(masks.values()))
-    for case in track(cases, "judging", len(cases)):
+    for case in track(cases, "evaluation", len(cases)):
         if (own / f"{case.name}.nii.gz").exists():
             new_results, new_scores = _judge_case(work, case, cohort, masks, threshold)
             results += new_results

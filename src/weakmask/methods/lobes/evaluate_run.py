@@ -30,7 +30,7 @@ def evaluate(work: Work) -> None:
     model = load_lobe_model(work.stage("model") / MODEL, device_of(config.device))
     scans = evaluated_scans(config)
     rows: list[dict[str, object]] = []
-    for scan in track(scans, "judging", len(scans)):
+    for scan in track(scans, "evaluation", len(scans)):
         for file in scan.files:
             work.hash_input(file)
         try:

@@ -81,7 +81,7 @@ def phantom_results(folder: Path, model: LobeModel) -> pd.DataFrame:
         seconds.append(perf_counter() - start)
     parameters = sum(weight.numel() for weight in model.network.parameters())
     rows = []
-    for name in track(names, "judging", len(names)):
+    for name in track(names, "evaluation", len(names)):
         image, lobes, field = (_read(folder, name, part) for part in PARTS)
         found = find_lobes(model, image, field)
         subset = name.rsplit("_", 1)[0].replace("-", " ")
