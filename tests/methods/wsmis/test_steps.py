@@ -21,6 +21,7 @@ from weakmask.methods.wsmis.networks import classifier_of, groups_of
 from weakmask.methods.wsmis.segmentation import labelled_cross_entropy, last_round
 from weakmask.networks import build_network
 from weakmask.networks.backbones import BackboneClassifier
+from weakmask.training.optimisers import build_optimiser
 
 
 def test_an_unknown_class_teaches_nothing() -> None:
@@ -71,7 +72,7 @@ def test_grad_cam_is_cam_and_maps_of_both_sizes_follow_the_mirror_image(classifi
 
 def test_new_layers_learn_faster_and_frozen_ones_not(classifier: BackboneClassifier) -> None:
     classifier.encoder.freeze(8)
-    backbone, new = groups_of(classifier, 0.1, 1.0)
+    backbone, new = build_optimiser(groups_of(classifier, 0.1, 1.0), "sgd").param_groups
     assert (backbone["lr"], new["lr"]) == (0.1, 1.0)
     assert {id(one) for one in new["params"]} == {id(one) for one in classifier.linear.parameters()}
     assert 0 < len(backbone["params"]) < len(list(classifier.encoder.parameters()))
