@@ -31,12 +31,13 @@ _PNG_NUMBERS = {2: 3, 4: 2, 6: 4}  # colour type -> numbers of a pixel
 _MOST_PNG = LARGE // 4  # bytes of pixels; colours are kept as three numbers
 
 
-def refuse_faulty_file(path: Path, suffix: str) -> None:
+def refuse_faulty_file(path: Path, suffix: str, large: int = LARGE) -> None:
     """Check a MetaImage, NRRD, PNG or JPEG file before ITK reads it.
 
     Args:
         path: An existing file.
         suffix: Its format, as the lower-case suffix.
+        large: Bytes that the voxels of any MetaImage or NRRD may unpack to, see `refuse_bomb`.
 
     Raises:
         UserError: The file is empty, of another format than its name says, truncated or damaged.
@@ -50,9 +51,9 @@ def refuse_faulty_file(path: Path, suffix: str) -> None:
         file.seek(0)
         try:
             if suffix in (".mha", ".mhd"):
-                _check_meta(file, path)
+                _check_meta(file, path, large)
             elif suffix in (".nrrd", ".nhdr"):
-                refuse_faulty_nrrd(path)
+                refuse_faulty_nrrd(path, large)
             elif suffix == ".png":
                 _check_png(file, path)
         except EOFError as error:
@@ -61,7 +62,7 @@ def refuse_faulty_file(path: Path, suffix: str) -> None:
             raise UserError(f"{path}: the packed data are damaged ({error}); {AGAIN}") from error
 
 
-def _check_meta(file: IO[bytes], path: Path) -> None:
+def _check_meta(file: IO[bytes], path: Path, large: int) -> None:
     """MetaImage: check that the header has all needed fields and that no voxels are missing."""
     fields = _meta_fields(file)
     try:
@@ -90,7 +91,7 @@ def _check_meta(file: IO[bytes], path: Path) -> None:
     needed = int(np.prod(size, dtype=object)) * bytes_per_number * channels
     data = path if source.upper() == "LOCAL" else beside(path, source)
     if packed_size is not None:
-        refuse_bomb(path, needed, data.stat().st_size)
+        refuse_bomb(path, needed, data.stat().st_size, large)
     if data == path:
         if packed_size == 0:  # ITK would take the header for voxels
             raise UserError(f"{path}: packed voxels without CompressedDataSize; {AGAIN}")

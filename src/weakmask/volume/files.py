@@ -20,8 +20,9 @@ from weakmask.volume.dicom_header import is_dicom, is_segmentation
 from weakmask.volume.dicom_segmentation import read_segmentation
 from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.intensity import nonfinite_count
-from weakmask.volume.itk import ITK_FORMATS, from_itk, read_by_itk, to_itk, write_by_itk
+from weakmask.volume.itk import ITK_FORMATS, from_itk, geometry_of, read_by_itk, to_itk, write_by_itk
 from weakmask.volume.nifti import read_nifti, write_nifti
+from weakmask.volume.payload import LARGE, LARGE_LABELS
 from weakmask.volume.pictures import is_picture, png_pixels, read_picture
 from weakmask.volume.slicer_segmentation import read_slicer_segmentation, segments_of
 from weakmask.volume.structures import LabelOf, listed, merged, numbers_of
@@ -74,7 +75,6 @@ def _read_labels(path: Path, label_of: LabelOf | None) -> Volume:
     if path.is_dir():
         return _read_structures(path, label_of)
     if _suffix(path) in (".nrrd", ".nhdr") and path.is_file():
-        refuse_faulty_file(path, _suffix(path))
         segments = segments_of(path)
         if segments:
             return read_slicer_segmentation(path, segments, label_of)
@@ -126,11 +126,11 @@ def _read(path: Path, kind: Kind, series: str | None = None) -> Volume:
         raise UserError(f"{path}: a pipe or a device; expected a file or a folder")
     suffix = _suffix(path)
     if suffix in (".nii", ".nii.gz"):
-        return Volume(*read_nifti(path))
+        return Volume(*read_nifti(path, kind))
     if is_picture(path):
         return read_picture(path, suffix, kind)
     if suffix in ITK_FORMATS:
-        return _read_by_itk(path, suffix)
+        return _read_by_itk(path, suffix, kind)
     if is_segmentation(path):
         raise UserError(f"{path}: a DICOM segmentation, not an image; give the image, or use this file as a mask")
     if suffix == ".dcm" or is_dicom(path):
@@ -138,12 +138,14 @@ def _read(path: Path, kind: Kind, series: str | None = None) -> Volume:
     raise UserError(f"{path}: unknown format; expected one of {', '.join(IMAGE_SUFFIXES)} or a DICOM folder")
 
 
-def _read_by_itk(path: Path, suffix: str) -> Volume:
-    refuse_faulty_file(path, suffix)
+def _read_by_itk(path: Path, suffix: str, kind: Kind) -> Volume:
+    refuse_faulty_file(path, suffix, LARGE_LABELS if kind == "label" else LARGE)
+    image = read_by_itk(path, suffix)
     try:
-        return Volume(*from_itk(read_by_itk(path, suffix)))
+        geometry_of(image)
     except ValueError as error:
         raise UserError(f"{path}: {error}; correct the header or export one rectangular grey volume") from error
+    return Volume(*from_itk(image, kind))
 
 
 def refuse_nonfinite(volume: Volume, path: str | Path) -> None:

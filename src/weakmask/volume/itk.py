@@ -13,6 +13,8 @@ import SimpleITK as sitk
 from weakmask.errors import UserError
 from weakmask.memory import is_out_of_memory
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.payload import LARGE
+from weakmask.volume.volume import Kind, packed_labels
 
 ITK_FORMATS = {
     ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO",
@@ -113,8 +115,25 @@ def to_itk(voxels: np.ndarray, geometry: Geometry) -> sitk.Image:
     return image
 
 
-def from_itk(image: sitk.Image) -> tuple[np.ndarray, Geometry]:
-    """Voxels (a copy) and geometry of an ITK image of one channel; a 2-D image becomes one slice of 1 mm thickness.
+def from_itk(image: sitk.Image, kind: Kind = "image") -> tuple[np.ndarray, Geometry]:
+    """Voxels (a copy) and geometry of an ITK image of one channel, see `geometry_of`.
+
+    Args:
+        image: The image.
+        kind: A large "label" map is copied into the smallest type that holds its labels.
+
+    Raises:
+        ValueError: As `geometry_of`, or a large label map has numbers that are not whole.
+    """
+    geometry = geometry_of(image)
+    voxels = sitk.GetArrayViewFromImage(image).reshape(geometry.shape)
+    if kind == "label" and voxels.nbytes > LARGE:
+        return packed_labels(voxels, voxels.size).reshape(geometry.shape), geometry
+    return voxels.copy(), geometry
+
+
+def geometry_of(image: sitk.Image) -> Geometry:
+    """Geometry of an ITK image of one channel; a 2-D image becomes one slice of 1 mm thickness.
 
     Axes of length 1 after the third are dropped.
 
@@ -132,5 +151,4 @@ def from_itk(image: sitk.Image) -> tuple[np.ndarray, Geometry]:
     direction[:axes, :axes] = np.reshape(image.GetDirection(), (len(size), len(size)))[:axes, :axes]
     if axes == 2:
         direction[2, 2] = np.sign(np.linalg.det(direction[:2, :2])) or 1.0
-    geometry = Geometry.from_xyz((*size, 1)[:3], spacing.tolist(), origin.tolist(), direction)
-    return sitk.GetArrayFromImage(image).reshape(geometry.shape), geometry
+    return Geometry.from_xyz((*size, 1)[:3], spacing.tolist(), origin.tolist(), direction)

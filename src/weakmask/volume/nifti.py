@@ -10,6 +10,7 @@ import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Literal
@@ -18,9 +19,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from weakmask.errors import UserError
-from weakmask.volume.geometry import ORTHONORMAL, Geometry
+from weakmask.volume.geometry import ORTHONORMAL, Geometry, Index3
 from weakmask.volume.intensity import rescale
-from weakmask.volume.payload import CHUNK, read_to_end, refuse_bomb
+from weakmask.volume.payload import CHUNK, LARGE, LARGE_LABELS_IN_PARTS, read_to_end, refuse_bomb
+from weakmask.volume.volume import Kind, packed_labels
 
 _VERSION_1 = {
     "size": ("i4", 0), "dim": ("8i2", 40), "datatype": ("i2", 70), "bitpix": ("i2", 72), "pixdim": ("8f4", 76),
@@ -42,25 +44,26 @@ _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])  # the sign of x, y, z
 _FIRST_VOXEL = {348: 352, 540: 544}  # bytes, at the least: "vox_offset < 352 is equivalent to 352" (nifti1.h)
 
 
-def read_nifti(path: Path) -> tuple[np.ndarray, Geometry]:
+def read_nifti(path: Path, kind: Kind = "image") -> tuple[np.ndarray, Geometry]:
     """Read a NIfTI file: voxels (z, y, x) in the type of the file, and their geometry.
 
     The axes are those of the sform. The qform is used if there is no sform, or if the sform maps to a template (codes 3
     and up) and the qform to the scanner. Without both, the axes are taken as (left, back, head). A slope and intercept
     are applied.
 
+    Args:
+        path: The file.
+        kind: A large "label" map is kept in the smallest type that holds its labels.
+
     Raises:
         UserError: The file is truncated, damaged or not NIfTI, has several volumes or channels, or its header states
             an impossible or contradictory grid.
+        ValueError: A large label map has numbers that are not whole.
     """
     with _unpacked(path) as stream:
         header = _read_header(stream, path)
         geometry = _geometry(header, path)
-        stored = _read_voxels(stream, header, geometry, path)
-    slope, intercept = float(header["slope"]), float(header["intercept"])
-    if np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0):
-        return rescale(stored, slope, intercept), geometry
-    return stored, geometry
+        return _read_voxels(stream, header, geometry.shape, path, kind), geometry
 
 
 def write_nifti(voxels: np.ndarray, geometry: Geometry, path: Path) -> None:
@@ -204,36 +207,60 @@ def _refuse_contradiction(columns: np.ndarray, spacing: np.ndarray, path: Path) 
         )
 
 
-def _read_voxels(stream: BufferedIOBase, header: np.void, geometry: Geometry, path: Path) -> np.ndarray:
+def _read_voxels(stream: BufferedIOBase, header: np.void, shape: Index3, path: Path, kind: Kind) -> np.ndarray:
     number = int(header["datatype"])
     if number not in _DATATYPES:
-        raise UserError(
-            f"{path}: voxels of NIfTI data type {number} (colour, complex or unknown); "
-            "expected one whole or real number each"
-        )
+        stated = f"voxels of NIfTI data type {number} (colour, complex or unknown)"
+        raise UserError(f"{path}: {stated}; expected one whole or real number each")
     dtype = np.dtype(_DATATYPES[number])
-    needed = int(np.prod(geometry.shape, dtype=object)) * dtype.itemsize
+    size = int(np.prod(shape, dtype=object))
+    needed, packed = size * dtype.itemsize, isinstance(stream, gzip.GzipFile)
+    in_parts = kind == "label" and needed > LARGE
     if not 0 <= header["vox_offset"] < 2**40:
         raise UserError(f"{path}: its voxels begin at byte {header['vox_offset']}; export the file again")
     offset = max(int(header["vox_offset"]), _FIRST_VOXEL[int(header["size"])])
     # deflate compresses at most 1032 to 1, so a file that is too short is refused before memory is allocated
-    largest = path.stat().st_size * (1032 if isinstance(stream, gzip.GzipFile) else 1)
+    held = path.stat().st_size
+    largest = held * (1032 if packed else 1)
     if offset + needed > largest:
-        raise UserError(_truncated(path, needed, max(0, largest - offset) if largest == path.stat().st_size else None))
-    if isinstance(stream, gzip.GzipFile):
-        refuse_bomb(path, needed, path.stat().st_size)
+        raise UserError(_truncated(path, needed, None if packed else max(0, largest - offset)))
+    if packed:
+        refuse_bomb(path, needed, held, LARGE_LABELS_IN_PARTS if in_parts else LARGE)
     stream.seek(offset)
-    stored = np.empty(geometry.shape, dtype)
-    memory = memoryview(stored.data).cast("B")
-    got = 0
-    while got < needed and (count := stream.readinto(memory[got : got + CHUNK])):
-        got += count
-    if got < needed:
-        raise UserError(_truncated(path, needed, got))
-    if isinstance(stream, gzip.GzipFile):
+    parts = _parts(stream, np.empty(CHUNK // dtype.itemsize if in_parts else size, dtype), size, path)
+    if header.dtype["dim"].base.byteorder == ">":
+        parts = (part.byteswap(inplace=True) for part in parts)
+    if in_parts:
+        meant = (_meant(part[None], header) for part in parts)
+        voxels = packed_labels(meant, size, partial(refuse_bomb, path, held=held)).reshape(shape)
+    else:
+        voxels = _meant(next(parts).reshape(shape), header)
+    if packed:
         read_to_end(stream, path)  # where the checksum is
-    if header.dtype["dim"].base.byteorder == ">" and dtype.itemsize > 1:
-        stored.byteswap(inplace=True)
+    return voxels
+
+
+def _parts(stream: BufferedIOBase, buffer: np.ndarray, size: int, path: Path) -> Iterator[np.ndarray]:
+    """The next numbers of a stream, as many at a time as the buffer holds, which is used again each time.
+
+    Raises:
+        UserError: The stream has fewer.
+    """
+    for start in range(0, size, buffer.size):
+        part = buffer[: size - start]
+        memory, got = memoryview(part.data).cast("B"), 0
+        while got < part.nbytes and (count := stream.readinto(memory[got : got + CHUNK])):
+            got += count
+        if got < part.nbytes:
+            raise UserError(_truncated(path, size * part.itemsize, start * part.itemsize + got))
+        yield part
+
+
+def _meant(stored: np.ndarray, header: np.void) -> np.ndarray:
+    """Stored numbers with the slope and the intercept of the header applied."""
+    slope, intercept = float(header["slope"]), float(header["intercept"])
+    if np.isfinite([slope, intercept]).all() and slope != 0 and (slope, intercept) != (1, 0):
+        return rescale(stored, slope, intercept)
     return stored
 
 

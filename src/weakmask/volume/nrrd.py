@@ -17,7 +17,7 @@ from typing import IO
 import numpy as np
 
 from weakmask.errors import UserError
-from weakmask.volume.payload import AGAIN, CHUNK, LARGEST, beside, read_to_end, refuse_bomb
+from weakmask.volume.payload import AGAIN, CHUNK, LARGE, LARGEST, beside, read_to_end, refuse_bomb
 
 _BYTES = {
     "signed char": 1, "int8": 1, "int8_t": 1, "uchar": 1, "unsigned char": 1, "uint8": 1, "uint8_t": 1, "short": 2,
@@ -85,8 +85,12 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
         return NrrdHeader(fields, pairs, file.tell())
 
 
-def refuse_faulty_nrrd(path: Path) -> None:
+def refuse_faulty_nrrd(path: Path, large: int = LARGE) -> None:
     """Check that the voxels of a NRRD file are whole, and lie in it or beside it.
+
+    Args:
+        path: The file.
+        large: Bytes that its voxels may unpack to however small the file is, see `refuse_bomb`.
 
     Raises:
         UserError: The header is unusable, a data file lies elsewhere, or voxels are missing or damaged.
@@ -114,7 +118,7 @@ def refuse_faulty_nrrd(path: Path) -> None:
         if needed // each > held:
             raise UserError(f"{path}: its header promises {needed // each} numbers, it holds {held} bytes; {AGAIN}")
         return
-    refuse_bomb(path, needed, held)
+    refuse_bomb(path, needed, held, large)
     if encoding not in _PACKED and encoding != "raw":
         raise UserError(f"{path}: encoding {encoding[:40]!r}; expected raw or gzip; save it again")
     share, left_over = divmod(needed, len(files))

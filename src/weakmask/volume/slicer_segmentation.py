@@ -12,9 +12,11 @@ import SimpleITK as sitk
 
 from weakmask.errors import UserError
 from weakmask.progress import note
+from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.geometry import Geometry
-from weakmask.volume.itk import from_itk, read_by_itk
+from weakmask.volume.itk import geometry_of, read_by_itk
 from weakmask.volume.nrrd import NrrdHeader, read_nrrd_header
+from weakmask.volume.payload import LARGE_LABELS
 from weakmask.volume.structures import LabelOf, listed, merged, numbers_of
 from weakmask.volume.volume import Volume
 
@@ -68,15 +70,17 @@ def read_slicer_segmentation(path: Path, segments: list[Segment], label_of: Labe
     """Read the segments of a NRRD file as one label map.
 
     Args:
-        path: A file that was checked.
+        path: The file.
         segments: Its segments.
         label_of: Name of a segment -> its number; where it knows none, and without it, segments keep their numbers,
             or are numbered in order if there are several layers.
 
     Raises:
-        UserError: ITK cannot read it, a segment's layer is not in the file, or segments overlap.
+        UserError: The file is faulty, a segment's layer is not in it, or segments overlap.
     """
-    layers, geometry = _layers(path)
+    refuse_faulty_file(path, ".nrrd", LARGE_LABELS)
+    image = read_by_itk(path, ".nrrd")  # the layers are views of it
+    layers, geometry = _layers(image)
     if any(not 0 <= segment.layer < len(layers) for segment in segments):
         raise UserError(f"{path}: it has {len(layers)} layers, and segments in others; save it again in 3D Slicer")
     names = [segment.name for segment in segments]
@@ -85,7 +89,7 @@ def read_slicer_segmentation(path: Path, segments: list[Segment], label_of: Labe
         if label_of is not None:
             note(f"{path}: its segments ({listed(names)}) have no known name; their numbers count")
         if len(layers) == 1:
-            return Volume(layers[0], geometry, "label")
+            return Volume(layers[0].copy(), geometry, "label")
         numbers = list(range(1, len(segments) + 1))
     parts = (
         (segment.name, number, layers[segment.layer] == segment.label)
@@ -95,11 +99,11 @@ def read_slicer_segmentation(path: Path, segments: list[Segment], label_of: Labe
     return Volume(merged(parts, path), geometry, "label")
 
 
-def _layers(path: Path) -> tuple[np.ndarray, Geometry]:
-    """Voxels (layer, z, y, x) and their geometry."""
-    image = read_by_itk(path, ".nrrd")
+def _layers(image: sitk.Image) -> tuple[np.ndarray, Geometry]:
+    """Voxels (layer, z, y, x), as a view of the image, and their geometry."""
+    voxels = sitk.GetArrayViewFromImage(image)
     if image.GetNumberOfComponentsPerPixel() == 1:
-        voxels, geometry = from_itk(image)
-        return voxels[None], geometry
-    _, geometry = from_itk(sitk.VectorIndexSelectionCast(image, 0))
-    return np.moveaxis(sitk.GetArrayFromImage(image), -1, 0), geometry
+        geometry = geometry_of(image)
+        return voxels.reshape(1, *geometry.shape), geometry
+    geometry = geometry_of(sitk.VectorIndexSelectionCast(image, 0))
+    return np.moveaxis(voxels, -1, 0), geometry

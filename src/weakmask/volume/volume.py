@@ -1,6 +1,6 @@
 """Volume: voxels together with their geometry, in array order (z, y, x)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from weakmask.volume.geometry import Box, Geometry
 
 Kind = Literal["image", "label"]
+_LABEL_TYPES = (np.uint8, np.int32, np.int64)  # of labels that are packed; the first that holds them
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,11 +120,42 @@ def as_label(volume: Volume) -> Volume:
     """
     labels = volume.voxels
     if labels.dtype.kind == "f":
-        if not all(np.array_equal(plane, np.rint(plane)) and np.isfinite(plane).all() for plane in labels):
-            raise ValueError("a label map with fractions; expected whole numbers")
-        largest, smallest = float(labels.max()), float(labels.min())
-        labels = labels.astype(np.uint8 if smallest >= 0 and largest <= 255 else np.int32)
+        labels = packed_labels(labels, labels.size).reshape(labels.shape)
     return volume.with_voxels(labels.view(np.uint8) if labels.dtype == bool else labels, "label")
+
+
+def packed_labels(parts: Iterable[np.ndarray], size: int, refuse: Callable[[int], None] | None = None) -> np.ndarray:
+    """Labels in the smallest of the types uint8, int32 and int64 that holds all of them.
+
+    Args:
+        parts: The numbers, some at a time, so that their own wide type needs little memory.
+        size: How many numbers the parts have together.
+        refuse: Called with the bytes of the labels before they are allocated, so that it may raise; None: any number.
+
+    Returns:
+        The labels in one row.
+
+    Raises:
+        ValueError: A number is not whole, or beyond 64 bits.
+    """
+    if refuse is not None:
+        refuse(size)
+    labels, filled = np.empty(size, np.uint8), 0
+    for part in parts:
+        if part.dtype.kind == "f" and not (np.isfinite(part).all() and np.array_equal(part, np.rint(part))):
+            raise ValueError("a label map with fractions; expected whole numbers")
+        low, high = int(part.min()), int(part.max())
+        holding = [np.dtype(kind) for kind in _LABEL_TYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max]
+        fitting = [kind for kind in holding if np.can_cast(labels.dtype, kind)]
+        if not fitting:
+            raise ValueError(f"a label map with the number {high if low >= 0 else low}; expected labels of 64 bits")
+        if fitting[0] != labels.dtype:
+            if refuse is not None:
+                refuse(size * fitting[0].itemsize)
+            labels = labels.astype(fitting[0])
+        labels[filled : filled + part.size] = part.ravel()
+        filled += part.size
+    return labels
 
 
 def _type(value: object) -> str:
