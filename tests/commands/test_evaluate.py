@@ -11,6 +11,7 @@ from weakmask.errors import UserError
 from weakmask.phantoms.chest_ct import write_phantom_cohort
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.itk import to_itk, write_by_itk
 from weakmask.volume.volume import Volume
 
 TRUE = "phantom_0_0000.nii.gz"
@@ -94,6 +95,32 @@ def test_a_truth_that_the_check_refuses_is_not_used(
     summary = evaluate_masks(tmp_path / "masks", cohort, tmp_path / "judged", "theirs").iloc[0]
     assert np.isnan(summary["iou_mean"])
     assert "has the labels 4; expected 0 to 3 or just 0 and 1; the truth is not used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["", ".seg.nrrd"])
+def test_only_lesions_count_where_a_mask_names_its_structures(
+    cohort: Path, tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lungs beside them counted as lesions."""
+    only_one(cohort)
+    lesions = read_volume(cohort / "truth" / TRUE, "label")
+    lungs = read_volume(cohort / "regions" / TRUE, "label").voxels > 0
+    parts = {"lungs": lungs & (lesions.voxels == 0), "Lesion": lesions.voxels > 0}
+    place = tmp_path / "masks" / f"phantom_0_0000{ending}"
+    if ending:
+        place.parent.mkdir()
+        image = to_itk((parts["lungs"] + 2 * parts["Lesion"]).astype(np.uint8), lesions.geometry)
+        for number, name in enumerate(parts):
+            image.SetMetaData(f"Segment{number}_Name", name)
+            image.SetMetaData(f"Segment{number}_LabelValue", str(number + 1))
+            image.SetMetaData(f"Segment{number}_Layer", "0")
+        write_by_itk(image, place, ".nrrd")
+    else:
+        for name, voxels in parts.items():
+            write_volume(lesions.with_voxels(voxels), place / f"{name}.nii.gz")
+    summary = evaluate_masks(tmp_path / "masks", cohort, tmp_path / "judged", "other").iloc[0]
+    assert summary["iou_pooled"] == 1.0
+    assert "structures of other names are not used: lungs" in " ".join(capsys.readouterr().err.split())
 
 
 def test_instances_and_classes_count_as_foreground(tmp_path: Path) -> None:

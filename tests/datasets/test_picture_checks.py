@@ -43,6 +43,19 @@ def test_the_usual_display_is_fine(tmp_path: Path) -> None:
     assert side_notes(xrays(tmp_path / "half", [False, True])) == []
 
 
+def test_names_of_masks_and_not_their_order_say_which_is_left(tmp_path: Path) -> None:
+    folder = xrays(tmp_path / "cohort", [False, False])
+    (folder / "regions.yaml").write_text("labels: {right: 1, left: 2}\n")
+    for number in range(2):
+        file = folder / "regions" / f"x{number}.png"
+        lungs = np.asarray(Image.open(file))
+        file.unlink()
+        (folder / "regions" / f"x{number}").mkdir()
+        for label, name in ((1, "left"), (2, "right")):
+            Image.fromarray((lungs == label).astype(np.uint8)).save(folder / "regions" / f"x{number}" / f"{name}.png")
+    assert side_notes(folder) == []
+
+
 def test_the_advice_ends_the_note(tmp_path: Path) -> None:
     folder = xrays(tmp_path / "cohort", [True, True])
     (folder / "regions.yaml").write_text("labels: {right: 1, left: 2}\n")

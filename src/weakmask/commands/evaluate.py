@@ -8,6 +8,8 @@ import pandas as pd
 from weakmask.commands.output_folder import open_output
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.mask_checks import on_grid
+from weakmask.datasets.truth_names import label_by_name
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import MachineError, UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
@@ -33,7 +35,8 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
 
     Args:
         masks: A folder with NAME.nii.gz (or another image format), or NAME/mask.nii.gz as `weakmask predict` leaves;
-            for a cohort of one scan also its mask.nii.gz, in the folder or itself.
+            for a cohort of one scan also its mask.nii.gz, in the folder or itself. Where a file names its structures,
+            those count that are named after lesions, as in truth/.
         cohort_folder: The cohort whose truth and scores the masks are compared with; either may be missing.
         out: Where the tables go.
         method: The name in the tables.
@@ -94,7 +97,8 @@ def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
 def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple[Rows, Rows]:
     """The rows of one scan in results.csv and severity.csv."""
     image = read_volume(case.image)
-    mask = read_regions(path, image).voxels > 0
+    found = read_volume(path, "label", label_of=label_by_name(case.truth_kind))  # a file may name more than lesions
+    mask = on_grid(found, image.geometry, path).voxels > 0
     regions = None
     if case.regions is not None:
         files, names = (case.image, case.regions), cohort.region_names

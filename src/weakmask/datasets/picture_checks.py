@@ -3,9 +3,10 @@
 import numpy as np
 
 from weakmask.datasets.case import Case, Cohort, Fault
+from weakmask.datasets.named_masks import read_region_mask
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
-from weakmask.volume.files import read_volume
+from weakmask.progress import collected_notes
 from weakmask.volume.pictures import is_picture
 
 
@@ -40,7 +41,8 @@ def _sides(pictures: list[Case], cohort: Cohort) -> list[Fault]:
     left, right = sides.get("left"), sides.get("right")
     if left is None or right is None:
         return []
-    found = [(case, mirrored) for case in pictures if (mirrored := _left_is_on_the_left(case, left, right)) is not None]
+    found = [(case, _left_is_on_the_left(case, cohort, (left, right))) for case in pictures]
+    found = [(case, mirrored) for case, mirrored in found if mirrored is not None]
     odd = [case for case, mirrored in found if mirrored]
     if 2 * len(odd) <= len(found) or not odd:
         return []
@@ -54,16 +56,16 @@ def _sides(pictures: list[Case], cohort: Cohort) -> list[Fault]:
     return [Fault("", file, text, fatal=False)]
 
 
-def _left_is_on_the_left(case: Case, left: int, right: int) -> bool | None:
+def _left_is_on_the_left(case: Case, cohort: Cohort, sides: tuple[int, int]) -> bool | None:
     """Whether the left region lies further left than the right one; None where the mask does not say."""
     if case.regions is None:
         return None
     try:
-        with memory_for(case.regions):
-            voxels = read_volume(case.regions, "label").voxels
-    except UserError:  # the check of the case says what is wrong with the file
+        with memory_for(case.regions), collected_notes():
+            voxels = read_region_mask(case.regions, cohort.region_names).voxels
+    except UserError:  # the check of the case says what is wrong with the file, and prints its notes
         return None
-    columns = [np.nonzero(voxels == label)[2] for label in (left, right)]
+    columns = [np.nonzero(voxels == label)[2] for label in sides]
     if not all(found.size for found in columns):
         return None
     return bool(columns[0].mean() < columns[1].mean())

@@ -25,6 +25,7 @@ from weakmask.regions.lobe_model import load_lobe_model
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.itk import to_itk, write_by_itk
 from weakmask.volume.volume import Volume
 
 PHANTOM = ((48, 44, 52), (6.0, 6.0, 6.0))
@@ -118,6 +119,25 @@ def test_masks_of_another_tool_are_learnt_by_name(folder: Path) -> None:
     (scan,) = (scan for scan in folder_scans(folder, "rtsu") if scan.name == "scan1")
     _, truth = phantom_scan(1, *PHANTOM)
     assert np.array_equal(scan.load()[1].voxels, truth.voxels)
+
+
+def test_a_segmentation_of_a_part_of_the_voxels_is_learnt_in_its_place(tmp_path: Path) -> None:
+    """3D Slicer leaves out what lies around its segments; such masks were refused."""
+    image, lobes = phantom_scan(1, *PHANTOM)
+    box = lobes.geometry.box.grown((-1, -1, -1))
+    outside = np.ones(lobes.voxels.shape, bool)
+    outside[box.slices] = False
+    assert not lobes.voxels[outside].any()
+    write_volume(image, tmp_path / "images" / "a.nii.gz")
+    part = lobes.crop(box)
+    mask = to_itk(part.voxels, part.geometry)
+    for name, label in LOBES.items():
+        mask.SetMetaData(f"Segment{label}_Name", name)
+        mask.SetMetaData(f"Segment{label}_LabelValue", str(label))
+        mask.SetMetaData(f"Segment{label}_Layer", "0")
+    (tmp_path / "regions").mkdir()
+    write_by_itk(mask, tmp_path / "regions" / "a.seg.nrrd", ".nrrd")
+    assert np.array_equal(folder_scans(tmp_path, "weakmask")[0].load()[1].voxels, lobes.voxels)
 
 
 @pytest.mark.parametrize("network", ["dense_v_net", "v_net", "unet"])

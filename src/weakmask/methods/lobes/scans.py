@@ -129,4 +129,4 @@ def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Vo
     refuse_nonfinite(image, image_file)
     names = {label: name for name, label in NUMBERINGS.get(numbering, {}).items()}
     mask = renumber(read_region_mask(mask_file, names), numbering)
-    return image, on_grid(mask, image.geometry, str(mask_file))
+    return image, on_grid(mask, image.geometry, mask_file)
