@@ -1,4 +1,4 @@
-"""Whether the grey values of a chest CT are Hounsfield units, judged by its air, its body and the inside of its lungs.
+"""A check whether the grey values of a chest CT are Hounsfield units, by its air, its body and the inside of its lungs.
 
 Values that are not: stored numbers without the rescale intercept, also where the corners outside the field of view hold
 -1024; the intercept applied twice; inverted values; negative values that wrapped around to large ones; 8-bit values.

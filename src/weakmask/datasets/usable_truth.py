@@ -1,4 +1,4 @@
-"""The truth of a case, if it can be used: the one answer for check, judge, evaluate and the supervised methods.
+"""The truth of a case, if it can be used: the one answer for check, evaluation and the supervised methods.
 
 `truth.yaml` beside the folder truth/ declares its kind::
 

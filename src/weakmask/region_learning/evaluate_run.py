@@ -57,11 +57,11 @@ def evaluate_run(work: Work, masks: Mapping[str, Path]) -> None:
     own = next(iter(masks.values()))
     for case in track(cases, "evaluation", len(cases)):
         if (own / f"{case.name}.nii.gz").exists():
-            new_results, new_scores = _judge_case(work, case, cohort, masks, threshold)
+            new_results, new_scores = _evaluate_case(work, case, cohort, masks, threshold)
             results += new_results
             scores += new_scores
     if not results:
-        work.note("no usable truth in the judged cohort: overlap is not computed, only the agreement of scores")
+        work.note("no usable truth in the evaluated cohort: only the agreement of scores is computed, no overlap")
     table = results_table(without_empty_subtypes(results))
     write_tables(work.out, table, scores_table(scores))
     compared = compare_methods(table, next(iter(masks))) if results else pd.DataFrame(columns=list(COMPARISON_COLUMNS))
@@ -104,7 +104,7 @@ def truth_or_note(case: Case, image: Volume, work: Work) -> Volume | None:
     try:
         return usable_truth(case, image.geometry)
     except UserError as error:
-        work.note(f"{case.name} is judged by its scores alone: {error}")
+        work.note(f"{case.name} is evaluated by its scores alone: {error}")
         return None
 
 
@@ -135,7 +135,7 @@ def without_empty_subtypes(rows: list[dict[str, object]]) -> list[dict[str, obje
     return rows if named - {"ground-glass"} else [row for row in rows if row["subset"] == "all"]
 
 
-def _judge_case(
+def _evaluate_case(
     work: Work, case: Case, cohort: Cohort, masks: Mapping[str, Path], threshold: float
 ) -> tuple[Rows, Rows]:
     """The rows of one scan in results.csv and severity.csv.

@@ -106,7 +106,7 @@ def _sentence(text: ReportText, own: Mapping[Any, Any] | None, seen: str) -> str
     if own is None or not math.isfinite(own["iou_mean"]):
         kappa = math.nan if own is None else own["kappa"]
         agrees = f" Its scores agree with those given with a kappa of {kappa:.3f}." if math.isfinite(kappa) else ""
-        return f"{text.row}, {text.learned}; there was no truth to judge masks by.{agrees}"
+        return f"{text.row}, {text.learned}; there was no truth to compare masks with.{agrees}"
     return (
         f"{text.row}, {text.learned}, reaches a mean IoU of {own['iou_mean']:.3f} (pooled "
         f"{own['iou_pooled']:.3f}) and a kappa of {own['kappa']:.3f} on {own['scans']} scans {seen}."
@@ -155,7 +155,7 @@ def scan_view(work: Work, of: tuple[Case, Cohort], headline: str, rank: float, s
 
 
 def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]]:
-    """Ways to load the judged scans, the lowest IoU first; scans without lesions come last."""
+    """Ways to load the evaluated scans, the lowest IoU first; scans without lesions come last."""
     results = read_csv(run.stage("evaluation") / "results.csv").to_dict("records")
     scored = read_csv(run.stage("evaluation") / "severity.csv")
     severity = scored.to_dict("records")

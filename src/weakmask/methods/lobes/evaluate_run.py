@@ -1,4 +1,4 @@
-"""The evaluation stage: the model's lobes of the scans that are judged, and their Dice per lobe."""
+"""The evaluation stage: the model's lobes of the test scans, and their Dice per lobe."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The scans that lobe networks learn from and are judged on: a folder's, or phantoms made on the way."""
+"""The scans that lobe networks learn from and are evaluated on: a folder's, or phantoms made on the way."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
