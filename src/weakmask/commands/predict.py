@@ -25,13 +25,14 @@ from weakmask.errors import MachineError, UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
 from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, one_sided, value_rows
-from weakmask.regions.scan_regions import PICTURES, RegionSource
+from weakmask.regions.scan_regions import RegionSource
 from weakmask.regions.segment_scan import is_empty, read_scan, segment_scan
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
 from weakmask.training.devices import device_of
 from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.pictures import is_picture
 from weakmask.volume.scan_files import ScanFile
 from weakmask.volume.volume import Volume
 
@@ -130,7 +131,7 @@ def predict(
 
 def _outputs(out: Path, of_whole_images: bool, name: str, image: Path) -> dict[str, Path]:  # noqa: FBT001 (partial)
     """The files that a scan may leave; tools that compare masks of pictures expect them under the picture's name."""
-    suffix = ".png" if image.suffix.lower() in PICTURES else ".nii.gz"
+    suffix = ".png" if is_picture(image) else ".nii.gz"
     files = {layer: out / name / f"{layer}{suffix}" for layer in LAYERS}
     return {**files, NAMED: out / f"{name}.png"} if of_whole_images and suffix == ".png" else files
 

@@ -13,10 +13,10 @@ from weakmask.regions.checked_regions import checked_regions, refuse_faulty_imag
 from weakmask.regions.make_regions import make_regions
 from weakmask.terminal import say
 from weakmask.volume.files import masks_named, read_volume, scan_name
+from weakmask.volume.pictures import is_picture
 from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
 
-PICTURES = (".png", ".jpg", ".jpeg")
 ALL_REGIONS = dict(enumerate(name for house in HOUSE for name in NUMBERINGS[house]))  # that structures may be called
 
 
@@ -104,7 +104,7 @@ def regions_of(
             fault of `check_scan`.
     """
     if source.masks is None:
-        if scan.suffix.lower() in PICTURES:
+        if is_picture(scan):
             raise UserError(
                 f"{scan}: a picture has no Hounsfield units to find the lungs by; give its region mask (--regions)"
             )
