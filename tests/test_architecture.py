@@ -32,7 +32,7 @@ LAYERS: tuple[set[str], ...] = (
     {"networks", "losses", "volume"},
     {
         *("errors", "atomic_write", "memory", "progress", "terminal", "outgoing_text", "yaml_text", "csv_table"),
-        "setting_faults",
+        *("setting_faults", "worker_processes"),
     },
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

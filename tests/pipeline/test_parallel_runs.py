@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
@@ -102,55 +100,6 @@ def test_a_fault_comes_back_and_stops_the_others(tmp_path: Path, work, error: ty
     assert not (tmp_path / "lingered").exists()
     if work is fall_over:
         assert "ZeroDivisionError: ours" in (tmp_path / "logs" / "bad").read_text()
-
-
-STAYING = """
-import os, sys
-from functools import partial
-from pathlib import Path
-from time import sleep
-from weakmask.pipeline.parallel_runs import Task, run_in_parallel
-
-def stay(folder, name):
-    (folder / "part").write_text(str(os.getpid()))
-    (folder / "part").rename(folder / name)
-    sleep(300)
-
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    run_in_parallel([Task(name, partial(stay, folder, name), folder / "logs" / name) for name in ("pid",)], jobs=2)
-"""
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_trainings_end_with_a_killed_parent(tmp_path: Path, how: signal.Signals) -> None:
-    (tmp_path / "staying.py").write_text(STAYING)
-    parent = subprocess.Popen([sys.executable, tmp_path / "staying.py", tmp_path], stderr=subprocess.DEVNULL)
-    try:
-        until((tmp_path / "pid").exists)
-        child = int((tmp_path / "pid").read_text())
-        assert alive(child)
-        parent.send_signal(how)
-        parent.wait()
-        until(lambda: not alive(child))
-    finally:
-        parent.kill()
-
-
-def until(true: Callable[[], bool]) -> None:
-    start = monotonic()
-    while not true():
-        assert monotonic() - start < 60
-        sleep(0.1)
-
-
-def alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{process}/stat")  # in a container nobody may collect the dead
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_one_job_lets_faults_through(tmp_path: Path) -> None:

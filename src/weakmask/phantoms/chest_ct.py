@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.csv_table import write_csv
@@ -30,6 +28,7 @@ from weakmask.scoring.severity import region_fractions
 from weakmask.volume.files import write_volume
 from weakmask.volume.geometry import Box, Float3, Index3
 from weakmask.volume.volume import Volume
+from weakmask.worker_processes import each_in_processes
 
 VERSION = 1  # increased when the same seed gives another scan
 LOBES = {"LUL": LUL, "LLL": LLL, "RUL": RUL, "RML": RML, "RLL": RLL}
@@ -181,8 +180,7 @@ def write_phantom_cohort(
         for name in ("images", "regions", "truth", "anatomy/vessels", "anatomy/airways"):
             (temporary / name).mkdir(parents=True)
         write = partial(_write_scan, temporary, shape, spacing_mm)
-        written = Parallel(n_jobs=workers, return_as="generator")(delayed(write)(job) for job in jobs)
-        scores = [cast("dict[int, int]", row) for row in track(written, "phantoms", scans)]
+        scores = list(track(each_in_processes(write, jobs, workers), "phantoms", scans))
         rng = np.random.default_rng([seed, 1])
         read = [misread(row, reader_noise, rng) for row in scores]
         names = [name for name, _ in jobs]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from threading import Thread
 from time import monotonic
 
 import torch
@@ -24,6 +23,7 @@ from weakmask.memory import is_out_of_memory
 from weakmask.progress import bar
 from weakmask.terminal import say
 from weakmask.training.devices import device_of
+from weakmask.worker_processes import end_with_parent
 
 MOST_JOBS = 4  # each holds its crops in memory
 
@@ -104,7 +104,7 @@ def _started(task: Task, threads: int) -> Running:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     # a forked process may hang where its parent has computed with threads
     process = multiprocessing.get_context("spawn").Process(
-        target=_in_a_process, args=(task.work, task.log, threads, sender), daemon=True
+        target=_in_a_process, args=(task.work, task.log, threads, sender, os.getpid()), daemon=True
     )
     process.start()
     sender.close()
@@ -130,9 +130,9 @@ def _check(one: Running, short_of_memory: str) -> None:
         raise RuntimeError(f"{one.task.name} failed; its traceback is in {one.task.log}")
 
 
-def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection) -> None:
+def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection, parent: int) -> None:
     torch.set_num_threads(threads)
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(parent)
     with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
             work()
@@ -146,11 +146,3 @@ def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Co
                 return
             traceback.print_exc()
             raise SystemExit(1) from None
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is killed; else it would write into the same run as the next call."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # every file is written atomically

@@ -1,10 +1,9 @@
 """The prepare stage: scans with lobes -> the network's grid, split into training and validation."""
 
-from typing import Any
+from functools import partial
 
 import pandas as pd
 import torch
-from joblib import Parallel, delayed
 
 from weakmask.anatomy.lobe_faults import lobe_faults
 from weakmask.anatomy.lung_field import lung_field
@@ -22,6 +21,7 @@ from weakmask.volume.files import write_volume
 from weakmask.volume.resample import resample_onto
 from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
+from weakmask.worker_processes import each_in_processes
 
 PARTS = ("images", "lobes", "fields")
 
@@ -46,7 +46,7 @@ def prepare(work: Work) -> None:
     split = split_scans(scans, config)
     watched = set(split.validation)
     workers = min(len(scans), torch.get_num_threads())
-    made: Any = Parallel(n_jobs=workers, return_as="generator")(delayed(framed)(scan, config.prepare) for scan in scans)
+    made = each_in_processes(partial(framed, settings=config.prepare), scans, workers)
     for scan, found in zip(scans, track(made, "scans", len(scans)), strict=True):
         if isinstance(found, str):
             work.note(f"left out {scan.name}: {found}")
