@@ -19,6 +19,8 @@ from weakmask.anatomy.region_parts import RegionPart, region_part
         ("LeftUpperLobe", "left", "upper"),
         ("lung_L", "left", ""),
         ("R-upper", "right", "upper"),
+        ("lung rt", "right", ""),
+        ("LT_LUNG", "left", ""),
         ("upper", "", "upper"),
         ("lungs", "", ""),
         ("both lungs", "", ""),

@@ -8,8 +8,10 @@ Side = Literal["left", "right", ""]
 Height = Literal["upper", "middle", "lower", ""]
 
 CODE = re.compile(r"([LR])([UML])[A-Z]", re.IGNORECASE)  # LUL, RML; zones of X-rays: RUZ, LLZ
-WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")  # of `left upper`, `left_upper` and `LeftUpper`
-SIDES: dict[str, Side] = {"left": "left", "l": "left", "right": "right", "r": "right"}
+SIDES: dict[str, Side] = {
+    **dict.fromkeys(("left", "l", "lt", "sin"), "left"),
+    **dict.fromkeys(("right", "r", "rt", "dx"), "right"),
+}
 HEIGHTS: dict[str, Height] = {
     **dict.fromkeys(("upper", "top", "superior", "apical", "u"), "upper"),
     **dict.fromkeys(("middle", "mid", "m"), "middle"),
@@ -48,7 +50,7 @@ def region_part(name: str) -> RegionPart:
     if code := CODE.fullmatch(name.strip()):
         first, second = code.group(1).lower(), code.group(2).upper()
         return RegionPart(SIDES[first], CODE_HEIGHTS[second])
-    words = [word.lower() for word in WORD.findall(name)]
+    words = words_of(name)
     sides: list[Side] = [SIDES[word] for word in words if word in SIDES]
     heights: list[Height] = [HEIGHTS[word] for word in words if word in HEIGHTS]
     side: Side = sides[0] if sides else ""
@@ -57,3 +59,9 @@ def region_part(name: str) -> RegionPart:
     organ = " ".join(word for word in other if word not in LUNG_WORDS)
     nothing_said = not side and not height and not other
     return RegionPart(side, height, name if nothing_said else organ)
+
+
+def words_of(name: str) -> list[str]:
+    """Lower-case words of a name, also of `LeftUpperLobe` and `lung_upper_lobe_left`."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.findall(r"[a-z]+|\d+", spaced.lower())

@@ -3,13 +3,13 @@
 TotalSegmentator writes `lung_upper_lobe_left`, 3D Slicer `left superior lobe`, DICOM SEG `Left Upper lobe of lung`.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
+from weakmask.anatomy.region_parts import SIDES, words_of
+
 _WORDS = {
-    "l": "left", "lt": "left", "sin": "left", "r": "right", "rt": "right", "dx": "right", "superior": "upper",
-    "top": "upper", "mid": "middle", "inferior": "lower", "bottom": "lower", "lobes": "lobe", "lungs": "lung",
-    "pulmonary": "lung", "thirds": "third", "zone": "third", "zones": "third",
+    **SIDES, "superior": "upper", "top": "upper", "mid": "middle", "inferior": "lower", "bottom": "lower",
+    "lobes": "lobe", "lungs": "lung", "pulmonary": "lung", "thirds": "third", "zone": "third", "zones": "third",
 }  # fmt: skip
 _ABBREVIATIONS = {
     "lul": ("left", "upper"), "lll": ("left", "lower"), "rul": ("right", "upper"), "rml": ("right", "middle"),
@@ -41,12 +41,6 @@ def label_among(name: str, region_names: Mapping[int, str]) -> int | None:
 
 def _plain(name: str) -> str:
     return " ".join(words_of(name))
-
-
-def words_of(name: str) -> list[str]:
-    """Lower-case words of a name, also of `LeftUpperLobe` and `lung_upper_lobe_left`."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return re.findall(r"[a-z]+|\d+", spaced.lower())
 
 
 def _place(name: str) -> tuple[str, str, str] | None:

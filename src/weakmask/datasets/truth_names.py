@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from weakmask.anatomy.region_synonyms import words_of
+from weakmask.anatomy.region_parts import words_of
 from weakmask.datasets.case import TruthKind
 from weakmask.errors import UserError
 from weakmask.volume.structures import LabelOf
