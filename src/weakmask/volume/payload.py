@@ -6,7 +6,7 @@ from pathlib import Path
 from weakmask.errors import UserError
 
 LARGE = 1 << 29  # bytes: 1000 slices of 512 x 512 in 16 bits
-LARGE_LABELS = 1 << 30  # bytes: 512 slices of 512 x 512 in 64 bits
+LARGE_LABELS = 3 << 28  # bytes: 384 slices of 512 x 512 in 64 bits; ITK takes twice as many
 LARGE_LABELS_IN_PARTS = 1 << 31  # bytes; read a few at a time, they take less memory
 _MOST_RATIO = 100  # of a large volume; a CT packs 2 to 4 to 1, a mask of it 200 to 1, in 64 bits even 1000 to 1
 LARGEST = 1e9  # of the numbers of a grid; with 1e308, ITK inverts a matrix without end, or takes 1 mm

@@ -142,9 +142,10 @@ def packed_labels(parts: Iterable[np.ndarray], size: int, refuse: Callable[[int]
         refuse(size)
     labels, filled = np.empty(size, np.uint8), 0
     for part in parts:
-        if part.dtype.kind == "f" and not (np.isfinite(part).all() and np.array_equal(part, np.rint(part))):
+        ends = part.min(), part.max()
+        if part.dtype.kind == "f" and not (np.isfinite(ends).all() and np.array_equal(part, np.rint(part))):
             raise ValueError("a label map with fractions; expected whole numbers")
-        low, high = int(part.min()), int(part.max())
+        low, high = map(int, ends)
         holding = [np.dtype(kind) for kind in _LABEL_TYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max]
         fitting = [kind for kind in holding if np.can_cast(labels.dtype, kind)]
         if not fitting:
