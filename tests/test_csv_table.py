@@ -1,6 +1,8 @@
 """Tables as CSV: harmless in a spreadsheet, and equal when they are read again."""
 
+import errno
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from weakmask.csv_table import read_csv, write_csv
+from weakmask.datasets.run_length import read_run_lengths
 from weakmask.datasets.splits import Split, read_splits, write_splits
+from weakmask.errors import MachineError
 from weakmask.evaluation.overlap import Overlap
 from weakmask.evaluation.table import read_results, result_rows, results_table, scores_table, write_tables
+from weakmask.scoring.subtype_reference import read_reference
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "weakmask"
 HOSTILE = [
@@ -69,6 +74,19 @@ def test_what_is_no_table_is_a_value_error(tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_bytes(content)
         with pytest.raises(ValueError, match=r"."):
             read_csv(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("read", [read_csv, read_results, read_reference, read_splits, read_run_lengths])
+def test_a_disk_that_fails_is_the_machine_s_fault(
+    read: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    monkeypatch.setattr(Path, "open", failing)
+    with pytest.raises(MachineError, match=r"t\.csv: cannot be read \(Input/output error\)"):
+        read(tmp_path / "t.csv")
 
 
 def test_no_other_module_writes_or_reads_a_table_by_pandas() -> None:

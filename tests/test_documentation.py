@@ -215,6 +215,14 @@ def test_the_cohort_page_shows_the_default_score_map(tmp_path: Path):
     assert read_score_map(file).intervals == CT_SEVERITY.intervals
 
 
+def test_the_tests_that_the_reliability_page_names_are_real():
+    text = (PROJECT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(?:\w+::)?(test_\w+))?`", text)
+    absent = [f"{file} {test}" for file, test in named if f"def {test}" not in (PROJECT / file).read_text("utf-8")]
+    assert len(named) > 20
+    assert not absent, absent
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_documented_make_targets_are_real(target: str):
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")

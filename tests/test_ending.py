@@ -68,11 +68,15 @@ def test_a_signal_ends_after_the_cleaning_up(
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    done = False
     try:
         with ending_well():
             os.kill(os.getpid(), signal.SIGHUP)
+            done = True
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+    assert done
 
 
 def test_standard_output_that_is_full_is_one_line(
@@ -97,4 +101,5 @@ def test_standard_output_that_is_closed_is_replaced(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdout", None)
     with ending_well():
         print("nobody reads this")  # noqa: T201
+        assert sys.stdout.name == os.devnull
     sys.stdout.close()

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from weakmask import cli
 from weakmask.datasets.case import Fault
-from weakmask.errors import UserError
+from weakmask.errors import MachineError
 from weakmask.screen import print_checked, print_faults, print_summary
 from weakmask.terminal import MOST_LINES, err, out, print_line, say, sum_up
 
@@ -82,7 +82,9 @@ def test_a_long_list_of_all_kinds_ends_within_a_screen() -> None:
 
 def test_a_full_disk_behind_the_output_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Full())
-    with pytest.raises(UserError, match="cannot print to the standard output: No space left on device; the work is do"):
+    with pytest.raises(
+        MachineError, match="cannot print to the standard output: No space left on device; the work is do"
+    ):
         print_line("result")
     monkeypatch.setattr(sys, "stdout", Full())
     errors = io.StringIO()

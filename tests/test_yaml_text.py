@@ -1,9 +1,11 @@
 """The one YAML reader: whatever PyYAML raises is one line, and nothing is unpacked before it is measured."""
 
-import contextlib
+import datetime as dt
+import errno
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +14,11 @@ from hypothesis import strategies as st
 from weakmask.config import with_overrides
 from weakmask.datasets.region_names import read_numbering
 from weakmask.datasets.usable_truth import read_truth_kind
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.scoring.severity import read_score_map
 from weakmask.yaml_text import MOST_BYTES, parse_yaml, read_yaml_file
 
+PLAIN = (dict, list, set, str, bytes, bool, int, float, dt.date, type(None))  # a datetime is a date
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "weakmask"
 
 
@@ -93,14 +96,34 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         read_yaml_file(tmp_path / "absent.yaml")
 
 
+def test_a_disk_that_fails_is_the_machine_s_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    (tmp_path / "some.yaml").write_text("a: 1")
+    monkeypatch.setattr(Path, "open", broken)
+    with pytest.raises(MachineError, match=r"some\.yaml: cannot be read \(Input/output error\)"):
+        read_yaml_file(tmp_path / "some.yaml")
+
+
 def test_no_other_module_reads_yaml() -> None:
     readers = re.compile(r"yaml\.(safe_load|load|full_load|compose|parse|scan)\b")
     found = {path.name for path in SOURCE.rglob("*.py") if readers.search(path.read_text(encoding="utf-8"))}
     assert found == {"yaml_text.py"}
 
 
+def answer_to(text: str) -> tuple[Any, str]:
+    """The value of a text, or the line that refuses it."""
+    try:
+        return parse_yaml(text), ""
+    except UserError as error:
+        return None, str(error)
+
+
 @settings(max_examples=150)
 @given(st.text("ab:-[]{}&*!?|>'\"#%@ \n\t,0123.~<=") | st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    with contextlib.suppress(UserError):
-        parse_yaml(text)
+    found, line = answer_to(text)
+    assert isinstance(found, PLAIN)
+    assert "\n" not in line
+    assert len(line) < 400

@@ -18,16 +18,15 @@ from weakmask.screen import (
     PlainGroup,
     counted,
     exit_if_any,
-    out,
     print_checked,
     print_exported,
     print_faults,
     print_good,
-    print_line,
     print_methods,
     print_notes,
     print_summary,
 )
+from weakmask.terminal import out, print_line
 
 app = typer.Typer(
     name="weakmask",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from weakmask.errors import refuse_machine_fault
 from weakmask.outgoing_text import cell_text, table_cell
 
 TEXT = ("scan", "image", "patient", "name", "file", "region", "method", "subset", "subtype", "class", "split", "row")
@@ -38,13 +39,17 @@ def read_csv(path: Path, text: Iterable[str] = TEXT) -> pd.DataFrame:
 
     Raises:
         OSError: The file cannot be read.
+        MachineError: Likewise, by a fault of the machine.
         ValueError: It is not a CSV table, or not UTF-8.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        try:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader(file), [])
-        except csv.Error as error:
-            raise ValueError(str(error)) from error
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    except OSError as error:
+        refuse_machine_fault(error, path)
+        raise
     of_text = set(text)
     types: Any = {column: str for column in header if cell_text(column) in of_text}
     table = pd.read_csv(path, dtype=types, na_values=[""], keep_default_na=False, index_col=False).rename(

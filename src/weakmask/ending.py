@@ -42,7 +42,7 @@ def ending_well() -> Iterator[None]:
             try:
                 yield
             finally:
-                sys.stdout.flush()  # here, where a full disk is still told in one line
+                sys.stdout.flush()  # while a full disk can still be reported in one line
     except (UserError, MachineError) as error:
         _end_with(str(error))
     except BrokenPipeError:  # the reader of the pipe has ended, as `head` does
@@ -69,6 +69,7 @@ def _signals_raise() -> Iterator[None]:
     """Raise `Stopped` on a signal, so that temporary files are removed; a second one ends the process at once."""
 
     def stop(received: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the interpreter gives both
+        """Raise `Stopped`, and let a second signal of this kind end the process."""
         signal.signal(received, signal.SIG_DFL)
         raise Stopped(received)
 
@@ -91,11 +92,12 @@ def _quiet_threads() -> Iterator[None]:
     """Keep threads silent about a fault of the machine, which the main thread meets and reports too."""
     before = threading.excepthook
 
-    def told(fault: threading.ExceptHookArgs) -> None:
+    def report(fault: threading.ExceptHookArgs) -> None:
+        """Print the traceback of a thread, unless the machine is at fault."""
         if fault.exc_value is None or not is_machine_fault(fault.exc_value):
             before(fault)
 
-    threading.excepthook = told
+    threading.excepthook = report
     try:
         yield
     finally:

@@ -12,25 +12,7 @@ from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
 from weakmask.outgoing_text import one_line
-from weakmask.terminal import err, out, print_line, say, sum_up
-
-__all__ = [
-    "PlainCommand",
-    "PlainGroup",
-    "counted",
-    "err",
-    "exit_if_any",
-    "out",
-    "print_checked",
-    "print_exported",
-    "print_faults",
-    "print_good",
-    "print_line",
-    "print_methods",
-    "print_notes",
-    "print_summary",
-    "say",
-]
+from weakmask.terminal import out, print_line, say, sum_up
 
 
 class PlainCommand(TyperCommand):

@@ -1,10 +1,10 @@
-"""Faults of a config in plain words: what came, what was expected, for all wrong keys and values at once."""
+"""Faults of a config or of a model's header in plain words: all wrong keys and values, and the values expected."""
 
 import difflib
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -31,7 +31,7 @@ MOST = 10  # faults in a line
 
 
 def fault_text(model: type[BaseModel], error: ValidationError) -> str:
-    """All faults of a config in one line; several are numbered, and past the tenth they are only counted.
+    """All faults of a config or header in one line; several are numbered, and past the tenth they are only counted.
 
     Args:
         model: The class that refused the values.
@@ -69,6 +69,8 @@ def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[type[
         if field is not None and inner is None:
             if isinstance(part, int):
                 names[-1] += f"[{part}]"
+            elif get_origin(field.annotation) is dict and "." not in names[-1]:
+                names[-1] += f".{part[:LONGEST]}"
             continue
         section = inner or section
         names.append(str(part)[:LONGEST])

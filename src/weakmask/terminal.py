@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError
 from weakmask.outgoing_text import escaped, one_line
 
 STYLES = {  # label -> its colour
@@ -48,7 +48,7 @@ class Stream:
         """Write text.
 
         Raises:
-            UserError: The standard output cannot be written, because its disk is full, for instance.
+            MachineError: The standard output cannot be written, because its disk is full, for instance.
         """
         return self._try("write", text) or 0
 
@@ -56,7 +56,7 @@ class Stream:
         """Write what is waiting.
 
         Raises:
-            UserError: As `write`.
+            MachineError: As `write`.
         """
         self._try("flush")
 
@@ -82,13 +82,14 @@ class Stream:
             setattr(sys, self._name, _Nowhere())
             if self._name == "stderr":
                 return None
-            raise UserError(f"cannot print to the standard output: {error.strerror}; the work is done") from error
+            raise MachineError(f"cannot print to the standard output: {error.strerror}; the work is done") from error
 
 
 class _Nowhere(io.TextIOBase):
     """A stream that drops what is written to it."""
 
     def write(self, text: str) -> int:
+        """Drop the text."""
         return len(text)
 
 

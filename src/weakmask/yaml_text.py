@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.outgoing_text import cut
 
 MOST_BYTES = 1 << 20
@@ -55,6 +55,7 @@ def read_yaml_file(path: Path) -> Any:
 
     Raises:
         UserError: The file cannot be read, or as in `parse_yaml`; the line begins with the path.
+        MachineError: The disk, the share, the memory or the number of open files is at fault.
     """
     try:
         if path.exists() and not path.is_file():
@@ -64,6 +65,7 @@ def read_yaml_file(path: Path) -> Any:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected a YAML text") from error
     except (OSError, UnicodeDecodeError) as error:
+        refuse_machine_fault(error, path)
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(f"{path}: cannot be read as a text file ({reason}); expected a YAML text") from error
     try:

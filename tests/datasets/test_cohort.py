@@ -241,10 +241,23 @@ def test_an_image_without_a_row_is_only_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("scan,LUL,LLL,age\na,1,2,70\n", "unknown column 'age'; the regions are LUL, LLL, RUL, RML, RLL"),
-        ("scan,LUL,RLM,patent,age\na,1,2,p,70\n", "columns 'RLM', 'patent', 'age'; did you mean 'R.*' or 'patient'"),
+        (
+            "scan,LUL,LLL,age\na,1,2,70\n",
+            "unknown column 'age'; .* RML, RLL; delete the column, or name the region in regi",
+        ),
+        (
+            "scan,LUL,Age,CRP\na,1,63,4.5\n",
+            "unknown columns 'Age', 'CRP'; the regions are .*; delete the columns, or na",
+        ),
+        (
+            "scan,LUL,RLM,patent,age\na,1,2,p,70\n",
+            "columns 'RLM', 'patent', 'age'; did you mean 'R.*' or 'patient'.* delete the other column, or",
+        ),
         ("scan,LUL,RLM\na,1,2\n", "unknown column 'RLM'; did you mean 'R"),
-        ("scan,upper,lower\na,1,2\n", "unknown columns 'upper', 'lower'; .*name others in regions.yaml"),
+        (
+            "scan,upper,lower\na,1,2\n",
+            "unknown columns 'upper', 'lower'; .*; delete the columns, or name the region in regions.yaml",
+        ),
     ],
 )
 def test_an_unknown_column_is_one_clean_line(tmp_path: Path, table: str, message: str) -> None:

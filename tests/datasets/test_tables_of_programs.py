@@ -107,8 +107,10 @@ def test_a_missing_patient_is_no_patient(tmp_path: Path, word: str, file: str) -
     assert notes == ([expected] if word else [])
 
 
-def test_a_patient_that_one_line_names_is_known_in_the_others(tmp_path: Path) -> None:
-    table = lines([(*HEAD[0], "patient"), ("p1", "LUL", 1, "NA"), ("p1", "LLL", 1, "12.0"), ("p2", "LUL", 1, "12")])
+@pytest.mark.parametrize("number", ["12.0", "12,0"])
+def test_a_patient_that_one_line_names_is_known_in_the_others(tmp_path: Path, number: str) -> None:
+    rows = [(*HEAD[0], "patient"), ("p1", "LUL", 1, "NA"), ("p1", "LLL", 1, number), ("p2", "LUL", 1, "12")]
+    table = lines(rows, ";")
     found = cohort(tmp_path / "cohort", table)
     assert [case.group for case in found.cases] == ["12", "12"]
     assert not any(fault.fatal for fault in found.faults)
@@ -133,6 +135,12 @@ def test_files_of_two_folders_are_not_one_image(tmp_path: Path) -> None:
         "scores.csv: 'site_a/p1.nii.gz' and 'site_b/p1.nii.gz' both mean the one image p1; give each image a name of "
         "its own; until then p1 is left out"
     )
+
+
+@pytest.mark.parametrize("number", ["12", "12.0", "12,0"])
+def test_a_scan_that_is_a_number_is_known_with_a_decimal(tmp_path: Path, number: str) -> None:
+    found = cohort(tmp_path / "cohort", lines([*HEAD, (number, "LUL", 3), ("12.5", "LUL", 1)], ";"), ("12", "12.5"))
+    assert [case.name for case in found.cases] == ["12", "12.5"]
 
 
 def test_a_missing_file_is_asked_for_by_its_own_name(tmp_path: Path) -> None:

@@ -21,22 +21,22 @@ from weakmask.methods import METHODS
 def answer(command: dict[str, Any]) -> dict[str, Any]:
     """Run one command in a fork: its exit code (minus a signal), its error lines, and the operations that wrote."""
     with tempfile.TemporaryDirectory() as folder:
-        told, done = Path(folder) / "stderr", Path(folder) / "done"
+        printed, done = Path(folder) / "stderr", Path(folder) / "done"
         child = os.fork()
         if child == 0:
-            run(command, told, done)
+            run(command, printed, done)
         _, status = os.waitpid(child, 0)
         return {
             "code": os.waitstatus_to_exitcode(status),
-            "lines": told.read_text(encoding="utf-8").splitlines(),
+            "lines": printed.read_text(encoding="utf-8").splitlines(),
             "done": done.read_text(encoding="utf-8").splitlines() if done.exists() else [],
         }
 
 
-def run(command: dict[str, Any], told: Path, done: Path) -> None:
+def run(command: dict[str, Any], printed: Path, done: Path) -> None:
     """The fork: run the command with its fault, and end."""
     for number in (1, 2):
-        os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
+        os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     sys.argv = ["weakmask", *command["arguments"]]
     os.chdir(command["folder"])
     code = 1

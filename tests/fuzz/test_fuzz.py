@@ -29,7 +29,7 @@ def test_whole_files_are_accepted(readers: dict[str, Target], tmp_path: Path) ->
             folder.mkdir()
             target.around(folder)
             (folder / target.name).write_bytes(target.pack(seed))
-            target.read(folder / target.name)
+            assert target.read(folder / target.name) is not None, f"seed {number} of {name}"
 
 
 @pytest.mark.filterwarnings("ignore")

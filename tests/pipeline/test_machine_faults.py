@@ -106,6 +106,35 @@ def test_any_stage_ends_in_one_line(tmp_path: Path, settings: CamSettings, fault
     assert not (tmp_path / "run" / "01-prepare").exists()
 
 
+def test_a_disk_that_fails_costs_no_checkpoint(
+    tmp_path: Path, settings: CamSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The note of what an unfinished stage was begun with cannot be read: its folder is not taken for an older one."""
+    checkpoint = tmp_path / "run" / ".01-training.partial" / "checkpoint"
+
+    def stage(work: Work[CamSettings]) -> None:
+        if not checkpoint.exists():
+            checkpoint.write_text("step 1")
+            raise no_space()
+
+    def opened(path: Path, *arguments: Any, **named: Any) -> Any:
+        if path.name == "begun.json":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(path, *arguments, **named)
+
+    stages = (Stage("training", stage, resumable=True),)
+    with pytest.raises(MachineError):
+        run_stages(stages, tmp_path / "run", settings)
+    real = Path.open
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", opened)
+        with pytest.raises(MachineError, match="Too many open files"):
+            run_stages(stages, tmp_path / "run", settings)
+    assert checkpoint.read_text() == "step 1"
+    run_stages(stages, tmp_path / "run", settings)
+    assert (tmp_path / "run" / "01-training" / "checkpoint").exists()
+
+
 def test_a_fault_of_the_program_stays_one(tmp_path: Path, settings: CamSettings) -> None:
     def stage(work: Work[CamSettings]) -> None:
         (work.out / "absent").read_text()

@@ -181,7 +181,7 @@ def test_a_note_that_scans_share_is_written_once(written):
     shared = tuple(f"scan_{number}: no region mask; lobes by network" for number in range(5))
     html = written(Page(title="run", summary="done", notes=("the model marked no voxel", *shared, "a: x", "b: x")))
     assert html.count("no region mask") == 1
-    assert "no region mask; lobes by network (5 scans: scan_0, scan_1, scan_2, ...)" in html
+    assert "no region mask; lobes by network (5 scans: scan_0, scan_1, scan_2, ... (2 more))" in html
     assert "a: x" in html
     assert "b: x" in html
 

@@ -140,6 +140,7 @@ def test_drawing_copies_no_volume():
         ({1: "left", 2: "right"}, ("L", "R")),  # exchanged: radiologists expect R on the left
         ({1: "right lung", 2: "Left lung"}, ("R", "L")),
         ({1: "RUL", 2: "LUL"}, ("R", "L")),
+        ({1: "lung_upper_lobe_right", 2: "lung_upper_lobe_left"}, ("R", "L")),
         ({1: "image"}, ("", "")),
         ({1: "right"}, ("", "")),
         ({}, ("", "")),

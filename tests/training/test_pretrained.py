@@ -1,5 +1,7 @@
 """Published weights: real answers of EfficientNet-Lite0, and one line for every file that does not fit."""
 
+import errno
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from published_networks import known_weights, waves
 from safetensors.torch import save_file
 from torch import Tensor
 
-from weakmask.errors import UserError
+from weakmask.errors import MachineError, UserError
 from weakmask.networks.backbones import BackboneClassifier
 from weakmask.networks.efficientnet_lite import EfficientNetLite0
 from weakmask.networks.encoder_unet import EncoderUNet
@@ -193,6 +195,23 @@ def test_without_a_network_the_files_name_and_the_way_out_are_one_line(
     assert "weights=PATH" in str(error.value)
     assert asked == [(file.folder + file.name, tmp_path / "checkpoints", file.name[-12:-4], 30.0)]
     assert socket.getdefaulttimeout() is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_at_fault_is_not_the_network_s_fault(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object, **named: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", failing)
+    with pytest.raises(MachineError, match=f"cannot write to .*checkpoints: {os.strerror(number)}"):
+        find_weights("resnet50", "imagenet")
+    (tmp_path / "w.pth").write_bytes(b"")
+    monkeypatch.setattr(torch, "load", failing)
+    with pytest.raises(MachineError, match=r"w\.pth: cannot be read"):
+        read_state(tmp_path / "w.pth")
 
 
 def test_a_file_in_torchs_cache_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

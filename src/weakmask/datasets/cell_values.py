@@ -15,6 +15,7 @@ NO = frozenset(("0", "false", "f", "no", "n", "unchecked", "falsch", "nein", "fa
 
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,15})?")
 _CHOICE = re.compile(r"(\d{1,9})\s*(?:[,:=(]|\s[-\u2013]\s)\s*[^\W\d][^\d]*")  # `1, Mild`, as REDCap codes its choices
+_WITH_DECIMAL = re.compile(r"(\d+)[.,]0")  # not 1,000
 _NAME = re.compile(r"X?(\d{1,9})(?:[.,]0+)?")  # R puts an X before a column that is called by a number
 
 
@@ -52,8 +53,11 @@ def name_in(cell: str) -> str:
 
 
 def patient_in(cell: str) -> str:
-    """A patient's name; empty if it is missing. A number is the same patient as `12` and `12.0`."""
-    if is_missing(cell):
-        return ""
-    name = name_in(cell)
-    return name[:-2] if re.fullmatch(r"\d+\.0", name) else name
+    """A patient's name; empty if it is missing. A number is the same patient as `12`, `12.0` and `12,0`."""
+    return "" if is_missing(cell) else whole_number_in(name_in(cell))
+
+
+def whole_number_in(name: str) -> str:
+    """A name that is a whole number without the decimal that tables add to it: 12 of `12.0` and `12,0`."""
+    found = _WITH_DECIMAL.fullmatch(name)
+    return found[1] if found else name

@@ -121,8 +121,8 @@ def _ignored_columns(found: CohortLabels, table: ScoreTable, numbering: Mapping[
     regions = dict.fromkeys(row.region for row in table.rows)
     unknown = [name for name in regions if label_of(name, numbering) is None] if table.wide else []
     expected = ", ".join(numbering) or "LUL, LLL, RUL, RML, RLL, left, right, or labels from 1 up"
-    otherwise = f"the regions are {expected}; name others in regions.yaml"
-    notes = refuse_unknown(table.cells, unknown, list(numbering), otherwise)
+    known, instead = f"the regions are {expected}", ", or name the region in regions.yaml"
+    notes = refuse_unknown(table.cells, unknown, list(numbering), known, instead)
     found.faults += [Fault("", file, note, fatal=False) for note in notes]
     return set(unknown)
 

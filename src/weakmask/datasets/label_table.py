@@ -28,6 +28,8 @@ from weakmask.outgoing_text import some_of
 
 EXAMPLE = "expected a table `image,label` or `image,CLASS,CLASS,...` of 0 and 1"
 
+LEAST_TRUTHS = 0.1  # share of a column's values that are 0 or 1, in a class
+
 ByRegion = dict[str, dict[str, bool]]
 
 
@@ -97,9 +99,13 @@ def _classes(cells: Cells, key: str, *, long: bool) -> tuple[tuple[str, ...], tu
 
 
 def _holds_truth(cells: Cells, name: str) -> bool:
-    """Whether a column is a class: it holds numbers, or nothing but yes and no."""
+    """Whether a column is a class: all its words are yes or no, or a tenth or more of its values are 0 or 1.
+
+    Other values in a class are mistakes in single lines; a column of ages has fewer of 0 and 1.
+    """
     words = cells.column(name)
-    return cells.has_numbers(name) or (bool(words) and all(truth_in(word) is not None for word in words))
+    truths = sum(truth_in(word) is not None for word in words)
+    return bool(words) and (truths == len(words) or (cells.has_numbers(name) and truths >= LEAST_TRUTHS * len(words)))
 
 
 class _Rows:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 
 SIDE = 1024  # of the challenge's images
 EMPTY = "-1"
@@ -72,15 +72,16 @@ def read_run_lengths(path: Path) -> Mapping[str, list[str]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, skipinitialspace=True)
-            columns = [name.strip() for name in table.fieldnames or []]
+            table = csv.reader(file, skipinitialspace=True)
+            columns = [name.strip() for name in next(table, [])]
             if columns[:2] != ["ImageId", "EncodedPixels"]:
                 found = ", ".join(columns) or "none"
                 raise UserError(f"{path}: columns {found}; expected ImageId, EncodedPixels, the table of SIIM-ACR")
             rows: dict[str, list[str]] = {}
-            for row in csv.reader(file, skipinitialspace=True):
+            for row in table:
                 if len(row) >= 2:
                     rows.setdefault(row[0], []).append(row[1])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error}); expected the table of SIIM-ACR") from error
     return rows

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from weakmask.datasets.case import Fault
-from weakmask.datasets.cell_values import name_in
+from weakmask.datasets.cell_values import name_in, whole_number_in
 from weakmask.outgoing_text import cut
 from weakmask.volume.files import IMAGE_SUFFIXES
 
@@ -20,15 +20,15 @@ class ScanNames:
     def scan_of(self, cell: str) -> str:
         """The scan that a cell means.
 
-        A name of an image is meant literally. Otherwise, `images/p1.nii.gz`, `p1.nii.gz` and `p1.0` (a number that
-        pandas wrote) mean the image p1 if there is one, and a file name of an image that is not there loses its suffix.
+        A name of an image is meant literally. Otherwise, `images/p1.nii.gz` and `p1.nii.gz` mean the image p1 if there
+        is one, `12.0` and `12,0` mean the image 12, and a file name of an image that is not there loses its suffix.
         """
         name = name_in(cell)
         if name in self._images:
             return name
         folder, _, last = name.replace("\\", "/").rstrip("/").rpartition("/")
         bare = _without_suffix(last)
-        meant = next((one for one in (bare, bare.removesuffix(".0")) if one in self._images), None)
+        meant = next((one for one in (bare, whole_number_in(bare)) if one in self._images), None)
         if meant is None:
             return bare if bare and bare != last else name
         self._files.setdefault(cell, meant)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.outgoing_text import some_of
 from weakmask.progress import collected_notes
 from weakmask.volume.files import read_volume
 from weakmask.volume.itk import stated_sizes
@@ -32,7 +33,7 @@ def refuse_seen(training: Mapping[str, Path], tested: Mapping[str, Path]) -> Non
     """
     seen = seen_scans(training, tested)
     if seen:
-        names = ", ".join(seen[:MOST_NAMES]) + (f" and {len(seen) - MOST_NAMES} more" if len(seen) > MOST_NAMES else "")
+        names = some_of(seen, MOST_NAMES)
         raise UserError(
             f"data.test holds images that are trained on, by name or content: {names}; take them out of one cohort, "
             "rename them if they only share a name, or set data.seen to true, and the report will say so"

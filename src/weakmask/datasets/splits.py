@@ -16,7 +16,7 @@ import numpy as np
 
 from weakmask.atomic_write import atomic_file
 from weakmask.datasets.case import Case
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.outgoing_text import cell_text, table_cell
 
 COLUMNS = ("fold", "scan", "part")
@@ -119,6 +119,7 @@ def read_splits(path: Path) -> tuple[Split, ...]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header, *rows = list(csv.reader(file)) or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
+        refuse_machine_fault(error, path)
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(f"cannot read the splits {path}: {reason}") from error
     if tuple(header) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):

@@ -102,14 +102,17 @@ def read_cells(path: Path, known: Sequence[str], example: str) -> Cells:
     return Cells(path, tuple(header), rows, tuple(notes))
 
 
-def refuse_unknown(table: Cells, unknown: Sequence[str], expected: Sequence[str], otherwise: str) -> tuple[str, ...]:
+def refuse_unknown(
+    table: Cells, unknown: Sequence[str], expected: Sequence[str], known: str, instead: str = ""
+) -> tuple[str, ...]:
     """Sort out the columns that a table should not have.
 
     Args:
         table: The table.
         unknown: Its unknown columns.
         expected: The names that might have been meant.
-        otherwise: A hint where none is near.
+        known: A list of the columns that there may be, where none is near.
+        instead: Another remedy than to delete such a column.
 
     Returns:
         Notes: columns of free text (no number in them) are ignored, and one note names them.
@@ -124,7 +127,9 @@ def refuse_unknown(table: Cells, unknown: Sequence[str], expected: Sequence[str]
     if wrong:
         meant = " or ".join(dict.fromkeys(repr(near[name]) for name in wrong if name in near))
         hints = [f"did you mean {meant}?"] if meant else []
-        hints += [otherwise] if len(near) < len(wrong) else []
+        rest = len(wrong) - len(near)
+        which = f"{'other ' if near else ''}column{'s' if rest > 1 else ''}"
+        hints += [f"{known}; delete the {which}{instead}"] if rest else []
         raise UserError(f"{table.path}: unknown {_columns(wrong)}; {' '.join(hints)}")
     kinds = ((unknown, "with free text"), (of_redcap, "of REDCap"))
     return tuple(f"{table.path.name}: the {_columns(names)} {kind}: ignored" for names, kind in kinds if names)

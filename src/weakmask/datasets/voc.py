@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from weakmask.datasets.usable_truth import IGNORED
-from weakmask.errors import UserError
+from weakmask.errors import UserError, refuse_machine_fault
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -77,6 +77,7 @@ def read_class_mask(path: Path) -> UInt8[np.ndarray, "y x"]:
         with Image.open(path) as picture:
             mode, labels = picture.mode, np.array(picture)
     except OSError as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error}); expected a class mask of PASCAL VOC") from error
     if mode not in {"P", "L"}:
         raise UserError(f"{path}: a picture of mode {mode}; expected class indices in a palette or grey picture")
@@ -96,4 +97,5 @@ def _names(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
+        refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error}); expected a list of names") from error

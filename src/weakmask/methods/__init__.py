@@ -16,12 +16,12 @@ from weakmask.atomic_write import atomic_file
 from weakmask.config import Settings, parse, read_yaml, with_overrides, with_values
 from weakmask.errors import UserError
 from weakmask.methods.method import Method
+from weakmask.outgoing_text import cut
 from weakmask.pipeline import Run, run_stages, stage_folder
 from weakmask.prediction import Limits, Segmenter
 from weakmask.report.page import write_report
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
-from weakmask.training.model_header import shortened
 
 NAMES = ("dram", "cam", "supervised", "lobes", "wsmis")
 
@@ -138,5 +138,5 @@ def load_segmenter(path: str | Path, device: str | torch.device = "auto", limits
     able = [known for known in METHODS if METHODS[known].load is not None]
     load = METHODS[name].load if isinstance(name, str) and name in able else None
     if load is None:
-        raise UserError(f"{file}: a {shortened(name)} model; expected one of {', '.join(able)}")
+        raise UserError(f"{file}: a {cut(str(name))} model; expected one of {', '.join(able)}")
     return load(file, device_of(device), limits or Limits())

@@ -21,7 +21,7 @@ from weakmask.errors import MachineError, UserError, is_machine_fault
 from weakmask.memory import is_out_of_memory
 from weakmask.pipeline.keys import RECORD, FileState, changed_inputs, settings_key, state_of, whole_key
 from weakmask.pipeline.manifest import read_stage, stage_folder, write_json, write_manifest
-from weakmask.pipeline.memory import peak_memory_mb, reset_peak_memory
+from weakmask.pipeline.peak_memory import peak_memory_mb, reset_peak_memory
 from weakmask.terminal import say, sum_up
 from weakmask.training.checkpoints import training_notes
 from weakmask.training.devices import device_of

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from weakmask.config import Fraction, Settings, parse
 from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
+from weakmask.outgoing_text import cut
 from weakmask.pipeline import Work, provenance
 from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.region_learning.prepare import SPACING_COLUMNS
@@ -25,7 +26,7 @@ from weakmask.training.model_header import (
     Name,
     NetworkHeader,
     network_in,
-    shortened,
+    refuse_other_method,
     typed_header,
 )
 from weakmask.volume.geometry import Float3
@@ -163,14 +164,12 @@ def load_region_model(
         UserError: Not a weights file of weakmask, of another method, or damaged.
     """
     state, header = load_weights(Path(path))
-    if header.get("method") != method:
-        came = shortened(header.get("method", "nameless"))
-        raise UserError(f"{path}: a {came} model; expected one of method {method}")
+    refuse_other_method(header, method, path)
     typed = typed_header(ModelHeader, header, path)
     try:
         score_map = ScoreMap(typed.score_map.name, typed.score_map.intervals)
     except ValueError as error:
-        raise UserError(f"{path}: its header is damaged ({shortened(str(error))}); {AGAIN}") from error
+        raise UserError(f"{path}: its header is damaged ({cut(str(error))}); {AGAIN}") from error
     return RegionModel(
         network=network_in(typed.network, typed.arguments, state, path).eval().to(device_of(device)),
         config=parse(settings, typed.config, str(path)),

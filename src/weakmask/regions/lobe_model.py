@@ -18,7 +18,7 @@ from weakmask.pipeline import stage_folder
 from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
-from weakmask.training.model_header import Facts, Header, Name, network_in, shortened, typed_header
+from weakmask.training.model_header import Facts, Header, Name, network_in, refuse_other_method, typed_header
 
 SHIPPED = files("weakmask") / "models" / "lobes.safetensors"
 CLASSES = 1 + len(NUMBERINGS["weakmask"])  # background and five lobes
@@ -118,9 +118,7 @@ def load_lobe_model(path: str | Path | None = None, device: str | torch.device =
 
 def _load(path: Path, device: torch.device) -> LobeModel:
     state, header = load_weights(path)
-    if header.get("method") != "lobes":
-        came = shortened(header.get("method", "nameless"))
-        raise UserError(f"{path}: a {came} model; expected one of method lobes")
+    refuse_other_method(header, "lobes", path)
     typed = typed_header(LobeHeader, header, path)
     named = typed.config.network
     try:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
-from weakmask.outgoing_text import escaped
+from weakmask.outgoing_text import escaped, some_of
 from weakmask.report.curves import SMOOTHED_FROM, VALIDATION, draw_curves, gather_curves
 from weakmask.report.figures import heat_gradient
 from weakmask.report.provenance_table import config_lines, facts
@@ -112,7 +112,7 @@ def _grouped(notes: Iterable[str]) -> list[str]:
     lines = []
     for text, names in scans.items():
         if len(names) >= SAME_NOTES:
-            lines.append(f"{text} ({len(names)} scans: {', '.join(names[:SAME_NOTES])}, ...)")
+            lines.append(f"{text} ({len(names)} scans: {some_of(names, SAME_NOTES)})")
         else:
             lines += [text if text == name else f"{name}: {text}" for name in names]
     return lines

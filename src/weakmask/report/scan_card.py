@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weakmask.anatomy.region_parts import region_part
 from weakmask.report.figures import agreement_picture, grey_picture, heat_picture, png, webp
 from weakmask.report.outlines import borders, outline
 from weakmask.report.planes import AXIAL, Plane, cut
@@ -22,7 +23,6 @@ BAR_MM = 50
 CANVAS = 1116
 TALLEST = 430  # a taller row of panels is made narrower
 CAPTION = 28
-SIDED = ("left", "right", "lul", "lll", "rul", "rml", "rll")  # names of lungs and lobes
 
 
 @dataclass(frozen=True)
@@ -185,18 +185,12 @@ def _marks_of_picture(regions: np.ndarray | None, names: Mapping[int, str]) -> t
         return "", ""
     middles = []
     for side in ("left", "right"):
-        labels = [label for label, name in names.items() if _side(name) == side]
+        labels = [label for label, name in names.items() if region_part(name).side == side]
         columns = np.nonzero(np.isin(regions, labels))[1]
         if not len(columns):
             return "", ""
         middles.append(columns.mean())
     return ("R", "L") if middles[1] < middles[0] else ("L", "R")
-
-
-def _side(name: str) -> str:
-    """`left` or `right` for a lung or a lobe; empty for other regions."""
-    word = name.strip().lower().partition(" ")[0]
-    return {"l": "left", "r": "right"}.get(word[:1], "") if word in SIDED else ""
 
 
 def _level_width(row_width: int, row_shape: float, level_shape: float) -> int:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from weakmask.errors import UserError
 from weakmask.networks import network_with
+from weakmask.outgoing_text import cut
+from weakmask.setting_faults import fault_text
 
 MOST = 4096  # a number of a network (channels, layers) or a name's letters; more is no network of this package
 AGAIN = "train again, or fetch the file again"
-SHOWN = 60  # letters of a wrong value in a message
 
 
 def _bounded(value: Any) -> Any:  # pydantic's JsonValue cannot be checked while running
@@ -60,11 +61,18 @@ def typed_header(model: type[AnyHeader], header: Mapping[str, Any], path: str | 
     try:
         return model.model_validate(dict(header))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])[:SHOWN]
-        came = "missing" if first["type"] == "missing" else shortened(first["input"])
-        told = first["msg"].removeprefix("Value error, ").splitlines()[0].lower()[: 2 * SHOWN]
-        raise UserError(f"{path}: its header is damaged ({key} is {came}: {told}); {AGAIN}") from error
+        raise UserError(f"{path}: its header is damaged ({fault_text(model, error)}); {AGAIN}") from error
+
+
+def refuse_other_method(header: Mapping[str, Any], method: str, path: str | Path) -> None:
+    """Refuse the model of a method other than the expected one.
+
+    Raises:
+        UserError: The header names another method, or none.
+    """
+    if header.get("method") != method:
+        came = cut(str(header.get("method", "nameless")))
+        raise UserError(f"{path}: a {came} model; expected one of method {method}")
 
 
 def network_in(
@@ -78,12 +86,5 @@ def network_in(
     try:
         return network_with(name, arguments, weights)
     except (ValueError, TypeError, ArithmeticError) as error:
-        reason = shortened(str(error).splitlines()[0]) if str(error) else type(error).__name__
+        reason = cut(str(error).splitlines()[0]) if str(error) else type(error).__name__
         raise UserError(f"{path}: its header does not fit its weights ({reason}); {AGAIN}") from error
-
-
-def shortened(value: object) -> str:
-    """A value as text of one line that is not longer than part of a line."""
-    text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text.split())
-    return text if len(text) <= 2 * SHOWN else f"{text[: 2 * SHOWN]}..."

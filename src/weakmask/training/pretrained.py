@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, hub, nn
 
-from weakmask.errors import UserError
+from weakmask.atomic_write import unwritable, writing_into
+from weakmask.errors import MachineError, UserError, is_machine_fault, refuse_machine_fault
 from weakmask.networks.backbones import BACKBONES
 from weakmask.networks.published_weights import encoder_of, load_published
 
@@ -81,6 +82,7 @@ def find_weights(backbone: str, weights: str) -> Path | None:
 
     Raises:
         UserError: There is no such file, or it cannot be downloaded.
+        MachineError: Torch's cache cannot be written.
     """
     if weights == "none":
         return None
@@ -117,14 +119,18 @@ def downloaded(file: PublishedFile) -> Path:
 
     Raises:
         UserError: The download fails.
+        MachineError: The cache cannot be written.
     """
     path = Path(hub.get_dir()) / "checkpoints" / file.name
     if not path.is_file():
-        try:
+        with writing_into(path.parent):
             path.parent.mkdir(parents=True, exist_ok=True)
+        try:
             with time_limit(SECONDS):
                 hub.download_url_to_file(file.folder + file.name, str(path), file.hash_start, progress=False)
         except (OSError, RuntimeError) as error:  # no network, a full disk; another hash
+            if isinstance(error, OSError) and is_machine_fault(error) and not isinstance(error, TimeoutError):
+                raise MachineError(unwritable(path.parent, error)) from error
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
                 f"{file.name} cannot be downloaded from {file.folder} ({reason}); "
@@ -149,6 +155,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Raises:
         UserError: The file cannot be read or holds something else.
+        MachineError: The disk or the share is at fault.
     """
     try:
         if path.suffix == ".safetensors":
@@ -156,6 +163,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings(action="ignore"):  # about the pickle's protocol; the error below says enough
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file lets torch raise nearly anything
+        refuse_machine_fault(error, path)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"{path} cannot be read as weights ({reason}); it is damaged, cut short or of another kind: fetch it again"

@@ -25,7 +25,15 @@ from weakmask.networks import network_with
 from weakmask.pipeline import Work, provenance
 from weakmask.prediction import About, Limits, Prediction, Scan, Value
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights, under
-from weakmask.training.model_header import Facts, Header, Name, NetworkHeader, network_in, shortened, typed_header
+from weakmask.training.model_header import (
+    Facts,
+    Header,
+    Name,
+    NetworkHeader,
+    network_in,
+    refuse_other_method,
+    typed_header,
+)
 from weakmask.volume.volume import Volume
 
 CLASSIFIER, SEGMENTATION = "classifier", "segmentation"
@@ -194,8 +202,7 @@ def load(path: Path, device: torch.device, limits: Limits) -> WsmisSegmenter:  #
         UserError: Not a weights file of this package, of another method, or damaged.
     """
     state, header = load_weights(path)
-    if header.get("method") != "wsmis":
-        raise UserError(f"{path}: a {shortened(header.get('method', 'nameless'))} model; expected one of method wsmis")
+    refuse_other_method(header, "wsmis", path)
     typed = typed_header(ModelHeader, header, path)
     parts = {
         name: network_in(part.network, part.arguments, under(f"{name}.", state), path).eval().to(device)
