@@ -17,5 +17,7 @@ def test_model_files_of_others_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a dram model; expected one of method supervised"):
         load(path, torch.device("cpu"))
     save_weights(path, Brightness(), {"method": "supervised", "network": "unet", "arguments": {"width": 1}})
-    with pytest.raises(UserError, match=r"its header is damaged \(3 faults: \(1\) score_map is nothing; expected a section of keys"):
+    with pytest.raises(
+        UserError, match=r"its header is damaged \(3 faults: \(1\) score_map is nothing; expected a section of keys"
+    ):
         load(path, torch.device("cpu"))

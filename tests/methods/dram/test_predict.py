@@ -72,5 +72,7 @@ def test_a_header_that_does_not_fit_its_weights_is_one_line(tmp_path: Path) -> N
     save_weights(
         tmp_path / "m.safetensors", Brightness(), {"method": "dram", "network": "unet", "arguments": {"width": 1}}
     )
-    with pytest.raises(UserError, match=r"its header is damaged \(3 faults: \(1\) score_map is nothing; expected a section of keys"):
+    with pytest.raises(
+        UserError, match=r"its header is damaged \(3 faults: \(1\) score_map is nothing; expected a section of keys"
+    ):
         load_model(tmp_path / "m.safetensors", torch.device("cpu"))
