@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weakmask.datasets.case import Case
-from weakmask.datasets.splits import Split, hold_out, k_fold, read_splits, write_splits
+from weakmask.datasets.splits import Split, hold_out, hold_out_by_name, k_fold, read_splits, write_splits
 from weakmask.errors import UserError
 
 
@@ -147,3 +147,35 @@ def test_a_bad_file_is_one_clean_line(tmp_path: Path, text: bytes, message: str)
 def test_a_missing_file_is_one_clean_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         read_splits(tmp_path / "splits.csv")
+
+
+def classified(pictures: int) -> list[Case]:
+    """Two pictures per patient; every fourth patient has none of the classes."""
+    present = ({"cat": True, "dog": False}, {"cat": False, "dog": True}, {"cat": True, "dog": True}, {"cat": False})
+    return [
+        Case(f"p{n}", Path(f"p{n}.png"), None, None, {}, f"family{n // 2}", {None: present[n // 2 % 4]})
+        for n in range(pictures)
+    ]
+
+
+def test_a_split_by_name_has_a_share_of_each_class_and_no_patient_twice() -> None:
+    cases = classified(80)
+    split = hold_out_by_name(cases)
+    assert sorted(split.train + split.test) == sorted(case.name for case in cases)
+    family = {case.name: case.patient for case in cases}
+    assert not {family[name] for name in split.train} & {family[name] for name in split.test}
+    kinds = [int(family[name].removeprefix("family")) % 4 for name in split.test]
+    assert sorted(kinds) == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
+    assert hold_out_by_name(cases[::-1]) == split
+
+
+def test_a_new_patient_moves_few_others_in_a_split_by_name() -> None:
+    before, after = (set(hold_out_by_name(classified(pictures)).test) for pictures in (80, 88))
+    assert len(before - after) <= 4
+
+
+def test_a_split_by_name_without_a_test_part_is_refused() -> None:
+    with pytest.raises(UserError, match="4 patients cannot be split"):
+        hold_out_by_name(classified(8))
+    with pytest.raises(ValueError, match="expected a share"):
+        hold_out_by_name(classified(80), 1.0)

@@ -6,6 +6,7 @@ and labels and the seed alone.
 """
 
 import csv
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,37 @@ def hold_out(
     watched = _spread(rest, _share(validation, len(ordered)), rng)
     _refuse_too_few(len(ordered), len(tested) + len(watched) + 1)
     return _split(patients, watched, tested)
+
+
+def hold_out_by_name(cases: Sequence[Case], test: float = 0.2) -> Split:
+    """One split into training and test that needs no seed, and that changes little when patients are added.
+
+    Of the patients with the same classes in their images, those whose names have the lowest SHA-256 are tested.
+
+    Args:
+        cases: The scans to split.
+        test: Share of the patients for test, in each combination of classes.
+
+    Raises:
+        UserError: Too few patients, so that one of both parts is empty.
+        ValueError: The share is not between 0 and 1.
+    """
+    if not 0 < test < 1:
+        raise ValueError(f"test {test}; expected a share above 0 and below 1")
+    patients = _patients(cases, None)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, of_patient in patients.items():
+        present = {
+            label for case in of_patient for of in case.presence.values() for label, there in of.items() if there
+        }
+        alike.setdefault(tuple(sorted(present)), []).append(name)
+    tested: set[str] = set()
+    for names in alike.values():
+        ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest())
+        tested |= set(ordered[: round(test * len(names))])
+    if not 0 < len(tested) < len(patients):
+        raise UserError(f"{len(patients)} patients cannot be split into training and test by {test:g}; add pictures")
+    return _split(patients, set(), tested)
 
 
 def k_fold(
