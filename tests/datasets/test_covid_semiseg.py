@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from weakmask.datasets.cohort import check_cohort
-from weakmask.datasets.covid_semiseg import read_covid_semiseg, write_cohort
+from weakmask.datasets.cohort_writing import write_cohort
+from weakmask.datasets.covid_semiseg import cohort_of, read_covid_semiseg
 from weakmask.errors import UserError
 
 
@@ -48,9 +49,9 @@ def test_slices_scores_and_volumes_are_read(layout: Path) -> None:
 
 def test_a_cohort_to_train_on_has_no_masks(layout: Path, tmp_path: Path) -> None:
     found = read_covid_semiseg(layout)
-    write_cohort((*found.expert, *found.weak), tmp_path / "train", truth=False)
-    write_cohort(found.expert, tmp_path / "test", truth=True)
-    assert not (tmp_path / "train" / "lesions").exists()
+    write_cohort(cohort_of(layout, (*found.expert, *found.weak)), tmp_path / "train", truth=False)
+    write_cohort(cohort_of(layout, found.expert), tmp_path / "test", truth=True)
+    assert not (tmp_path / "train" / "truth").exists()
     train, test = check_cohort(tmp_path / "train"), check_cohort(tmp_path / "test")
     assert len(train.cases) == 4
     assert train.region_names == {1: "upper lung", 2: "lower lung"}

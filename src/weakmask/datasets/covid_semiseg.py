@@ -9,19 +9,15 @@ Fan et al., "Inf-Net", IEEE TMI 39(8), 2020; licence non-commercial, as stated t
 region 1 is the lung in its upper half, 2 the one below.
 """
 
-import csv
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weakmask.atomic_write import atomic_folder
-from weakmask.datasets.case import Case
+from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cell_values import label_in, number_in
 from weakmask.datasets.score_table import read_score_table
 from weakmask.errors import UserError
-from weakmask.outgoing_text import table_cell
 from weakmask.scoring.severity import CT_SEVERITY
 
 REGIONS = {"upper lung": 1, "lower lung": 2}
@@ -54,41 +50,9 @@ def read_covid_semiseg(folder: Path) -> CovidSemiSeg:
     )
 
 
-def write_cohort(cases: Sequence[Case], folder: Path, *, truth: bool) -> None:
-    """Copy slices into a cohort folder, complete or absent.
-
-    Args:
-        cases: The slices, of one or both parts.
-        folder: The folder to make; an existing one is not changed.
-        truth: Whether truth/ goes along. A cohort to train on from scores gets none, so that no training can see it.
-
-    Raises:
-        MachineError: The folder cannot be written.
-    """
-    if folder.exists():
-        return
-    with atomic_folder(folder) as temporary:
-        for kind in ("images", "regions", *(["truth"] if truth else [])):
-            (temporary / kind).mkdir()
-        for case in cases:
-            shutil.copyfile(case.image, temporary / "images" / case.image.name)
-            for kind, path in (("regions", case.regions), ("truth", case.truth if truth else None)):
-                if path is not None:
-                    shutil.copyfile(path, temporary / kind / path.name)
-        _write_tables(cases, temporary)
-
-
-def _write_tables(cases: Sequence[Case], folder: Path) -> None:
-    names = {label: name for name, label in REGIONS.items()}
-    with (folder / "scores.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("scan", "patient", "region", "score"))
-        for case in cases:
-            writer.writerows(
-                (*map(table_cell, (case.name, case.group, names[label])), score) for label, score in case.scores.items()
-            )
-    labels = ", ".join(f"{name}: {label}" for name, label in REGIONS.items())
-    (folder / "regions.yaml").write_text(f"labels: {{{labels}}}\n", encoding="utf-8")
+def cohort_of(folder: Path, cases: Sequence[Case]) -> Cohort:
+    """Slices of one or both parts of the benchmark, as `write_cohort` takes them."""
+    return Cohort(folder, CT_SEVERITY, {label: name for name, label in REGIONS.items()}, tuple(cases), ())
 
 
 def _cases(folder: Path, table: Path, *, masks: bool) -> tuple[Case, ...]:

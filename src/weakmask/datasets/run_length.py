@@ -5,8 +5,12 @@ the end of the run before it. An image without a pneumothorax has one row, -1; o
 """
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterable, Mapping
+from io import TextIOWrapper
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from jaxtyping import Bool
@@ -29,7 +33,7 @@ def decode(runs: str, shape: tuple[int, int] = (SIDE, SIDE)) -> Bool[np.ndarray,
     """
     mask = np.zeros(shape[0] * shape[1], dtype=bool)
     if runs.strip() not in {"", EMPTY}:
-        numbers = np.array([int(word) for word in runs.split()], dtype=np.int64)
+        numbers = np.array(runs.split(), dtype=np.int64)
         if numbers.size % 2 or (numbers < 0).any():
             raise ValueError(f"{numbers.size} numbers, the least {numbers.min()}; expected pairs of start and length")
         ends = numbers.cumsum()[1::2]  # every number moves on: gap, run, gap, run
@@ -65,13 +69,13 @@ def united(rows: Iterable[str], shape: tuple[int, int] = (SIDE, SIDE)) -> Bool[n
 
 
 def read_run_lengths(path: Path) -> Mapping[str, list[str]]:
-    """Image -> the texts of its masks, from the challenge's table (ImageId, EncodedPixels).
+    """Image -> the texts of its masks, from the challenge's table (ImageId, EncodedPixels), .csv or .csv.gz.
 
     Raises:
         UserError: The table cannot be read or has other columns.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open("rb") as stored, _unpacked(stored, path) as file:
             table = csv.reader(file, skipinitialspace=True)
             columns = [name.strip() for name in next(table, [])]
             if columns[:2] != ["ImageId", "EncodedPixels"]:
@@ -81,7 +85,13 @@ def read_run_lengths(path: Path) -> Mapping[str, list[str]]:
             for row in table:
                 if len(row) >= 2:
                     rows.setdefault(row[0], []).append(row[1])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error}); expected the table of SIIM-ACR") from error
     return rows
+
+
+def _unpacked(stored: IO[bytes], path: Path) -> TextIOWrapper:
+    """The text of an open table."""
+    plain = gzip.GzipFile(fileobj=stored) if path.suffix == ".gz" else stored
+    return TextIOWrapper(plain, encoding="utf-8-sig", newline="")

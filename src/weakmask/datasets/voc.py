@@ -3,20 +3,23 @@
     FOLDER/
       JPEGImages/NAME.jpg
       SegmentationClass/NAME.png          0 background, 1 to 20 the classes, 255 ignored
+      Annotations/NAME.xml                the objects in a photograph; read where it has no mask
       ImageSets/Segmentation/SET.txt      optional; names, one a line
 
 Everingham et al., "The PASCAL Visual Object Classes Challenge: A Retrospective", IJCV 111, 2015.
 """
 
-from dataclasses import dataclass
+import re
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.usable_truth import IGNORED
 from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.scoring.severity import CT_SEVERITY
 
 CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -24,30 +27,18 @@ CLASSES = (
 )
 
 
-@dataclass(frozen=True)
-class VocImage:
-    """A photograph.
-
-    Attributes:
-        name: Of its files.
-        image: The photograph.
-        mask: Its class mask; None if it has none.
-    """
-
-    name: str
-    image: Path
-    mask: Path | None
+NAME = re.compile(r"<name>\s*(\w+)\s*</name>")  # of objects, and of their parts, which are no classes
 
 
-def read_voc(folder: Path, image_set: str | None = None) -> tuple[VocImage, ...]:
-    """The photographs of a set, in its order.
+def read_voc(folder: Path, image_set: str | None = None) -> Cohort:
+    """The photographs of a set, in its order, each with the classes of its mask or, without one, of its annotation.
 
     Args:
         folder: VOC2012, or another folder of that layout.
         image_set: "train", "trainval", "val"; None: all photographs that have a mask.
 
     Raises:
-        UserError: The folder has another layout, or a photograph of the set is missing.
+        UserError: The folder has another layout, or a file of the set is missing or faulty.
     """
     images, masks = folder / "JPEGImages", folder / "SegmentationClass"
     if not images.is_dir():
@@ -56,15 +47,23 @@ def read_voc(folder: Path, image_set: str | None = None) -> tuple[VocImage, ...]
         names = sorted(path.stem for path in masks.glob("*.png"))
     else:
         names = _names(folder / "ImageSets" / "Segmentation" / f"{image_set}.txt")
-    found = []
-    for name in names:
-        image, mask = images / f"{name}.jpg", masks / f"{name}.png"
-        if not image.is_file():
-            raise UserError(f"{image}: no such file; the set names it; fetch the data set again")
-        found.append(VocImage(name, image, mask if mask.is_file() else None))
-    if not found:
+    if not names:
         raise UserError(f"{folder}: holds no photograph with a mask; expected SegmentationClass/NAME.png")
-    return tuple(found)
+    return Cohort(folder, CT_SEVERITY, {}, tuple(_case(folder, name) for name in names), (), CLASSES)
+
+
+def _case(folder: Path, name: str) -> Case:
+    image, mask = folder / "JPEGImages" / f"{name}.jpg", folder / "SegmentationClass" / f"{name}.png"
+    annotation = folder / "Annotations" / f"{name}.xml"
+    if not image.is_file():
+        raise UserError(f"{image}: no such file; the set names it; fetch the data set again")
+    if mask.is_file():
+        truth, found = mask, classes_in(read_class_mask(mask))
+    elif annotation.is_file():
+        truth, found = None, NAME.findall(_text(annotation, "the objects of a photograph"))
+    else:
+        raise UserError(f"{image}: has neither {mask.name} nor {annotation.name}; fetch the data set again")
+    return Case(name, image, None, truth, {}, "", {None: {of: of in found for of in CLASSES}}, "classes")
 
 
 def read_class_mask(path: Path) -> UInt8[np.ndarray, "y x"]:
@@ -94,8 +93,12 @@ def classes_in(mask: UInt8[np.ndarray, "y x"]) -> tuple[str, ...]:
 
 
 def _names(path: Path) -> list[str]:
+    return _text(path, "a list of names").split()
+
+
+def _text(path: Path, expected: str) -> str:
     try:
-        return path.read_text(encoding="utf-8").split()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         refuse_machine_fault(error, path)
-        raise UserError(f"{path}: cannot be read ({error}); expected a list of names") from error
+        raise UserError(f"{path}: cannot be read ({error}); expected {expected}") from error

@@ -16,7 +16,8 @@ import pandas as pd
 
 from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case
-from weakmask.datasets.covid_semiseg import read_covid_semiseg, write_cohort
+from weakmask.datasets.cohort_writing import write_cohort
+from weakmask.datasets.covid_semiseg import cohort_of, read_covid_semiseg
 from weakmask.datasets.splits import k_fold, write_splits
 from weakmask.experiments.experiment import (
     ANYWHERE,
@@ -152,7 +153,9 @@ def make_cohorts(setup: Setup, places: Collection[Place]) -> None:
         train, test = ([case for case in slices.expert if case.name in set(part)] for part in (split.train, split.test))
         cases: dict[str, Sequence[Case]] = {"both": (*train, *slices.weak), "simulated": slices.weak, "test": test}
         for folder in cohorts_of(setup, place):
-            write_cohort(cases.get(folder.name, train), folder, truth=folder.name in {"masks", "test"})
+            write_cohort(
+                cohort_of(setup.data, cases.get(folder.name, train)), folder, truth=folder.name in {"masks", "test"}
+            )
 
 
 def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:
@@ -162,8 +165,8 @@ def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:
     """
     slices = read_covid_semiseg(data)
     beside = run.with_name(f"{run.name}-cohorts")
-    write_cohort((*slices.expert, *slices.weak), beside / "all", truth=False)
-    write_cohort(slices.expert, beside / "expert", truth=False)
+    write_cohort(cohort_of(data, (*slices.expert, *slices.weak)), beside / "all", truth=False)
+    write_cohort(cohort_of(data, slices.expert), beside / "expert", truth=False)
     settings = settings_of(ROWS[FINAL], SLICES, seed, (beside / "all", beside / "expert"))
     settings = changed(settings, {"data": {"seen": True}})
     Training(ROWS[FINAL].method, settings, run).finish()
