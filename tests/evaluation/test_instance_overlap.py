@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from weakmask.evaluation.instance_overlap import instance_overlap
+from weakmask.evaluation.instance_overlap import instance_overlap, pooled_overlap
 
 TRUTH = np.array([[[0, 4, 4, 4, 0, 9, 9, 0]]])
 FOUND = np.array([[[2, 2, 2, 0, 0, 7, 7, 5]]])
@@ -43,3 +43,15 @@ def test_volumes_without_background_or_instances(found: int, truth: int):
     assert (overlap.predicted_voxels.sum(), overlap.true_voxels.sum()) == (8 * found, 8 * truth)
     assert overlap.shared.sum() == 8 * found * truth
     assert overlap.grid_voxels == 8
+
+
+def test_pooled_volumes_are_one_beside_the_other():
+    pooled = pooled_overlap([instance_overlap(FOUND, TRUTH), instance_overlap(TRUTH, FOUND)])
+    beside = instance_overlap(
+        np.concatenate([FOUND, np.where(TRUTH, TRUTH + 100, 0)]),
+        np.concatenate([TRUTH, np.where(FOUND, FOUND + 100, 0)]),
+    )
+    for name in ("predicted_voxels", "true_voxels", "prediction_of", "truth_of", "shared"):
+        assert getattr(pooled, name).tolist() == getattr(beside, name).tolist(), name
+    assert pooled.grid_voxels == beside.grid_voxels
+    assert pooled.predicted.tolist() == [1, 2, 3, 4, 5]

@@ -37,6 +37,9 @@ def what_a_reader_has(*, lungs_as_tensor: bool) -> dict[str, object]:
         "features_1": torch.rand(1, 64, *SHAPE),
         "features_2": torch.rand(1, 128, *(side // 2 for side in SHAPE)),
         "mask": random.random(SHAPE) > 0.4,
+        "mask_map": (mask_map := random.random(SHAPE)),
+        "contour_map": mask_map,
+        "examples": [(mask_map, 1 - mask_map, inside)],
     }
 
 
@@ -55,4 +58,4 @@ def test_it_runs_as_shown(block: str) -> None:
 
 
 def test_every_piece_is_shown() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7

@@ -1,6 +1,6 @@
 """Overlap of predicted and true instances, from one joint histogram of two label volumes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -100,4 +100,21 @@ def instance_overlap(prediction: Planes, truth: Planes, slab_voxels: int = SLAB_
     return InstanceOverlap(
         predicted[empty[0] :], predicted_voxels[empty[0] :], true[empty[1] :], true_voxels[empty[1] :],
         prediction_of[both] - empty[0], truth_of[both] - empty[1], voxels[both], int(voxels.sum()),
+    )  # fmt: skip
+
+
+def pooled_overlap(overlaps: Sequence[InstanceOverlap]) -> InstanceOverlap:
+    """Several volumes as one; instances are numbered from 1 in the order of the volumes.
+
+    Args:
+        overlaps: Of each volume; at least one.
+    """
+    predictions = np.cumsum([0, *(len(one.predicted) for one in overlaps)])
+    truths = np.cumsum([0, *(len(one.true) for one in overlaps)])
+    return InstanceOverlap(
+        np.arange(1, predictions[-1] + 1), np.concatenate([one.predicted_voxels for one in overlaps]),
+        np.arange(1, truths[-1] + 1), np.concatenate([one.true_voxels for one in overlaps]),
+        np.concatenate([one.prediction_of + start for one, start in zip(overlaps, predictions[:-1], strict=True)]),
+        np.concatenate([one.truth_of + start for one, start in zip(overlaps, truths[:-1], strict=True)]),
+        np.concatenate([one.shared for one in overlaps]), sum(one.grid_voxels for one in overlaps),
     )  # fmt: skip

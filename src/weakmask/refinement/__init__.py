@@ -1,8 +1,11 @@
-"""Refinement: methods that turn an activation map into a mask."""
+"""Refinement: methods that turn activation maps into masks, and probability maps into instances."""
 
 from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map
 from weakmask.refinement.frangi import vesselness
+from weakmask.refinement.instance_search import Decoder, decoders, search_decoder
+from weakmask.refinement.instance_table import instance_table
+from weakmask.refinement.instances import grow_seeds, mask_components, watershed
 from weakmask.refinement.inter_pixel_labels import labels_at_threshold, pixel_pairs, sure_labels
 from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
@@ -14,23 +17,30 @@ __all__ = [
     "CRF",
     "LUNG_VESSELS_MM",
     "PRESETS",
+    "Decoder",
+    "decoders",
     "dense_crf",
     "drop_small",
     "edge_affinity",
     "fill_holes",
     "fill_holes_in_slices",
+    "grow_seeds",
+    "instance_table",
     "intensity_affinity",
     "keep_largest",
     "label_probabilities",
     "labels_at_threshold",
     "lesion_candidates",
+    "mask_components",
     "otsu_threshold",
     "pair_offsets",
     "pixel_pairs",
     "random_walk",
     "refine_map",
+    "search_decoder",
     "sure_labels",
     "vessel_mask",
     "vesselness",
     "walk_within_edges",
+    "watershed",
 ]
