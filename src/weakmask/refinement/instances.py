@@ -71,14 +71,7 @@ def watershed(
         inside, core = masks(slab)
         pairs.append(label_pairs(parts.add(inside), seeds.add(core))[0])
     part_of, seed_of = parts.finish(), seeds.finish()
-    met = np.concatenate(pairs)
-    met = met[(met != 0).all(axis=1)]
-    met = np.unique(np.stack([part_of[met[:, 0]], seed_of[met[:, 1]]], axis=1), axis=0)
-    held = np.bincount(met[:, 0], minlength=int(part_of.max()) + 1)  # seeds of each part
-    only = np.zeros(len(held), np.uint32)
-    only[met[:, 0]] = met[:, 1]
-    only[held > 1] = 0
-    several = np.cumsum(held > 1) * (held > 1)  # parts with several seeds, numbered
+    only, several = _seeds_of_parts(np.concatenate(pairs), part_of, seed_of)
     extents, sizes = LabelExtents(int(several.max(initial=0))), np.zeros(int(seed_of.max()) + 1, np.int64)
     for number, slab in enumerate(slabs_of(mask.shape, slab_voxels)):
         inside, core = masks(slab)
@@ -199,6 +192,23 @@ def _components(
         labels[slab] = part
     _keep(labels, sizes, least_voxels, slab_voxels)
     return labels
+
+
+def _seeds_of_parts(pairs: np.ndarray, part_of: np.ndarray, seed_of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every component of the flooded mask: its seed if it has one alone, and its number if it has several.
+
+    Args:
+        pairs: Provisional labels of components and seeds that share voxels, with those of 0.
+        part_of: Component of each provisional label.
+        seed_of: Seed of each provisional label.
+    """
+    met = pairs[(pairs != 0).all(axis=1)]
+    met = np.unique(np.stack([part_of[met[:, 0]], seed_of[met[:, 1]]], axis=1), axis=0)
+    seeds = np.bincount(met[:, 0], minlength=int(part_of.max()) + 1)
+    only = np.zeros(len(seeds), np.uint32)
+    only[met[:, 0]] = met[:, 1]
+    only[seeds > 1] = 0
+    return only, np.cumsum(seeds > 1) * (seeds > 1)
 
 
 def _flood_part(mask: Planes, labels: Any, threshold: float, extents: LabelExtents, part: int) -> np.ndarray:
