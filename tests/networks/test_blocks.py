@@ -1,5 +1,8 @@
 """The pieces of U-Nets."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -106,3 +109,36 @@ def test_under_autocast_maps_keep_their_type_and_every_bit(dimensions: int, kind
 def test_the_middle_of_the_same_size_is_the_map_itself():
     maps = torch.rand(1, 2, 4, 4)
     assert crop_to(maps, (4, 4)) is maps
+
+
+WRITES_BEYOND = """
+import torch
+from weakmask.networks.blocks import Convolution3d
+from torch import nn
+torch.set_num_threads(1)
+maps = torch.rand(1, 16, 8, 96, 96).to(torch.bfloat16)
+for kernel, padding in ((3, 1), ((1, 3, 3), (0, 1, 1))):
+    for mode in ("zeros", "replicate"):
+        plain = nn.Conv3d(16, 16, kernel, padding=padding, padding_mode=mode)
+        own = Convolution3d(16, 16, kernel, padding=padding, padding_mode=mode)
+        own.load_state_dict(plain.state_dict())
+        expected = plain(maps.float())
+        expected.square().mean().backward()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = own(maps)
+        found.float().square().mean().backward()
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02)
+        angle = torch.cosine_similarity(own.weight.grad.flatten(), plain.weight.grad.flatten(), dim=0)
+        assert angle > 0.999, angle
+print("all is well")
+"""
+
+
+def test_bfloat16_weight_gradients_stay_inside_their_memory_on_few_large_slices():
+    """oneDNN writes beyond it, and glibc's checks then end the process."""
+    checks = {**os.environ, "MALLOC_CHECK_": "3", "LD_PRELOAD": "libc_malloc_debug.so.0"}
+    found = subprocess.run(
+        [sys.executable, "-c", WRITES_BEYOND], capture_output=True, text=True, env=checks, check=False
+    )
+    assert found.stdout.strip() == "all is well", found.stderr[-500:]

@@ -33,9 +33,9 @@ def plan_tiles(runner: nn.Module, reach: Reach, shape: Index3, memory_gb: float)
         UserError: Not even the smallest tile fits.
     """
     flat = runner.dimensions == 2  # slices have no neighbours along z, and no grid
-    margin = reach.valid_loss // 2 if reach.valid_loss else rounded_up(reach.margin or 0, reach.multiple)
-    margins = (0 if flat else margin, margin, margin)
-    grid = (1 if flat else reach.multiple, reach.multiple, reach.multiple)
+    through, within = _margin(reach.along(0)), _margin(reach)
+    margins = (0 if flat else through, within, within)
+    grid = (1 if flat else reach.along(0).multiple, reach.multiple, reach.multiple)
     leasts = (0 if flat else reach.smallest, reach.smallest, reach.smallest)
     bare = copy.deepcopy(runner).to("meta")
     dtype = next(bare.parameters()).dtype
@@ -54,6 +54,11 @@ def plan_tiles(runner: nn.Module, reach: Reach, shape: Index3, memory_gb: float)
     if reach.valid_loss:
         return valid_tiles(shape, (z, y, x), margins, grid, leasts)
     return same_tiles(shape, (z, y, x), margins, grid)
+
+
+def _margin(reach: Reach) -> int:
+    """Voxels that a tile reads on each side of those it writes."""
+    return reach.valid_loss // 2 if reach.valid_loss else rounded_up(reach.margin or 0, reach.multiple)
 
 
 @dataclass(frozen=True)

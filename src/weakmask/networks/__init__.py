@@ -12,6 +12,7 @@ from weakmask.networks.dense_v_net import DenseVNet
 from weakmask.networks.encoder_unet import EncoderUNet
 from weakmask.networks.pdv_net import PDVNet
 from weakmask.networks.refined_unet import RefinedUNet
+from weakmask.networks.res_unet import ResUNetH, ResUNetR
 from weakmask.networks.unet import UNet
 from weakmask.networks.v_net import VNet
 
@@ -24,6 +25,8 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "encoder_unet": EncoderUNet,
     "pdv_net": PDVNet,
     "refined_unet": RefinedUNet,
+    "res_unet_h": ResUNetH,
+    "res_unet_r": ResUNetR,
     "unet": UNet,
     "v_net": VNet,
 }

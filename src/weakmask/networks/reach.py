@@ -12,7 +12,9 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Reach:
-    """How the output of a network depends on its input; all numbers are voxels along one axis, equal for every axis.
+    """How the output of a network depends on its input; all numbers are voxels along one axis.
+
+    They are equal for every axis, except that a network may reach differently through the slices of a stack.
 
     Attributes:
         multiple: The grid of the network's poolings. Tiles that start at multiples of it get the answers of one pass.
@@ -22,12 +24,18 @@ class Reach:
             network that pads.
         smallest: The smallest output side of valid convolutions; the others are `smallest + k * multiple`. 0 for a
             network that pads, which takes any size.
+        along_z: The reach through the slices, of a 3-D network that treats them differently; None: as within slices.
     """
 
     multiple: int
     margin: int | None
     valid_loss: int = 0
     smallest: int = 0
+    along_z: "Reach | None" = None
+
+    def along(self, axis: int) -> "Reach":
+        """The reach along one axis of a scan: z is 0."""
+        return self.along_z if axis == 0 and self.along_z is not None else self
 
 
 class SegmentationNetwork(nn.Module, ABC):
