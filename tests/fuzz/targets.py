@@ -25,6 +25,7 @@ from weakmask.methods import load_config, load_segmenter
 from weakmask.pipeline import read_manifest
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.volume.files import read_volume
+from weakmask.volume.stack_files import write_stack
 
 Pack = Callable[[bytes], bytes]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -88,7 +89,49 @@ def targets(folder: Path, model: bytes) -> dict[str, Target]:
         "dcm": Target(read_volume, "s.dcm", [_dicom(folder)]),
         "DICOM series": Target(_folder_of, "s.dcm", [_dicom(folder)], around=partial(_slices_beside, folder)),
     }
-    return found | _tables() | _settings() | _models(model)
+    return found | _stacks(folder) | _tables() | _settings() | _models(model)
+
+
+def _stacks(folder: Path) -> dict[str, Target]:
+    def written(name: str) -> bytes:
+        write_stack((MIXED + 1000).astype(np.uint16), folder / name, (30, 8, 8), np.uint16)
+        return (folder / name).read_bytes()
+
+    notes = json.dumps({"image": ["s0.png", "s1.png"], "depth": 2, "height": 9, "width": 11, "tile_ratio": 1}).encode()
+    tiles = json.dumps({"image": ["s{row}.png"] * 2, "depth": 2, "height": 9, "width": 11, "tile_size": 11}).encode()
+    write_stack(MIXED, folder / "s.zarr", dtype=np.int16)
+    inner = (folder / "s.zarr" / "0" / ".zarray").read_bytes()
+    return {
+        "tif": Target(read_volume, "s.tif", [written("t.tif"), _pages(folder)]),
+        "h5": Target(read_volume, "s.h5", [written("t.h5")]),
+        "zarr": Target(
+            lambda path: read_volume(path.parent),
+            ".zarray",
+            [inner],
+            JSON_WORDS,
+            around=partial(_chunks_beside, folder),
+        ),
+        "tile list": Target(read_volume, "s.json", [notes], JSON_WORDS, around=_sections_beside),
+        "tiles": Target(read_volume, "s.json", [tiles], JSON_WORDS, around=_sections_beside),
+    }
+
+
+def _pages(folder: Path) -> bytes:
+    """Plain pages, as Pillow writes them."""
+    pages = [Image.fromarray(np.full((9, 11), 40 * n, np.uint8)) for n in range(3)]
+    pages[0].save(folder / "p.tif", save_all=True, append_images=pages[1:])
+    return (folder / "p.tif").read_bytes()
+
+
+def _chunks_beside(seeds: Path, folder: Path) -> None:
+    for file in (seeds / "s.zarr" / "0").iterdir():
+        if file.name != ".zarray":
+            shutil.copyfile(file, folder / file.name)
+
+
+def _sections_beside(folder: Path) -> None:
+    for number in range(2):
+        (folder / f"s{number}.png").write_bytes(_picture("PNG", "L"))
 
 
 def _tables() -> dict[str, Target]:

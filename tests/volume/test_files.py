@@ -184,7 +184,7 @@ class TestRefusals:
 
 class TestWriting:
     def test_refuses_other_formats(self, tmp_path):
-        for name in ("a.jpg", "a.mhd", "a.dcm", "a.tif", "a", "a.MHA"):
+        for name in ("a.jpg", "a.mhd", "a.dcm", "a.gif", "a", "a.MHA", "a.TIF", "a.tiff"):
             with pytest.raises(UserError, match="cannot write this format; choose one of"):
                 write_volume(VOLUME, tmp_path / name)
         assert not names_in(tmp_path)

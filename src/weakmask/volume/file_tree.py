@@ -1,13 +1,17 @@
 """The files below a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from weakmask.errors import UserError, refuse_machine_fault
 
 
-def folders_below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+def folders_below(folder: Path, closed: Callable[[Path], bool] | None = None) -> Iterator[tuple[Path, list[Path]]]:
     """Walk a folder and the folders in it; links are followed, and a folder that several links reach comes once.
+
+    Args:
+        folder: Where to begin.
+        closed: Whether a folder is a file of a kind: it comes without entries, and is not entered. None: none is.
 
     Yields:
         A folder, and its visible entries that are not folders (files, pipes, links that lead nowhere), by name.
@@ -19,6 +23,9 @@ def folders_below(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
     waiting = [folder]
     while waiting:
         place = waiting.pop()
+        if closed is not None and closed(place):
+            yield place, []
+            continue
         try:
             status = place.stat()
             entries = sorted(path for path in place.iterdir() if not path.name.startswith("."))

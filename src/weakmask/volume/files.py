@@ -1,13 +1,13 @@
 """Reading and writing image files; every format is converted to the order (z, y, x).
 
-`nifti.py` reads NIfTI, `dicom.py` DICOM, `pictures.py` PNG and JPEG, and SimpleITK MetaImage and NRRD after the checks
-of `file_faults.py`. Label maps may also be segmentations that name their structures: `slicer_segmentation.py`,
-`dicom_segmentation.py`, or a folder with a mask per structure.
+`nifti.py` reads NIfTI, `dicom.py` DICOM, `pictures.py` PNG and JPEG, `stack_files.py` the stacks of electron
+microscopy, and SimpleITK MetaImage and NRRD after the checks of `file_faults.py`. Label maps may also be segmentations
+that name their structures: `slicer_segmentation.py`, `dicom_segmentation.py`, or a folder with a mask per structure.
 """
 
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,22 +25,32 @@ from weakmask.volume.nifti import read_nifti, write_nifti
 from weakmask.volume.payload import LARGE, LARGE_LABELS
 from weakmask.volume.pictures import is_picture, png_pixels, read_picture
 from weakmask.volume.slicer_segmentation import read_slicer_segmentation, segments_of
+from weakmask.volume.stack import NM_PER_MM
+from weakmask.volume.stack_files import SUFFIXES as STACKS
+from weakmask.volume.stack_files import WRITTEN as WRITTEN_STACKS
+from weakmask.volume.stack_files import is_stack, open_stack, write_stack
 from weakmask.volume.structures import LabelOf, listed, merged, numbers_of
 from weakmask.volume.volume import Kind, Volume, as_image, as_label
 
-IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".png", ".jpg", ".jpeg", ".dcm")
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".png", ".jpg", ".jpeg", ".dcm", *STACKS)
 _ENDINGS = (".seg.nrrd", ".seg.nhdr", *IMAGE_SUFFIXES, *DICOM_SUFFIXES)  # of a file's name, left out of a scan's
-_WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png")
+_WRITTEN = (".nii.gz", ".nii", ".mha", ".nrrd", ".png", *WRITTEN_STACKS)
 
 
 def read_volume(
-    path: str | Path, kind: Kind = "image", *, series: str | None = None, label_of: LabelOf | None = None
+    path: str | Path,
+    kind: Kind = "image",
+    *,
+    series: str | None = None,
+    label_of: LabelOf | None = None,
+    spacing_nm: Sequence[float] | None = None,
 ) -> Volume:
     """Read a scan, a picture or a label map.
 
-    A folder is read as a DICOM series. A file's suffix gives its format (`IMAGE_SUFFIXES`, any case); a file of any
-    other name is read if its content is DICOM. A picture becomes a volume of one slice with a spacing of 1 mm, whatever
-    resolution it states. Colour becomes grey (ITU-R BT.601), transparency is ignored.
+    A folder is read as a DICOM series, unless it is Zarr or holds the sections of a stack. A file's suffix gives its
+    format (`IMAGE_SUFFIXES`, any case); a file of any other name is read if its content is DICOM. A picture becomes a
+    volume of one slice with a spacing of 1 mm, whatever resolution it states. Colour becomes grey (ITU-R BT.601),
+    transparency is ignored.
 
     Args:
         path: A file, or a folder of DICOM files; a label map may also be a DICOM SEG, and a folder with one mask for
@@ -50,6 +60,8 @@ def read_volume(
         series: UID of the DICOM series, for a folder with several.
         label_of: Name of a structure -> its number, for label maps that name their structures; None leaves a structure
             out. Without it, they keep the numbers in the file; those of a folder are numbered by name.
+        spacing_nm: Voxel size of a stack along z, y and x in nm, instead of its own. A stack without either has one of
+            1 mm, as a picture has.
 
     Returns:
         The voxels in the type of the file (float64 images as float32), including NaN and infinity: see
@@ -61,6 +73,8 @@ def read_volume(
     """
     path = Path(path)
     try:
+        if is_stack(path):
+            return open_stack(path, kind).volume(kind, spacing_nm)
         volume = _read_labels(path, label_of) if kind == "label" else _read(path, kind, series)
         return as_image(volume) if kind == "image" else as_label(volume)
     except OSError as error:
@@ -118,6 +132,8 @@ def _is_mask(path: Path) -> bool:
 
 
 def _read(path: Path, kind: Kind, series: str | None = None) -> Volume:
+    if is_stack(path):
+        return open_stack(path, kind).volume(kind)
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; check the path")
     if path.is_dir():
@@ -163,10 +179,10 @@ def refuse_nonfinite(volume: Volume, path: str | Path) -> None:
 
 
 def write_volume(volume: Volume, path: str | Path) -> None:
-    """Write a volume as .nii, .nii.gz, .mha, .nrrd, or a single slice as .png; complete or not at all.
+    """Write a volume as .nii, .nii.gz, .mha, .nrrd, a single slice as .png, or a stack as .tif, .h5 or .zarr.
 
-    bool becomes uint8: 0 and 1, but 0 and 255 in a .png, so that it is visible. A .png holds whole numbers from 0 to
-    65535 without change.
+    It is written complete or not at all. bool becomes uint8: 0 and 1, but 0 and 255 in a .png, so that it is visible. A
+    .png holds whole numbers from 0 to 65535 without change. A stack keeps the spacing, but no place in the world.
 
     Raises:
         UserError: The suffix is not supported, or a .png cannot hold the voxels.
@@ -179,6 +195,10 @@ def write_volume(volume: Volume, path: str | Path) -> None:
     voxels = png_pixels(volume, path) if suffix == ".png" else volume.voxels
     known = {"bool": np.uint8, "float16": np.float32}.get(voxels.dtype.name, voxels.dtype.newbyteorder("="))
     voxels = voxels.astype(known, copy=False)
+    if suffix in WRITTEN_STACKS:
+        spacing_nm = [round(step * NM_PER_MM, 9) for step in volume.geometry.spacing_mm]
+        write_stack(voxels, path, spacing_nm, voxels.dtype)
+        return
     with atomic_file(path) as temporary:
         if suffix in (".nii", ".nii.gz"):
             write_nifti(voxels, volume.geometry, temporary)
@@ -221,7 +241,8 @@ def scan_name(path: str | Path) -> str:
     """
     path = Path(path)
     if path.is_dir():
-        return unicodedata.normalize("NFC", Path(os.path.abspath(path)).name)  # noqa: PTH100 - `resolve` follows links
+        name = Path(os.path.abspath(path)).name.removesuffix(".zarr")  # noqa: PTH100 - `resolve` follows links
+        return unicodedata.normalize("NFC", name)
     name = path.name.lower()
     ending = next((ending for ending in _ENDINGS if name.endswith(ending) and len(name) > len(ending)), "")
     return unicodedata.normalize("NFC", path.name[: len(path.name) - len(ending)])

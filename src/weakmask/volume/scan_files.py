@@ -1,4 +1,4 @@
-"""The scans in a folder, known by content: image files, and the DICOM series of each folder below it.
+"""The scans in a folder, known by content: image files, Zarr, and the DICOM series of each folder below it.
 
 Cohorts, the commands and the Python interface ask the same functions.
 """
@@ -16,6 +16,7 @@ from weakmask.volume.dicom_header import Header, is_dicom, is_segmentation, read
 from weakmask.volume.dicom_series import Series, choose_series, series_of
 from weakmask.volume.file_tree import folders_below
 from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
+from weakmask.volume.zarr_stack import is_zarr
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class ScanFile:
     """One scan.
 
     Attributes:
-        path: A file, or a folder of DICOM files.
+        path: A file, a folder of DICOM files, or a folder of Zarr.
         series: UID of its series, if the folder holds others; None: the only one.
     """
 
@@ -78,7 +79,10 @@ def scans_below(folder: Path, series: Collection[str] = ()) -> list[ScanFile]:
     """
     scans: list[ScanFile] = []
     headers: dict[Path, list[Header]] = {}
-    for place, files in folders_below(folder):
+    for place, files in folders_below(folder, closed=is_zarr):
+        if is_zarr(place):
+            scans.append(ScanFile(place))
+            continue
         images, faulty = _images(files)
         scans += [ScanFile(file) for file in files if _is_other_format(file)]
         if images:
