@@ -5,7 +5,16 @@ import dataclasses
 import pytest
 import torch
 
-from weakmask.refinement import PRESETS, labels_at_threshold, pixel_pairs, sure_labels, walk_within_edges
+from weakmask.refinement import (
+    PRESETS,
+    dense_crf,
+    labels_at_threshold,
+    most_probable,
+    pixel_pairs,
+    proportional_probabilities,
+    sure_labels,
+    walk_within_edges,
+)
 from weakmask.refinement.inter_pixel_labels import IGNORED
 
 
@@ -17,12 +26,13 @@ def test_foreground_background_and_neither() -> None:
     assert sure_labels(high, low).tolist() == [[[1, IGNORED, 0, 2]]]
 
 
-def test_a_class_that_is_absent_never_appears_also_through_the_crf() -> None:
+@pytest.mark.parametrize("confidence", [0.7, None])
+def test_a_class_that_is_absent_never_appears_also_through_the_crf(confidence: float | None) -> None:
     generator = torch.Generator().manual_seed(0)
     maps = torch.rand(2, 3, 20, 20, generator=generator)
     maps[0, 1], maps[1] = 0, 0
     image = 255 * torch.rand(2, 3, 20, 20, generator=generator)
-    labels = labels_at_threshold(maps, 0.4, image, PRESETS["irnet"].for_side(20))
+    labels = labels_at_threshold(maps, 0.4, image, PRESETS["irnet"].for_side(20), confidence)
     assert set(labels[0].unique().tolist()) <= {0, 1, 3}
     assert 1 in labels[0] or 3 in labels[0]
     assert not labels[1].any()
@@ -36,6 +46,30 @@ def test_the_crf_moves_a_label_to_the_edge_of_the_image() -> None:
     labels = labels_at_threshold(maps, 0.5, image, dataclasses.replace(PRESETS["irnet"], appearance_mm=10.0))
     assert not labels[..., :12].any()
     assert bool(labels[..., 12:].all())
+
+
+def test_probabilities_in_proportion_to_the_maps() -> None:
+    maps = torch.tensor([[[[0.0, 0.3, 1.0]], [[0.0, 0.0, 0.0]], [[0.0, 0.3, 0.2]]]])
+    found = proportional_probabilities(maps, 0.2)[0, :, 0]
+    assert torch.allclose(found[:, 0], torch.tensor([0.98, 0.02, 0.0, 0.02]) / 1.02)
+    assert torch.allclose(found[:, 1], torch.tensor([0.2, 0.3, 0.0, 0.3]) / 0.8)
+    assert torch.allclose(found[:, 2], torch.tensor([0.2, 1.0, 0.0, 0.2]) / 1.4)
+
+
+def test_a_crf_that_begins_with_the_maps_trusts_high_values_more() -> None:
+    """The unsure half of a region joins the other colour; with one confidence for all, it would stay."""
+    crf = dataclasses.replace(PRESETS["irnet"], appearance_mm=20.0)
+    image = torch.zeros(1, 3, 16, 16)
+    image[..., 8:] = 200
+    maps = torch.zeros(1, 2, 16, 16)
+    maps[:, 1, :, 8:] = 1.0
+    maps[:, 1, :, 2:8] = 0.35
+    assert (labels_at_threshold(maps, 0.3, image, crf, 0.7) == 2)[..., 4:].all()
+    found = labels_at_threshold(maps, 0.3, image, crf, None)
+    assert torch.equal(found == 2, image[:, 0] > 100)
+    plain = dense_crf(proportional_probabilities(maps[:, 1:], 0.3), image, crf).argmax(1)
+    assert torch.equal(found, 2 * plain)
+    assert not most_probable(torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1).expand(1, 3, 16, 16), image, crf).any()
 
 
 def test_a_crf_without_an_image_is_a_fault_of_the_program() -> None:

@@ -6,7 +6,13 @@ from weakmask.refinement.frangi import vesselness
 from weakmask.refinement.instance_search import Decoder, decoders, search_decoder
 from weakmask.refinement.instance_table import instance_table
 from weakmask.refinement.instances import grow_seeds, mask_components, watershed
-from weakmask.refinement.inter_pixel_labels import labels_at_threshold, pixel_pairs, sure_labels
+from weakmask.refinement.inter_pixel_labels import (
+    labels_at_threshold,
+    most_probable,
+    pixel_pairs,
+    proportional_probabilities,
+    sure_labels,
+)
 from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
 from weakmask.refinement.pair_affinity import edge_affinity, intensity_affinity, pair_offsets
@@ -32,9 +38,11 @@ __all__ = [
     "labels_at_threshold",
     "lesion_candidates",
     "mask_components",
+    "most_probable",
     "otsu_threshold",
     "pair_offsets",
     "pixel_pairs",
+    "proportional_probabilities",
     "random_walk",
     "refine_map",
     "search_decoder",

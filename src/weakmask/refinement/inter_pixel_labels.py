@@ -15,6 +15,7 @@ from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.pair_affinity import pair_offsets, shifted
 
 IGNORED = 255  # as in PASCAL VOC
+SUREST = 0.98  # probability that no map exceeds before the CRF, so that its neighbours can overrule each pixel
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def labels_at_threshold(
     threshold: float,
     image: Float[Tensor, "batch channel *space"] | None = None,
     crf: CRF | None = None,
-    confidence: float = 0.7,
+    confidence: float | None = 0.7,
 ) -> Int[Tensor, " batch *space"]:
     """The class of the largest map, 0 where none is above the threshold, refined by a dense CRF.
 
@@ -46,7 +47,8 @@ def labels_at_threshold(
         threshold: The value that background has everywhere.
         image: Intensities for the CRF.
         crf: None: no refinement.
-        confidence: Trust of the CRF in the labels that it is given.
+        confidence: Trust of the CRF in the labels before it (0.7 in IRNet); None: the CRF begins with the maps
+            themselves, see `proportional_probabilities`.
 
     Returns:
         0 for background, k + 1 for the class of map k.
@@ -56,16 +58,60 @@ def labels_at_threshold(
         ValueError: A CRF without an image, or what `dense_crf` refuses.
     """
     require_tensors(maps=maps, image=image)
-    with_background = torch.cat([torch.full_like(maps[:, :1], threshold), maps], dim=1)
-    labels = with_background.argmax(dim=1)
+    labels = torch.cat([torch.full_like(maps[:, :1], threshold), maps], dim=1).argmax(dim=1)
     if crf is None:
         return labels
     if image is None:
         raise ValueError("a CRF needs the image")
-    refined = [
-        _refined(one, picture, crf, confidence) for one, picture in zip(labels.split(1), image.split(1), strict=True)
-    ]
+    if confidence is None:
+        beliefs = proportional_probabilities(maps, threshold)
+        refined = [
+            most_probable(one, picture, crf) for one, picture in zip(beliefs.split(1), image.split(1), strict=True)
+        ]
+    else:
+        refined = [
+            _refined(one, picture, crf, confidence)
+            for one, picture in zip(labels.split(1), image.split(1), strict=True)
+        ]
     return torch.cat(refined)
+
+
+def proportional_probabilities(
+    maps: Float[Tensor, "batch class *space"], threshold: float
+) -> Float[Tensor, "batch label *space"]:
+    """Probabilities of background and of each class, in proportion to the threshold and to the maps.
+
+    Args:
+        maps: In [0, 1], one per class.
+        threshold: The value of background, above 0.
+
+    Returns:
+        Background first; at most `SUREST` before the normalisation, and 0 for a class whose map is 0 throughout.
+    """
+    values = torch.cat([torch.full_like(maps[:, :1], threshold), maps], dim=1)
+    values = (values / values.sum(dim=1, keepdim=True)).clamp(1 - SUREST, SUREST)
+    absent = (maps == 0).flatten(2).all(dim=2)
+    values[:, 1:][absent] = 0.0
+    return values / values.sum(dim=1, keepdim=True)
+
+
+def most_probable(
+    probabilities: Float[Tensor, "1 label *space"], image: Float[Tensor, "1 channel *space"], crf: CRF
+) -> Int[Tensor, "1 *space"]:
+    """The most probable label of each pixel of an image after the CRF; a class that is 0 throughout gets no pixel.
+
+    Args:
+        probabilities: Background first.
+        image: Intensities.
+        crf: Its parameters.
+    """
+    present = torch.cat([torch.ones(1, dtype=torch.bool), (probabilities[0, 1:] > 0).flatten(1).any(1).cpu()])
+    present = present.nonzero()[:, 0].to(probabilities.device)
+    if len(present) == 1:
+        return torch.zeros_like(probabilities[:, 0], dtype=torch.long)
+    found = probabilities[:, present]
+    refined = dense_crf(found / found.sum(dim=1, keepdim=True), image, crf)
+    return present[refined.argmax(dim=1)]
 
 
 def sure_labels(

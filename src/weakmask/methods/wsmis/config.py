@@ -129,6 +129,9 @@ class MapSettings(Settings):
     variant: Variant = Field(
         default="cam", description="cam (O), gradcam, gradcam++ (P), or the latter as a published code has it"
     )
+    stride: Stride = Field(
+        default=8, description="pixels of a picture per voxel of the maps: the classifier's layers, dilated (O)"
+    )
     scales: Scales = Field(default=(1.0, 1.5), description="sizes of the picture whose maps are averaged (O; C: 1)")
     mirror: bool = Field(default=True, description="average with the map of the mirrored picture (O)")
     rescale: Literal["range", "maximum"] = Field(
@@ -145,8 +148,11 @@ class LabelSettings(Settings):
         description="pixels that are a class at this threshold but not at the other are ignored (I: 0.05); null: none",
     )
     crf: bool = Field(default=True, description="refine the labels by a dense CRF (I)")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(default=0.7, description="its trust in the labels (I)")
-    appearance_intensity: Sigma = Field(default=5.0, description="its sigma of colour, of 255 (I)")
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(
+        default=None, description="its trust in the labels (I: 0.7); null: it begins with the values of the maps (O)"
+    )
+    appearance_space: Sigma = Field(default=90.0, description="its sigma of space in pixels (O; I: 50)")
+    appearance_intensity: Sigma = Field(default=12.0, description="its sigma of colour, of 255 (O; I: 5)")
     reference_side: Annotated[float, Field(ge=1, le=8192)] = Field(
         default=500.0, description="side of the pictures that its sigmas are made for (O)"
     )

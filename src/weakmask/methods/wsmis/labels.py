@@ -63,9 +63,10 @@ def refined(
 
 
 def crf_of(settings: LabelSettings, side: int) -> CRF:
-    """IRNet's CRF for pictures of a side, with the configured sigma of colour."""
-    intensity = settings.appearance_intensity
-    return replace(PRESETS["irnet"], appearance_intensity=intensity).for_side(side, settings.reference_side)
+    """IRNet's CRF for pictures of a side, with the configured sigmas of space and colour."""
+    space, intensity = settings.appearance_space, settings.appearance_intensity
+    crf = replace(PRESETS["irnet"], appearance_mm=space, appearance_intensity=intensity)
+    return crf.for_side(side, settings.reference_side)
 
 
 def read_label_tensor(folder: Path, files: Sequence[str]) -> Int[Tensor, "file side side"]:

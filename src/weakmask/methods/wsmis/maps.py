@@ -28,7 +28,7 @@ RULES = {"range": by_range, "maximum": by_maximum}
 def maps(work: Work[WsmisSettings]) -> None:
     """Write maps/NUMBER/FILE for each class (from 1) that is in a picture, 255 times the map in [0, 1]."""
     device = device_of(work.config.device)
-    network = read_classifier(work, device)
+    network = read_classifier(work, device, work.config.maps.stride)
     pictures = learnt_and_evaluated(read_pictures(work.stage("prepare")))
     presence = known_presence(pictures, read_csv(work.stage("classification") / PROBABILITIES))
     positive = np.flatnonzero(presence.any(axis=1)).tolist()
@@ -48,10 +48,17 @@ def learnt_and_evaluated(pictures: PictureSet) -> PictureSet:
     return pictures.of("training", tested)
 
 
-def read_classifier(work: Work[WsmisSettings], device: torch.device) -> BackboneClassifier:
-    """The trained classifier."""
+def read_classifier(work: Work[WsmisSettings], device: torch.device, stride: int | None = None) -> BackboneClassifier:
+    """The trained classifier.
+
+    Args:
+        work: The stage at work.
+        device: Where it computes.
+        stride: Pixels per voxel of its features, other than in its training: the weights fit each.
+    """
     state, header = load_weights(work.stage("classification") / "last.safetensors")
-    network = network_with(header["network"], header["arguments"], state)
+    arguments = header["arguments"] if stride is None else header["arguments"] | {"stride": stride}
+    network = network_with(header["network"], arguments, state)
     assert isinstance(network, BackboneClassifier)  # noqa: S101 - for the type checker
     return network.eval().to(device)
 

@@ -21,8 +21,10 @@ def methods_text(config: WsmisSettings) -> str:
         f"layers), seed {config.seed}; images were drawn equally often from each combination of classes."
     )
     sizes = ", ".join(f"{scale:g}" for scale in maps.scales)
+    trust = "the maps' values" if labels.confidence is None else f"confidence {labels.confidence:g}"
     crf = (
-        f"a dense CRF refined them (sigma of colour {labels.appearance_intensity:g}, confidence {labels.confidence:g})"
+        f"a dense CRF refined them (sigma of space {labels.appearance_space:g} pixels of {labels.reference_side:g}, "
+        f"of colour {labels.appearance_intensity:g}, from {trust})"
         if labels.crf
         else "they were not refined"
     )

@@ -18,7 +18,7 @@ from weakmask.methods.wsmis.picture import averaged
 from weakmask.methods.wsmis.picture_set import PictureSet, augmented, read_labels, read_pictures, write_picture
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.refinement import dense_crf
+from weakmask.refinement import most_probable
 from weakmask.training.devices import device_of
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
@@ -136,9 +136,12 @@ def _renew_labels(
         if present:
             with torch.inference_mode():
                 image = pictures.images([row]).to(device)
-                found = averaged(network, image, masks.scales, mirror=masks.mirror)[:, [0, *present]].cpu()
-            found = found / found.sum(1, keepdim=True).clamp_min(1e-6)
+                found = averaged(network, image, masks.scales, mirror=masks.mirror).cpu()
+            absent = [label for label in range(1, found.shape[1]) if label not in present]
+            found[:, absent] = 0.0
             if work.config.labels.crf:
-                found = dense_crf(found, pictures.image(row), crf_of(work.config.labels, old.shape[-1]))
-            new = np.array([0, *present], np.uint8)[found[0].argmax(0).numpy()]
+                refined = most_probable(found, pictures.image(row), crf_of(work.config.labels, old.shape[-1]))
+            else:
+                refined = found.argmax(1)
+            new = refined[0].numpy().astype(np.uint8)
         write_picture(folder / pictures.files[row], (new if new.any() or not present else old)[None])
