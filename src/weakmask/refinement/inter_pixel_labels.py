@@ -15,7 +15,7 @@ from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.pair_affinity import pair_offsets, shifted
 
 IGNORED = 255  # as in PASCAL VOC
-SUREST = 0.98  # probability that no map exceeds before the CRF, so that its neighbours can overrule each pixel
+SUREST = 0.9  # probability that no map exceeds before the CRF, so that its neighbours can overrule each pixel
 
 
 @dataclass(frozen=True)

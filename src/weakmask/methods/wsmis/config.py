@@ -142,7 +142,7 @@ class MapSettings(Settings):
 class LabelSettings(Settings):
     """Maps -> labels of pixels."""
 
-    threshold: Fraction = Field(default=0.3, description="a map counts above this value (I: 0.3)")
+    threshold: Fraction = Field(default=0.25, description="a map counts above this value (I: 0.3)")
     low: Fraction | None = Field(
         default=None,
         description="pixels that are a class at this threshold but not at the other are ignored (I: 0.05); null: none",
