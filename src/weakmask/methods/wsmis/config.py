@@ -193,11 +193,11 @@ class SegmentationSettings(Settings):
         default=1, description="trainings; each but the first learns the masks of the one before, after the CRF (O)"
     )
     positive_weight: Factor = Field(default=1.0, description="weight of a pixel of a class; background has 1 (O)")
-    steps: Count = Field(default=200, description="optimiser steps of each training (O; C: 40 epochs)")
-    batch: Batch = Field(default=16, description="pictures per step (O; P: 48; C: 64)")
+    steps: Count = Field(default=300, description="optimiser steps of each training (O; C: 40 epochs)")
+    batch: Batch = Field(default=8, description="pictures per step (O; P: 48; C: 64)")
     optimiser: OptimiserName = Field(default="adamw", description="adamw (O), sgd with momentum 0.9 (P), adam or radam")
     learning_rate: Rate = Field(default=1e-3, description="learning rate of the decoder (O; C: 1e-3; P: 6e-5)")
-    encoder_factor: Factor = Field(default=0.1, description="times this: learning rate of the backbone (C)")
+    encoder_factor: Factor = Field(default=0.2, description="times this: learning rate of the backbone (O; C: 0.1)")
     weight_decay: Weight = Field(default=1e-4, description="weight decay (O; P: 1e-6)")
     schedule: Schedule = Field(default="cosine", description="course of the learning rate (O; C: poly)")
     warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
@@ -212,7 +212,7 @@ class MaskSettings(Settings):
     """Network -> mask of an image."""
 
     mirror: bool = Field(default=True, description="average with the result of the mirrored picture (O)")
-    scales: Scales = Field(default=(1.0,), description="sizes of the picture whose results are averaged (O)")
+    scales: Scales = Field(default=(1.0, 1.25), description="sizes of the picture whose results are averaged (O)")
     gate: Fraction | None = Field(
         default=None,
         description="an image stays empty where no class is as probable to the classifier (O); null: see specificity",
