@@ -96,8 +96,8 @@ def proportional_probabilities(
 
 
 def most_probable(
-    probabilities: Float[Tensor, "1 label *space"], image: Float[Tensor, "1 channel *space"], crf: CRF
-) -> Int[Tensor, "1 *space"]:
+    probabilities: Float[Tensor, "one label *space"], image: Float[Tensor, "one channel *space"], crf: CRF
+) -> Int[Tensor, " one *space"]:
     """The most probable label of each pixel of an image after the CRF; a class that is 0 throughout gets no pixel.
 
     Args:
