@@ -265,16 +265,18 @@ def subtypes_table(
 
 @verb("reproduce table2 --preset quick --out runs/table2")
 def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    table: Annotated[str, typer.Argument(help="Table to reproduce: covid-semiseg, lobes or table2.")],
+    table: Annotated[
+        str, typer.Argument(help="Table: covid-semiseg, lobes, table2, or wsmis-pets, -busi, -siim, -voc.")
+    ],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs, the tables and the report.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the data set (covid-semiseg only).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set, for a table that needs one.")] = None,
     rows: Annotated[str | None, typer.Option(help="Rows to compute, e.g. raw,complete.", show_default="all")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds.", show_default="3; table2: 1")] = None,
-    preset: Annotated[str | None, typer.Option(help="Phantom study, quick or paper.", show_default="quick")] = None,
+    preset: Annotated[str | None, typer.Option(help="Quick or paper; wsmis: or code.", show_default="quick")] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Trainings at the same time.", show_default="one per core, at most 4")
     ] = None,
-    final: Annotated[bool, typer.Option("--final", help="Train one model on all scores instead of a table.")] = False,
+    final: Annotated[bool, typer.Option("--final", help="Train one model on all labels instead of a table.")] = False,
     seed: Annotated[int | None, typer.Option(help="Random seed for --final.", show_default="0")] = None,
 ) -> None:
     """Repeat a published table: train all its rows and compare. Stopped, the same command continues."""

@@ -51,6 +51,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         ("covid-semiseg", Request(DATA, final=True, seeds=2), "covid-semiseg --final takes no --seeds"),
         ("covid-semiseg", Request(DATA, final=True, preset="paper"), "covid-semiseg --final takes no --preset"),
         ("covid-semiseg", Request(DATA, final=True, jobs=2), "covid-semiseg --final takes no --jobs"),
+        ("wsmis-pets", Request(DATA, final=True, preset="paper"), "wsmis-pets --final takes no --preset"),
+        ("wsmis-siim", Request(DATA, final=True), "wsmis-siim takes no --final"),
     ],
 )
 def test_what_does_not_apply_is_refused(
@@ -86,7 +88,7 @@ def test_what_is_not_asked_has_its_default(tmp_path: Path, called: list[tuple[An
 
 
 def test_unknown_tables_and_data_that_is_not_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="unknown table 'table3'; expected one of covid-semiseg, lobes, table2"):
+    with pytest.raises(UserError, match="unknown table 'table3'; expected one of covid-semiseg, lobes, table2, wsmis"):
         reproduce_table("table3", tmp_path, Request())
     with pytest.raises(UserError, match="needs its data set: give --data FOLDER"):
         reproduce_table("covid-semiseg", tmp_path, Request())

@@ -3,7 +3,7 @@
     FOLDER/
       labels.csv        image, a column of 0 and 1 per class, others
       images/NAME.jpg   or .png
-      masks/NAME.png    0 nothing, then the classes in the order of the data set, 255 ignored
+      masks/NAME.png    optional; 0 nothing, then the classes in the order of the data set, 255 ignored
 
 Parkhi et al., "Cats and Dogs", CVPR 2012. Al-Dhabyani et al., "Dataset of breast ultrasound images", Data in Brief 28,
 2020.
@@ -54,7 +54,7 @@ def read_labelled_pictures(folder: Path, classes: tuple[str, ...]) -> Cohort:
         classes: Its classes in the order of their numbers in the masks; other columns are ignored.
 
     Raises:
-        UserError: The table cannot be read or lacks a class, or a picture or mask is missing.
+        UserError: The table cannot be read or lacks a class, or a picture is missing.
     """
     table = folder / "labels.csv"
     found = read_label_table(table)
@@ -66,10 +66,10 @@ def read_labelled_pictures(folder: Path, classes: tuple[str, ...]) -> Cohort:
         images = [folder / "images" / f"{name}{suffix}" for suffix in SUFFIXES]
         image = next((path for path in images if path.is_file()), None)
         mask = folder / "masks" / f"{name}.png"
-        if image is None or not mask.is_file():
-            lacking = folder / "images" / name if image is None else mask
-            raise UserError(f"{lacking}: no such file; {table.name} names it; fetch the data set again")
+        if image is None:
+            picture = folder / "images" / name
+            raise UserError(f"{picture}: no such file; {table.name} names it; fetch the data set again")
         presence: Presence = {None: {of: known for of, known in by_region.get("", {}).items() if of in classes}}
         patient = found.patients.get(name, "")
-        cases.append(Case(name, image, None, mask, {}, patient, presence, "classes"))
+        cases.append(Case(name, image, None, mask if mask.is_file() else None, {}, patient, presence, "classes"))
     return Cohort(folder, CT_SEVERITY, {}, tuple(cases), (), classes)

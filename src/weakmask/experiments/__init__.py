@@ -9,4 +9,7 @@ floors             rows without a network
 covid_semiseg      dRAM and its rivals on the slices of COVID-SemiSeg
 dram_phantoms      dRAM's comparison and ablation on phantoms (`table2`)
 lobe_networks      the lobe networks on phantoms
+wsmis_tables       WSMIS step by step (`wsmis-pets` and the like): rows and tables
+wsmis_presets      its settings, data set by data set
+wsmis_cohorts      its data sets and their splits
 """

@@ -31,7 +31,7 @@ class Row:
 
     Attributes:
         title: The row in tables and reports.
-        method: Its name in `weakmask.methods.METHODS`, or in `floors.FLOOR_METHODS`.
+        method: Its name in `weakmask.methods.METHODS`, `floors.FLOOR_METHODS` or `wsmis.baselines.BASELINES`.
         changes: Values that differ from the preset's settings.
         template: Name of those settings in the preset; empty: the method's.
         labels: The labels it learns from, where rows differ in them.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.errors import UserError
-from weakmask.experiments import covid_semiseg, dram_phantoms, lobe_networks
+from weakmask.experiments import covid_semiseg, dram_phantoms, lobe_networks, wsmis_tables
 from weakmask.experiments.experiment import Experiment, Place, Setup, checked_name
 from weakmask.experiments.report import write_results
 from weakmask.experiments.training import Training
@@ -19,6 +19,7 @@ EXPERIMENTS = {
     "covid-semiseg": covid_semiseg.EXPERIMENT,
     "lobes": lobe_networks.EXPERIMENT,
     "table2": dram_phantoms.EXPERIMENT,
+    **wsmis_tables.EXPERIMENTS,
 }
 
 

@@ -8,6 +8,7 @@ from weakmask.config import Settings
 from weakmask.experiments.floors import FLOOR_METHODS
 from weakmask.methods import METHODS, write_run_report
 from weakmask.methods.method import Method
+from weakmask.methods.wsmis.baselines import BASELINES
 from weakmask.pipeline import Stage, run_stages
 from weakmask.pipeline.stage_reuse import reuse_stages
 
@@ -17,7 +18,7 @@ class Training:
     """The training of one run; it can be pickled.
 
     Attributes:
-        method: Its name in `METHODS` or `FLOOR_METHODS`.
+        method: Its name in `METHODS`, `FLOOR_METHODS` or `BASELINES`.
         settings: Of the run.
         run: The run folder.
         others: Runs whose finished stages it may reuse.
@@ -50,5 +51,5 @@ class Training:
 
 
 def method_of(name: str) -> Method:
-    """The record of a method, or of a floor, which is a method only here."""
-    return FLOOR_METHODS[name] if name in FLOOR_METHODS else METHODS[name]
+    """The record of a method, or of rows that are methods only here."""
+    return next(methods[name] for methods in (FLOOR_METHODS, BASELINES, METHODS) if name in methods)

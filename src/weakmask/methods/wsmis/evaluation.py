@@ -27,6 +27,7 @@ from weakmask.methods.wsmis.picture_set import CLASS, PictureSet, known_presence
 from weakmask.pipeline import Work
 from weakmask.regions.segment_scan import read_scan
 from weakmask.volume.files import read_volume
+from weakmask.volume.geometry import Geometry
 from weakmask.volume.storage_order import in_order_of, upright
 
 ALL = "all"  # the subset of results.csv that is any class
@@ -89,17 +90,12 @@ def _comparisons(
 ) -> list[Comparison]:
     """All steps' masks of one case; none without a truth that can be used."""
     classes = len(pictures.classes)
-    if case.truth is None:
-        return []
-    work.hash_input(case.truth)
-    image = upright(read_scan(case.image, case.name).image)
-    try:
-        truth = class_truth(case, usable_truth(case, image.geometry).voxels[0], present)  # pyright: ignore[reportOptionalMemberAccess]
-    except UserError as error:
-        work.note(f"{case.name} is not evaluated: {error}")
+    grid = upright(read_scan(case.image, case.name).image).geometry
+    truth = read_truth(work, case, grid, present)
+    if truth is None:
         return []
     own = read_volume(work.stage("masks") / "masks" / mask_file(case), "label")
-    masks = {**floors(truth.shape, present), OWN: in_order_of(own, image.geometry).voxels[0]}
+    masks = {**floors(truth.shape, present), OWN: in_order_of(own, grid).voxels[0]}
     file = pictures.files[row]
     steps = {MAP: work.stage("labels") / CUT, WITH_CRF: work.stage("labels") / REFINED}
     if work.config.boundary.train:
@@ -109,6 +105,27 @@ def _comparisons(
             masks[name] = on_grid(read_labels(folder / file), truth.shape)
     order = [name for name in (NOTHING, EVERYTHING, CENTRE, MAP, WITH_CRF, WALKED, OWN) if name in masks]
     return [Comparison(name, case.name, case.group, class_confusion(masks[name], truth, classes + 1)) for name in order]
+
+
+def read_truth(
+    work: Work[WsmisSettings], case: Case, grid: Geometry, present: Float[np.ndarray, " class"]
+) -> Mask | None:
+    """The truth of a case as `class_truth` gives it; None without one that can be used, with a note of its fault.
+
+    Args:
+        work: Of the stage that compares.
+        case: The case.
+        grid: The geometry of its upright image.
+        present: 1 for each class that is in the image.
+    """
+    if case.truth is None:
+        return None
+    work.hash_input(case.truth)
+    try:
+        return class_truth(case, usable_truth(case, grid).voxels[0], present)  # pyright: ignore[reportOptionalMemberAccess]
+    except UserError as error:
+        work.note(f"{case.name} is not evaluated: {error}")
+        return None
 
 
 def class_truth(case: Case, truth: Mask, present: Float[np.ndarray, " class"]) -> Mask:

@@ -56,8 +56,8 @@ def resized(picture: Picture, side: int) -> UInt8[np.ndarray, "colour side side"
     )
 
 
-def on_grid(labels: UInt8[np.ndarray, "side side"], shape: tuple[int, ...]) -> UInt8[np.ndarray, "y x"]:
-    """Labels of a square picture on the image's own pixels, by the nearest pixel."""
+def on_grid(labels: UInt8[np.ndarray, "rows columns"], shape: tuple[int, ...]) -> UInt8[np.ndarray, "y x"]:
+    """Labels of a picture on a grid of another shape, by the nearest pixel."""
     return np.asarray(Image.fromarray(labels).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def _place(iou: float) -> float:
     return math.inf if math.isnan(iou) else iou
 
 
-def _sentence(own: Mapping[Hashable, float] | None, classes: pd.DataFrame) -> str:
+def _sentence(own: Mapping[Hashable, Any] | None, classes: pd.DataFrame) -> str:
     known = classes["auc"].dropna()
     learnt = f" The classifier's mean AUC is {known.mean():.3f}." if len(known) else ""
     if own is None:
@@ -90,7 +91,7 @@ def _sentence(own: Mapping[Hashable, float] | None, classes: pd.DataFrame) -> st
     )
 
 
-def _tiles(own: Mapping[Hashable, float] | None, classes: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+def _tiles(own: Mapping[Hashable, Any] | None, classes: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     names = {"mean_iou": "mean IoU", "positives": "IoU of positives", "empties_right": "empties right"}
     found = [] if own is None else [(text, own[name]) for name, text in names.items()]
     found += [(f"AUC, {row['class']}", row["auc"]) for row in classes.to_dict("records")]
