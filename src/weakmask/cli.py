@@ -90,18 +90,20 @@ def demo(
 
 
 @verb("phantom phantoms/ --scans 8 --size 80 90 96 --spacing 4 4 4")
-def phantom(
+def phantom(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     folder: Annotated[Path, typer.Argument(help="Cohort folder to create.")],
-    scans: Annotated[int, typer.Option(min=1, help="Number of scans.")] = 32,
+    kind: Annotated[Literal["chest-ct", "chest-xray", "photographs"], typer.Option(help="Kind of image.")] = "chest-ct",
+    scans: Annotated[int, typer.Option(min=1, help="Number of scans or pictures.")] = 32,
     seed: Seed = 0,
-    size: Annotated[tuple[int, int, int], typer.Option(help="Voxels of a scan: z y x.")] = (160, 192, 192),
-    spacing: Annotated[tuple[float, float, float], typer.Option(help="Voxel size in mm: z y x.")] = (2.0, 2.0, 2.0),
-    reader_noise: Annotated[float, typer.Option(min=0, max=1, help="Probability that a score is off by one.")] = 0.0,
+    size: Annotated[tuple[int, int, int] | None, typer.Option(help="Voxels of a CT: z y x.")] = None,
+    spacing: Annotated[tuple[float, float, float] | None, typer.Option(help="Voxel size of a CT, mm: z y x.")] = None,
+    reader_noise: Annotated[float | None, typer.Option(help="Probability that a score of a CT is off by one.")] = None,
+    side: Annotated[int | None, typer.Option(help="Pixels of a side of a picture.", show_default="256")] = None,
 ) -> None:
-    """Create synthetic chest CT scans (phantoms) with lobes, scores and the true lesion masks."""
-    from weakmask.phantoms.chest_ct import write_phantom_cohort
+    """Create synthetic images (phantoms) with labels and true masks: chest CT scans, chest X-rays or photographs."""
+    from weakmask.commands.phantom import PhantomRequest, write_phantoms
 
-    write_phantom_cohort(folder, scans, seed, size, spacing, reader_noise=reader_noise)
+    write_phantoms(folder, PhantomRequest(kind, scans, seed, size, spacing, reader_noise, side))
     print_line(f"{counted(scans, 'scan')} in {folder}; next: weakmask check {folder}")
 
 

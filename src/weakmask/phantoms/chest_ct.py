@@ -19,6 +19,7 @@ from weakmask.phantoms.chest_anatomy import LLL, LUL, RLL, RML, RUL, Patient, dr
 from weakmask.phantoms.confounders import add_confounders, heart_motion
 from weakmask.phantoms.lesions import plant_lesions
 from weakmask.phantoms.noise import Grid, centred_geometry, coverage
+from weakmask.phantoms.request import check_request, phantom_seeds
 from weakmask.phantoms.score_draws import draw_fractions, draw_scores, misread
 from weakmask.phantoms.tissue import AIR, BLOOD, blend, lung_tissue, paint_body
 from weakmask.phantoms.tubes import draw_capsules
@@ -34,7 +35,7 @@ VERSION = 1  # increased when the same seed gives another scan
 LOBES = {"LUL": LUL, "LLL": LLL, "RUL": RUL, "RML": RML, "RLL": RLL}
 SHAPE: Index3 = (160, 192, 192)
 SPACING_MM: Float3 = (2.0, 2.0, 2.0)
-MOST_SCANS, MOST_VOXELS = 100_000, 512**3
+MOST_VOXELS = 512**3
 FINEST_MM, COARSEST_MM = 0.2, 20.0
 CHEST_MM: Float3 = (240.0, 200.0, 240.0)  # less shows no whole lobe
 QUICK_SHAPE: Index3 = (80, 90, 96)  # the same chest in fewer, larger voxels, for trainings on two cores
@@ -171,10 +172,11 @@ def write_phantom_cohort(
         UserError: The folder is not empty, or a number is out of range.
         MachineError: The folder cannot be written.
     """
-    _check_request(folder, scans, seed, reader_noise)
+    check_request(folder, scans, seed)
+    if not 0.0 <= reader_noise <= 1.0:
+        raise UserError(f"reader noise is {reader_noise}; expected a probability between 0 and 1")
     _check_grid(shape, spacing_mm)
-    seeds = [int(np.random.SeedSequence([seed, k]).generate_state(1)[0]) for k in range(scans)]
-    jobs = [(f"phantom_{seed}_{k:04d}", own_seed) for k, own_seed in enumerate(seeds)]
+    jobs = phantom_seeds(scans, seed)
     workers = min(scans, workers or os.cpu_count() or 1)
     with atomic_folder(folder) as temporary:
         for name in ("images", "regions", "truth", "anatomy/vessels", "anatomy/airways"):
@@ -216,18 +218,6 @@ def check_phantom_cohort(folder: Path, scans: int, seed: int, shape: Index3, spa
             for count, of, size, edge in (existing, (scans, seed, shape, spacing_mm))
         )
         raise UserError(f"{folder}: {came}; expected {expected}; choose another output folder")
-
-
-def _check_request(folder: Path, scans: int, seed: int, reader_noise: float) -> None:
-    """Refuse invalid arguments before any work is done."""
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UserError(f"{folder} exists and is not an empty folder; choose a new name or remove it")
-    if not 1 <= scans <= MOST_SCANS:
-        raise UserError(f"the number of scans is {scans}; expected 1 to {MOST_SCANS:,}")
-    if not 0 <= seed < 2**63:
-        raise UserError(f"seed is {seed}; expected 0 to {2**63 - 1}")
-    if not 0.0 <= reader_noise <= 1.0:
-        raise UserError(f"reader noise is {reader_noise}; expected a probability between 0 and 1")
 
 
 def _check_grid(shape: Index3, spacing_mm: Float3) -> None:
