@@ -42,6 +42,7 @@ CASES = {
     "equivariance": Case(lambda z, r: losses.equivariance(torch.sigmoid(z), half(z), r), good=0.0, bad=1.0),
     "smooth_equivariance": Case(lambda z, r: losses.smooth_equivariance(torch.sigmoid(z), half(z), r), 0.0, 1.0),
     "soft_bootstrapping": Case(lambda z, r: losses.soft_bootstrapping(z, ill(z), r), good=3.0, bad=-1.0),
+    "weighted_cross_entropy": Case(lambda z, r: losses.weighted_cross_entropy(z, ill(z) > 0, r), good=6.0, bad=-1.0),
 }
 PIECES = {
     "binary_entropy",

@@ -7,6 +7,7 @@ from weakmask.losses.entropy import binary_entropy, entropy
 from weakmask.losses.equivariance import equivariance, smooth_equivariance
 from weakmask.losses.interval_regression import interval_regression, inverse_frequency_weights
 from weakmask.losses.region_mean import region_mean
+from weakmask.losses.weighted_cross_entropy import weighted_cross_entropy
 
 __all__ = [
     "binary_entropy",
@@ -21,4 +22,5 @@ __all__ = [
     "region_mean",
     "smooth_equivariance",
     "soft_bootstrapping",
+    "weighted_cross_entropy",
 ]

@@ -1,0 +1,50 @@
+"""Places of training patches in volumes: anywhere, or around a voxel of the foreground."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Integer
+
+from weakmask.volume.geometry import Index3
+
+MOST_PLACES = 200_000  # voxels of the foreground that are kept per volume
+
+
+def foreground_places(labels: Integer[np.ndarray, "z y x"]) -> Integer[np.ndarray, " place"]:
+    """Flat indices of voxels of the foreground, evenly thinned to `MOST_PLACES`."""
+    places = np.flatnonzero(labels)
+    return places[:: max(1, -(-len(places) // MOST_PLACES))]
+
+
+def draw_volume(shapes: Sequence[Index3], rng: np.random.Generator) -> int:
+    """A volume, in proportion to its voxels."""
+    sizes = np.array([np.prod(shape) for shape in shapes], float)
+    return int(rng.choice(len(shapes), p=sizes / sizes.sum()))
+
+
+def draw_centre(
+    shape: Index3,
+    patch: Index3,
+    rng: np.random.Generator,
+    places: Integer[np.ndarray, " place"] | None = None,
+    foreground: float = 0.0,
+) -> Index3:
+    """The middle of a patch that lies inside the volume where the volume is large enough.
+
+    Args:
+        shape: Of the volume.
+        patch: Of the patch.
+        rng: Source of the draws.
+        places: The voxels of the foreground, from `foreground_places`.
+        foreground: Probability that the patch is put around such a voxel instead of anywhere.
+    """
+    lows = [side // 2 for side in patch]
+    highs = [max(low, n - (side - side // 2)) for low, side, n in zip(lows, patch, shape, strict=True)]
+    anywhere = [int(rng.integers(low, high + 1)) for low, high in zip(lows, highs, strict=True)]
+    around = rng.random() < foreground
+    place = rng.random()
+    if around and places is not None and len(places):
+        voxel = np.unravel_index(int(places[int(place * len(places))]), shape)
+        anywhere = [int(np.clip(v, low, high)) for v, low, high in zip(voxel, lows, highs, strict=True)]
+    z, y, x = (min(middle, n - 1) for middle, n in zip(anywhere, shape, strict=True))
+    return z, y, x
