@@ -108,7 +108,8 @@ def cut_blurred(image: Image, rng: np.random.Generator, factors: tuple[int, int]
     factor = int(rng.integers(factors[0], factors[1] + 1))
     # of each block of pixels the value is the mean around its middle pixel
     middles = [np.minimum(np.arange(n) // factor * factor + factor // 2, n - 1) for n in part.shape[1:]]
-    smooth = ndimage.uniform_filter(part, (1, factor, factor), mode="nearest")
+    rows = ndimage.uniform_filter1d(part, factor, axis=1, mode="nearest")
+    smooth = ndimage.uniform_filter1d(rows, factor, axis=2, mode="nearest")
     found[box] = smooth[:, middles[0][:, None], middles[1]]
     return found
 
