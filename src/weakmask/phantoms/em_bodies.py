@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import cc3d
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from weakmask.phantoms.em_cells import Cells
 from weakmask.volume.geometry import Float3
@@ -204,7 +204,7 @@ def _add(bodies: Bodies, tube: Tube, space: Space, *, touching: bool) -> int:
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     places = np.stack(np.meshgrid(*(np.arange(a, b) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1)
     places = (places * spacing).reshape(-1, 3)
-    distance, nearest = cKDTree(tube.points).query(places)
+    distance, nearest = KDTree(tube.points).query(places)
     depth = (tube.radius[nearest] - distance).reshape(high - low)
     taken = bodies.labels[box] > 0
     inside = (depth > 0) & (space.cells.number[box] == tube.cell) & (space.cells.depth_nm[box] > WALL_NM)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Int32
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from weakmask.phantoms.noise import Grid, smooth_field, stream
 from weakmask.volume.geometry import Float3, Index3
@@ -63,7 +63,7 @@ def make_cells(seed: int, grid: Grid) -> Cells:
     seeds = low + rng.random((count, 3)) * (high - low)
     crowded = np.sin(seeds @ rng.normal(0, 0.0012, 3) + rng.uniform(0, 6)) < rng.uniform(-1.3, 1.3, count)
     seeds = seeds[crowded] if crowded.sum() > 3 else seeds
-    distance, nearest = cKDTree(seeds @ squeeze).query(places @ squeeze, k=2)
+    distance, nearest = KDTree(seeds @ squeeze).query(places @ squeeze, k=2)
     depth = (distance[:, 1] - distance[:, 0]) / 2
     return Cells(
         nearest[:, 0].astype(np.int32).reshape(grid.shape), depth.astype(np.float32).reshape(grid.shape), len(seeds)

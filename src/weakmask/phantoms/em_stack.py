@@ -11,7 +11,7 @@ import cc3d
 import numpy as np
 from jaxtyping import Float32, Int32
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from weakmask.phantoms.em_bodies import Bodies, BodyStyle, Space, fill, touching_pairs
 from weakmask.phantoms.em_cells import Cells, make_cells, texture, unit_grid
@@ -166,7 +166,7 @@ def _draw_balls(
     near = (np.rint(centres / spacing).astype(int)[:, None] + offsets[None]).reshape(-1, 3)
     near = near[((near >= 0) & (near < shape)).all(axis=1)]
     near = np.unique(near, axis=0)
-    distance, _ = cKDTree(centres).query(near * spacing)
+    distance, _ = KDTree(centres).query(near * spacing)
     z, y, x = near.T
     thickness = max(9.0, 0.5 * float(spacing[1]))
     amount = np.exp(-(((distance - radius) / thickness) ** 2)) * 0.75
