@@ -63,7 +63,7 @@ def make_cells(seed: int, grid: Grid) -> Cells:
     seeds = low + rng.random((count, 3)) * (high - low)
     crowded = np.sin(seeds @ rng.normal(0, 0.0012, 3) + rng.uniform(0, 6)) < rng.uniform(-1.3, 1.3, count)
     seeds = seeds[crowded] if crowded.sum() > 3 else seeds
-    distance, nearest = KDTree(seeds @ squeeze).query(places @ squeeze, k=2)
+    distance, nearest = (np.asarray(one) for one in KDTree(seeds @ squeeze).query(places @ squeeze, k=2))
     depth = (distance[:, 1] - distance[:, 0]) / 2
     return Cells(
         nearest[:, 0].astype(np.int32).reshape(grid.shape), depth.astype(np.float32).reshape(grid.shape), len(seeds)
