@@ -68,6 +68,11 @@ def test_more_than_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch):
     assert stack()[0:1].shape == (1, 4, 5)
 
 
+def test_a_size_beyond_all_numbers_is_refused():
+    with pytest.raises(UserError, match="more than a quarter of this machine's memory"):
+        Stack(Path("a.json"), (10**200, 10**200, 5), np.dtype(np.uint8), None, lambda box: VOXELS).volume()
+
+
 @pytest.mark.parametrize("error", [ValueError("a\nb"), KeyError("x"), MemoryError(), RuntimeError("y" * 900)])
 def test_faults_of_libraries_are_one_line(error: Exception):
     message = r"a.tif: the stack is truncated, damaged or of an unknown form"

@@ -101,7 +101,7 @@ class Stack:
         size = int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
         if size > TOO_LARGE * memory_bytes():
             raise UserError(
-                f"{self.path}: {size / 2**30:.1f} GB of voxels, more than a quarter of this machine's memory; cut a "
+                f"{self.path}: {size // 10**9} GB of voxels, more than a quarter of this machine's memory; cut a "
                 "part out of the stack, or let a method for stacks read it in blocks"
             )
 

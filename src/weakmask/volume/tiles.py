@@ -14,6 +14,7 @@ from typing import Literal, cast
 import numpy as np
 
 from weakmask.volume.geometry import Box, Index3
+from weakmask.volume.label_pairs import Planes
 
 Border = Literal["constant", "reflect"]
 
@@ -108,13 +109,26 @@ def cut(voxels: np.ndarray, box: Box, border: Border = "constant", fill: float =
         fill: For "constant".
     """
     if border == "reflect":
-        z, y, x = (_mirrored(a, b, n) for a, b, n in zip(box.start, box.stop, voxels.shape, strict=True))
-        return voxels[z[:, None, None], y[None, :, None], x[None, None, :]]
+        return cut_mirrored(voxels, box)
     part = np.full(box.shape, fill, dtype=voxels.dtype)
     inside = box.clipped(cast("Index3", voxels.shape))
     if min(inside.shape) > 0:
         part[within(inside, box)] = voxels[inside.slices]
     return part
+
+
+def cut_mirrored(voxels: Planes, box: Box) -> np.ndarray:
+    """Copy the voxels of a box from an array or a volume on the disk, mirrored as by `cut`.
+
+    Args:
+        voxels: (z, y, x); only the part that the box shows is read.
+        box: Of any size, anywhere.
+    """
+    places = [_mirrored(a, b, n) for a, b, n in zip(box.start, box.stop, voxels.shape, strict=True)]
+    lows = [int(place.min()) for place in places]
+    part = np.asarray(voxels[tuple(slice(a, int(place.max()) + 1) for a, place in zip(lows, places, strict=True))])
+    z, y, x = (place - a for place, a in zip(places, lows, strict=True))
+    return part[z[:, None, None], y[None, :, None], x[None, None, :]]
 
 
 def put_back(whole: np.ndarray, tile: Tile, answer: np.ndarray) -> None:
