@@ -23,7 +23,6 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "augmentation.angle_degrees": 10.0,
     "classification.steps": 200,
     "labels.threshold": 0.5,
-    "labels.appearance_intensity": 10.0,
 }
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
@@ -43,6 +42,8 @@ PUBLISHED: Values = {
     "maps.mirror": False,
     "labels.threshold": 0.3,
     "labels.low": 0.05,
+    "labels.confidence": 0.7,
+    "labels.appearance_space": 50.0,
     "labels.appearance_intensity": 5.0,
     "boundary.train": True,
     "boundary.seeds": 0.0,
@@ -54,6 +55,7 @@ PUBLISHED: Values = {
     "segmentation.rounds": 1,
     "masks.gate": 0.0,
     "masks.mirror": False,
+    "masks.scales": (1.0,),
 }
 PAPER_XRAYS: Values = {
     **PUBLISHED,
