@@ -268,7 +268,7 @@ def subtypes_table(
 @verb("reproduce table2 --preset quick --out runs/table2")
 def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     table: Annotated[
-        str, typer.Argument(help="Table: covid-semiseg, lobes, table2, or wsmis-pets, -busi, -siim, -voc.")
+        str, typer.Argument(help="Table: covid-semiseg, lobes, table2, or wsmis-pets, -busi, -siim, -voc, -phantoms.")
     ],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs, the tables and the report.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the data set, for a table that needs one.")] = None,

@@ -13,17 +13,19 @@ import torch
 from PIL import Image
 
 from weakmask.commands.predict import RegionSource, predict
+from weakmask.datasets.cohort import read_cohort
 from weakmask.errors import UserError
-from weakmask.experiments import wsmis_presets, wsmis_tables
-from weakmask.experiments.experiment import Experiment, Judged, Place, changed, settings_of
+from weakmask.experiments import wsmis_cohorts, wsmis_presets, wsmis_tables
+from weakmask.experiments.experiment import Experiment, Judged, Place, Setup, changed, settings_of
 from weakmask.experiments.run import Request, reproduce, reproduce_table
-from weakmask.experiments.wsmis_cohorts import write_all
+from weakmask.experiments.wsmis_cohorts import write_all, write_parts
 from weakmask.experiments.wsmis_presets import preset_of, wsmis_settings
 from weakmask.experiments.wsmis_tables import EXPERIMENTS, FLOORS, LADDER, pairs_of
 from weakmask.methods import load_config
 from weakmask.methods.wsmis import evaluation
 from weakmask.methods.wsmis.networks import classifier_of, segmentation_of
 from weakmask.networks import build_network
+from weakmask.phantoms.picture_cohorts import write_xray_cohort
 from weakmask.pipeline import read_manifest
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -186,7 +188,7 @@ def test_the_final_model_learns_from_all_pictures_and_reads_no_mask(
     assert read
     assert not [file for file in read if "masks" in Path(file).parts or "truth" in Path(file).parts]
     shutil.rmtree(tmp_path / "data" / "masks")
-    write_all("busi", tmp_path / "data", tmp_path / "without")
+    write_all("busi", Setup(tmp_path, preset_of(TINY, TINY), "quick", tmp_path / "data"), tmp_path / "without")
     files = {path.relative_to(tmp_path / "without") for path in (tmp_path / "without").rglob("*")}
     assert files == {path.relative_to(tmp_path / "one-cohort") for path in (tmp_path / "one-cohort").rglob("*")}
     pictures = sorted((data / "images").iterdir())[:4]
@@ -198,6 +200,23 @@ def test_the_final_model_learns_from_all_pictures_and_reads_no_mask(
         with Image.open(path) as picture, Image.open(written) as mask:
             assert (mask.size, mask.mode) == (picture.size, "L")
             assert set(np.unique(np.asarray(mask))) <= {0, 1, 2}
+
+
+def test_phantoms_to_learn_from_and_to_test_on_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsmis_cohorts, "write_xray_cohort", partial(write_xray_cohort, workers=1))
+    preset = replace(preset_of(TINY, TINY), training_scans=1, test_scans=3, shape=(1, 32, 32))
+    setup = Setup(tmp_path, preset, "tiny")
+    for masks in (False, True):
+        write_parts("phantoms", setup, masks=masks)
+    cohorts = {part: read_cohort(tmp_path / "cohorts" / part) for part in ("training", "masks", "test")}
+    assert {part: sum(case.truth is not None for case in cohort.cases) for part, cohort in cohorts.items()} == {
+        "training": 0,
+        "masks": 1,
+        "test": 3,
+    }
+    assert not {case.name for case in cohorts["training"].cases} & {case.name for case in cohorts["test"].cases}
+    assert cohorts["test"].classes == ("pneumothorax",)
+    assert [case.presence[None]["pneumothorax"] for case in cohorts["test"].cases] == [False, False, True]
 
 
 @pytest.mark.parametrize("name", ["photographs", "xray"])

@@ -6,6 +6,7 @@ SIIM-ACR, or the 10,582 of PASCAL VOC.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ CODE_PHOTOGRAPHS: Values = {
     "masks.scales": (0.5, 0.75, 1.0),
 }
 OF_PHOTOGRAPHS = ("pets", "voc")
+PHANTOMS = {"quick": (240, 80, 256), "paper": (2000, 500, 512), "code": (2000, 500, 512)}  # training, test, pixels
 
 
 def wsmis_settings(values: Values) -> WsmisSettings:
@@ -134,7 +136,15 @@ def presets_of(name: str) -> dict[str, Preset]:
         "paper": PAPER_PHOTOGRAPHS if photographs else PAPER_XRAYS,
         "code": CODE_PHOTOGRAPHS if photographs else CODE_XRAYS,
     }
-    return {preset: preset_of(of, of if "boundary.train" in of else {**of, **IRNET}) for preset, of in values.items()}
+    presets = {
+        preset: preset_of(of, of if "boundary.train" in of else {**of, **IRNET}) for preset, of in values.items()
+    }
+    if name != "phantoms":
+        return presets
+    return {
+        preset: replace(presets[preset], training_scans=training, test_scans=test, shape=(1, side, side))
+        for preset, (training, test, side) in PHANTOMS.items()
+    }
 
 
 def preset_of(values: Values, with_irnet: Values) -> Preset:

@@ -134,7 +134,7 @@ def make_cohorts(name: str, setup: Setup, places: Collection[Place]) -> None:
     Raises:
         UserError: The data set is incomplete, the folder holds cohorts of other pictures, or it cannot be written.
     """
-    write_parts(name, setup.data, setup.out, masks=any(place.row == BOUND for place in places))
+    write_parts(name, setup, masks=any(place.row == BOUND for place in places))
 
 
 def own_lines_first(path: Path) -> pd.DataFrame:
@@ -208,9 +208,9 @@ def final_model(name: str, data: Path, run: Path, seed: int) -> pd.DataFrame:
 
     Its cohort is written beside the run, without masks: the masks of the data set are not read.
     """
-    cohort = run.with_name(f"{run.name}-cohort")
-    write_all(name, data, cohort)
-    settings = settings_of(LADDER[FINAL], presets_of(name)["quick"], seed, (cohort, cohort))
+    cohort, preset = run.with_name(f"{run.name}-cohort"), presets_of(name)["quick"]
+    write_all(name, Setup(run, preset, "quick", data), cohort)
+    settings = settings_of(LADDER[FINAL], preset, seed, (cohort, cohort))
     Training("wsmis", changed(settings, {"data": {"seen": True}}), run).finish()
     return read_csv(run / "classes.csv")
 
@@ -229,7 +229,7 @@ def experiment_of(name: str, title: str) -> Experiment:
         make_cohorts=partial(make_cohorts, name),
         floors=tuple(FLOORS),
         first=("cam", "multi-scale", "crf", "irnet", FINAL, BOUND),
-        needs_data=True,
+        needs_data=DATA_SETS[name].needs_data,
         final=partial(final_model, name) if DATA_SETS[name].final else None,
     )
 
