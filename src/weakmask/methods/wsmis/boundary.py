@@ -12,7 +12,7 @@ from weakmask.activation import by_maximum
 from weakmask.errors import UserError
 from weakmask.losses.class_boundary import class_boundary
 from weakmask.methods.wsmis.config import WsmisSettings
-from weakmask.methods.wsmis.labels import LABELS, read_label_tensor, refined
+from weakmask.methods.wsmis.labels import LABELS, read_label_tensor, refined, shaded
 from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_classifier, read_maps
 from weakmask.methods.wsmis.picture_set import PictureSet, augmented, read_pictures, write_picture
 from weakmask.networks.boundary_net import BoundaryNet
@@ -110,7 +110,8 @@ def _write_labels(work: Work[WsmisSettings], pictures: PictureSet, encoder: Enco
     """Write the boundary of each picture with a class, and the labels of its walked maps."""
     settings, device = work.config.boundary, device_of(work.config.device)
     for row in track(range(len(pictures)), "walks", len(pictures)):
-        file, maps = pictures.files[row], read_maps(work, pictures, row)
+        file, picture = pictures.files[row], pictures.image(row)
+        maps = shaded(read_maps(work, pictures, row), picture, work.config.labels)
         if not maps.any():
             write_picture(work.out / LABELS / file, np.zeros((1, *maps.shape[2:]), np.uint8))
             continue
@@ -121,7 +122,7 @@ def _write_labels(work: Work[WsmisSettings], pictures: PictureSet, encoder: Enco
             seeds.to(device), edge, radius=settings.walk_radius, beta=settings.beta, steps=settings.walk_steps
         )
         fine = F.interpolate(by_maximum(walked.cpu()), size=maps.shape[2:], mode="bilinear", align_corners=False)
-        found = refined(fine, settings.background, pictures.image(row), work.config.labels)
+        found = refined(fine, settings.background, picture, work.config.labels)
         write_picture(work.out / LABELS / file, found.numpy().astype(np.uint8))
         write_picture(work.out / EDGES / file, np.rint(255 * edge[0].cpu().numpy()).astype(np.uint8))
 

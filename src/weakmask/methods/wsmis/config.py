@@ -147,6 +147,12 @@ class LabelSettings(Settings):
         default=None,
         description="pixels that are a class at this threshold but not at the other are ignored (I: 0.05); null: none",
     )
+    shade: Literal["any", "dark", "bright"] = Field(
+        default="any", description="dark or bright: each map counts times how dark or bright a pixel is in it (O)"
+    )
+    shade_sigma: Annotated[float, Field(ge=0, le=1000)] = Field(
+        default=4.5, description="sigma of a Gaussian over the grey values before it, in pixels (O)"
+    )
     crf: bool = Field(default=True, description="refine the labels by a dense CRF (I)")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(
         default=None, description="its trust in the labels (I: 0.7); null: it begins with the values of the maps (O)"
@@ -154,7 +160,7 @@ class LabelSettings(Settings):
     appearance_space: Sigma = Field(default=90.0, description="its sigma of space in pixels (O; I: 50)")
     appearance_intensity: Sigma = Field(default=12.0, description="its sigma of colour, of 255 (O; I: 5)")
     reference_side: Annotated[float, Field(ge=1, le=8192)] = Field(
-        default=500.0, description="side of the pictures that its sigmas are made for (O)"
+        default=500.0, description="side of the pictures that the sigmas are made for (O)"
     )
 
 

@@ -14,7 +14,7 @@ from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_maps
 from weakmask.methods.wsmis.picture_set import read_labels, read_pictures, write_picture
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.refinement import CRF, PRESETS, labels_at_threshold, sure_labels
+from weakmask.refinement import CRF, PRESETS, labels_at_threshold, sure_labels, times_shade
 
 CUT, REFINED, LABELS = "cut", "crf", "labels"  # folders: the map at the threshold, after the CRF, and to learn from
 
@@ -27,8 +27,8 @@ def labels(work: Work[WsmisSettings]) -> None:
     settings = work.config.labels
     pictures = learnt_and_evaluated(read_pictures(work.stage("prepare")))
     for row in track(range(len(pictures)), "labels", len(pictures)):
-        maps = read_maps(work, pictures, row)
         image = pictures.image(row)
+        maps = shaded(read_maps(work, pictures, row), image, settings)
         found = labels_at_threshold(maps, settings.threshold)
         written = {CUT: found}
         if settings.crf:
@@ -39,6 +39,15 @@ def labels(work: Work[WsmisSettings]) -> None:
             found = sure_labels(found, low)
         for folder, one in (*written.items(), (LABELS, found)):
             write_picture(work.out / folder / pictures.files[row], one.numpy().astype(np.uint8))
+
+
+def shaded(
+    maps: Float[Tensor, "1 class side side"], image: Float[Tensor, "1 colour side side"], settings: LabelSettings
+) -> Float[Tensor, "1 class side side"]:
+    """The maps, weighted by the configured shade."""
+    if settings.shade == "any":
+        return maps
+    return times_shade(maps, image, settings.shade, settings.shade_sigma * image.shape[-1] / settings.reference_side)
 
 
 def refined(

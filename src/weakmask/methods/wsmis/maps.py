@@ -90,9 +90,16 @@ def mapper(
         """The averaged maps, in [0, 1]."""
         whole = torch.ones_like(image[:, :1])
         with torch.no_grad():
-            return RULES[settings.rescale](average_over_scales(each, image, whole, settings.scales).relu())
+            return RULES[settings.rescale](somewhere_positive(average_over_scales(each, image, whole, settings.scales)))
 
     return map_of
+
+
+def somewhere_positive(maps: Float[Tensor, "batch class *space"]) -> Float[Tensor, "batch class *space"]:
+    """max(m, 0); a map without a positive value is raised to begin at 0, as the picture has its class all the same."""
+    places = tuple(range(2, maps.ndim))
+    nowhere = maps.amax(places, keepdim=True) <= 0
+    return torch.where(nowhere, maps - maps.amin(places, keepdim=True), maps.relu())
 
 
 def read_maps(work: Work[WsmisSettings], pictures: PictureSet, row: int) -> Float[Tensor, "1 class side side"]:

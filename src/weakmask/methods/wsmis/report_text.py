@@ -34,10 +34,11 @@ def methods_text(config: WsmisSettings) -> str:
         if config.boundary.train
         else ""
     )
+    shade = "" if labels.shade == "any" else f", weighted towards {labels.shade} pixels"
     labelling = (
         f"Maps ({maps.variant}) of the classes present were averaged over the sizes {sizes}"
-        f"{' and mirror images' if maps.mirror else ''} and cut at {labels.threshold:g} of their {maps.rescale}; "
-        f"{crf}.{walk}"
+        f"{' and mirror images' if maps.mirror else ''}{shade} and cut at {labels.threshold:g} of their "
+        f"{maps.rescale}; {crf}.{walk}"
     )
     learnt = config.segmentation
     segmentation = (
