@@ -43,6 +43,7 @@ Overrides = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same result on the same machine.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
+TABLES = "covid-cxr, covid-semiseg, lobes, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or mps.")]
 Scans = Annotated[list[Path], typer.Argument(help="Image files, folders of DICOM files, or folders full of scans.")]
@@ -267,9 +268,7 @@ def subtypes_table(
 
 @verb("reproduce table2 --preset quick --out runs/table2")
 def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    table: Annotated[
-        str, typer.Argument(help="Table: covid-semiseg, lobes, table2, or wsmis-pets, -busi, -siim, -voc, -phantoms.")
-    ],
+    table: Annotated[str, typer.Argument(help=f"Table: {TABLES}.")],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the runs, the tables and the report.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the data set, for a table that needs one.")] = None,
     rows: Annotated[str | None, typer.Option(help="Rows to compute, e.g. raw,complete.", show_default="all")] = None,

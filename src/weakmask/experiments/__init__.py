@@ -6,6 +6,7 @@ training           the training of one run
 gather             the results of complete runs: of scans, of seeds, of rows
 report             their tables, figure and report
 floors             rows without a network
+covid_cxr          dRAM and its rivals on X-rays of COVID-19
 covid_semiseg      dRAM and its rivals on the slices of COVID-SemiSeg
 dram_phantoms      dRAM's comparison and ablation on phantoms (`table2`)
 lobe_networks      the lobe networks on phantoms

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from weakmask.errors import UserError
-from weakmask.experiments import covid_semiseg, dram_phantoms, lobe_networks, wsmis_tables
+from weakmask.experiments import covid_cxr, covid_semiseg, dram_phantoms, lobe_networks, wsmis_tables
 from weakmask.experiments.experiment import Experiment, Place, Setup, checked_name
 from weakmask.experiments.report import write_results
 from weakmask.experiments.training import Training
@@ -16,6 +16,7 @@ from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
 from weakmask.terminal import say
 
 EXPERIMENTS = {
+    "covid-cxr": covid_cxr.EXPERIMENT,
     "covid-semiseg": covid_semiseg.EXPERIMENT,
     "lobes": lobe_networks.EXPERIMENT,
     "table2": dram_phantoms.EXPERIMENT,

@@ -1,4 +1,4 @@
-"""Masks of scans without a network: nothing, Otsu in each region, and single thresholds chosen on the training scores.
+"""Masks of scans without a network: nothing, whole regions, Otsu in each region, and thresholds from training scores.
 
 A threshold is chosen on the crops that networks learn from, at which the regions' fractions fit their scores best.
 Where all regions weigh alike and most are healthy, it comes out far too high; hence there is one for which all scores
@@ -32,7 +32,7 @@ from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.volume import Volume
 
 ThresholdMask = Literal[
-    "nothing", "Otsu in the region", "fixed threshold", "fixed threshold, balanced", "opened picture"
+    "nothing", "everything", "Otsu in the region", "fixed threshold", "fixed threshold, balanced", "opened picture"
 ]
 Mask = Callable[[Volume, Volume, list[int]], np.ndarray]  # image, regions, their labels -> mask
 STEEP = 200.0  # slope of the sigmoid that stands for a threshold
@@ -66,6 +66,8 @@ def mask_function(work: Work[Any], kind: ThresholdMask, opening_voxels: int, sco
     """
     if kind == "nothing":
         return lambda image, regions, labels: predict_nothing(image.voxels)  # noqa: ARG005 (one signature for all)
+    if kind == "everything":
+        return lambda image, regions, labels: np.isin(regions.voxels, labels)  # noqa: ARG005 (as above)
     if kind == "Otsu in the region":
         return lambda image, regions, labels: otsu_in_regions(image.voxels, regions.voxels, labels)
     prepared, prepare = work.stage("prepare"), work.config.prepare

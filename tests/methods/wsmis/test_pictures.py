@@ -12,7 +12,7 @@ from coloured_pictures import write_picture_cohort
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.config import AugmentationSettings, DataSettings, PrepareSettings, WsmisSettings
 from weakmask.methods.wsmis.picture import averaged, on_grid, picture_of, resized
-from weakmask.methods.wsmis.picture_set import CLASS, augmented, known_presence, read_pictures
+from weakmask.methods.wsmis.picture_set import CLASS, PictureSet, augmented, known_presence, read_pictures
 from weakmask.methods.wsmis.prepare import prepare
 from weakmask.pipeline import Work
 from weakmask.prediction import Scan
@@ -83,6 +83,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Work[WsmisSettings]:
     work = Work(folder, folder / "out", WsmisSettings(data=data, prepare=PrepareSettings(side=32)))
     prepare(work)
     return work
+
+
+def test_the_presence_of_a_single_class_can_be_written_to() -> None:
+    table = pd.DataFrame({"scan": ["a", "b"], f"{CLASS}sky": [1, 0]})
+    presence = PictureSet(Path(), table, colours=1).presence
+    presence[0, 0] = 0  # torch takes no array that cannot be
+    assert table[f"{CLASS}sky"].tolist() == [1, 0]
 
 
 def test_the_table_has_every_picture_with_its_classes_and_split(prepared: Work[WsmisSettings]) -> None:

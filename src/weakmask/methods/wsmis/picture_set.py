@@ -52,7 +52,7 @@ class PictureSet:
     @cached_property
     def presence(self) -> Float[np.ndarray, "picture class"]:
         """1, 0, or NaN where a class is unknown."""
-        return self.table[[f"{CLASS}{name}" for name in self.classes]].to_numpy(np.float32)
+        return self.table[[f"{CLASS}{name}" for name in self.classes]].to_numpy(np.float32, copy=True)
 
     def of(self, *splits: str) -> "PictureSet":
         """The pictures of some splits: training, validation, test."""
