@@ -1,6 +1,7 @@
 """Grad-CAM and Grad-CAM++ against their formulas written out, their identities, and what they leave behind."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -76,7 +77,8 @@ def written_out(variant: str, a: Tensor, g: Tensor, logit: float) -> list[float]
             below = {
                 "gradcam++": 2 * gi**2 + float(total) * gi**3,
                 "gradcam++ pytorch-grad-cam": 2 * gi**2 + float(total) * gi**3 + 1e-6,
-                "gradcam++ torch-cam": 2 * gi**2 + float(cubes) + 1e-8,
+                "gradcam++ torch-cam": 1.0,
+                "gradcam++ monai": 2 * gi**2 + float(cubes) + 1e-7,
                 "gradcam++ wsmis": 2 * gi**2 + float(cubes) + 1e-8,
             }[variant]
             w += (gi**2 / below if gi != 0 else 0.0) * max(gi, 0.0)
@@ -93,6 +95,37 @@ def test_each_variant_is_its_formula_place_by_place(variant: str) -> None:
         weights = torch.tensor(written_out(variant, a[i], g[i], float(logits[i, 2])), dtype=torch.float64)
         expected = torch.einsum("k,kyx->yx", weights, a[i].double()).relu()
         torch.testing.assert_close(maps[i, 0].double(), expected, rtol=1e-3, atol=1e-9)
+
+
+def map_of_torch_cam(network: nn.Module, image: Tensor) -> Tensor:
+    methods = pytest.importorskip("torchcam.methods")
+    with methods.GradCAMpp(network, "features") as extractor:
+        return extractor(2, network(image), normalized=False)[0] * 1e6  # far below what F.normalize divides by
+
+
+def map_of_monai(network: nn.Module, image: Tensor) -> Tensor:
+    visualize = pytest.importorskip("monai.visualize")
+    maps = visualize.GradCAMpp(network, "features")
+    return torch.cat([maps.compute_map(one, class_idx=2)[:, 0].detach() for one in image.split(1)])  # no batch
+
+
+PEERS: dict[str, Callable[..., Tensor]] = {"gradcam++ torch-cam": map_of_torch_cam, "gradcam++ monai": map_of_monai}
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # in MONAI
+@pytest.mark.parametrize("variant", PEERS)
+def test_a_variant_is_the_map_of_the_code_that_it_is_named_after(variant: str) -> None:
+    """Up to one factor per image; the other variants give other maps."""
+    torch.manual_seed(0)
+    network, image = LastPlaces().eval(), image_for(2)
+    nn.init.uniform_(network.head.weight)  # so that some gradients are positive
+    expected = F.normalize(PEERS[variant](network, image).flatten(1))
+    errors = {}
+    for name in WEIGHTS:
+        maps, _ = gradient_maps(network, "features", image, [2], name)
+        errors[name] = (F.normalize(maps.flatten(1), eps=1e-30) - expected).abs().max().item()
+    assert errors.pop(variant) < 1e-5
+    assert min(errors.values()) > 1e-4, errors
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])

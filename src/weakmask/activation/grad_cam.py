@@ -19,7 +19,8 @@ Weights = Float[Tensor, "batch feature"]
 Map = Float[Tensor, "batch *coarse"]
 
 LEAST_OF_PYTORCH_GRAD_CAM = 1e-6
-LEAST_OF_TORCH_CAM = 1e-8
+LEAST_OF_MONAI = 1e-7
+LEAST_OF_WSMIS = 1e-8
 
 
 def gradient_maps(
@@ -107,20 +108,34 @@ def pytorch_grad_cam_pp_weights(
 
 
 def torch_cam_pp_weights(features: Features, gradients: Features, logit: Float[Tensor, " batch"]) -> Weights:  # noqa: ARG001
-    """Grad-CAM++ as torch-cam 0.5 computes it: sum of (A g^3) and 1e-8 in the denominator."""
-    g, a = gradients.flatten(2), features.flatten(2)
-    squares = g**2
-    denominator = 2 * squares + (squares * g * a).sum(2, keepdim=True)
-    return (torch.where(squares > 0, squares / (denominator + LEAST_OF_TORCH_CAM), squares) * g.relu()).sum(2)
+    """Grad-CAM++ as torch-cam 0.5 computes it: alpha = g^2, without a denominator, because it divides a copy."""
+    g = gradients.flatten(2)
+    return (g**2 * g.relu()).sum(2)
+
+
+def monai_pp_weights(features: Features, gradients: Features, logit: Float[Tensor, " batch"]) -> Weights:  # noqa: ARG001
+    """Grad-CAM++ as MONAI computes it: sum of (A g^3) and 1e-7 in the denominator.
+
+    Its factor exp(y), one number for all weights of an image, is left out.
+    """
+    return _weights_of_products(features, gradients, LEAST_OF_MONAI)
 
 
 def wsmis_pp_weights(features: Features, gradients: Features, logit: Float[Tensor, " batch"]) -> Weights:
-    """Grad-CAM++ as the code of Viniavskyi et al. 2020 computes it: torch-cam's form, with the gradient of exp(y).
+    """Grad-CAM++ as the code of Viniavskyi et al. 2020 computes it: MONAI's form, with 1e-8 and the gradient of exp(y).
 
-    exp(y) does not cancel there: it stands in g^3 once more than in g^2.
+    exp(y) does not cancel in it: it stands in g^3 once more than in g^2.
     """
     places = [1] * (gradients.ndim - 1)
-    return torch_cam_pp_weights(features, gradients * logit.exp().reshape(-1, *places), logit)
+    return _weights_of_products(features, gradients * logit.exp().reshape(-1, *places), LEAST_OF_WSMIS)
+
+
+def _weights_of_products(features: Features, gradients: Features, least: float) -> Weights:
+    """Weights with alpha = g^2 / (2 g^2 + sum (A g^3) + least), and 0 where g is 0."""
+    g, a = gradients.flatten(2), features.flatten(2)
+    squares = g**2
+    denominator = 2 * squares + (squares * g * a).sum(2, keepdim=True)
+    return (torch.where(squares > 0, squares / (denominator + least), squares) * g.relu()).sum(2)
 
 
 WEIGHTS: dict[str, Callable[[Features, Features, Float[Tensor, " batch"]], Weights]] = {
@@ -128,6 +143,7 @@ WEIGHTS: dict[str, Callable[[Features, Features, Float[Tensor, " batch"]], Weigh
     "gradcam++": gradcam_pp_weights,
     "gradcam++ pytorch-grad-cam": pytorch_grad_cam_pp_weights,
     "gradcam++ torch-cam": torch_cam_pp_weights,
+    "gradcam++ monai": monai_pp_weights,
     "gradcam++ wsmis": wsmis_pp_weights,
 }
 

@@ -98,6 +98,7 @@ LADDER = {
         "Grad-CAM++ as pytorch-grad-cam has it", "gradcam++ pytorch-grad-cam", "gradcam"
     ),
     "gradcam++-torch-cam": _maps("Grad-CAM++ as torch-cam has it", "gradcam++ torch-cam", "gradcam"),
+    "gradcam++-monai": _maps("Grad-CAM++ as MONAI has it", "gradcam++ monai", "gradcam"),
     "gradcam++-wsmis": _maps("Grad-CAM++ as WSMIS's code has it", "gradcam++ wsmis", "gradcam"),
     "without-dropblock": _dropblock("CAM, no DropBlock", 0.0, None, 0.8808),
     "with-dropblock": _dropblock("CAM, DropBlock", 0.2, "without-dropblock", 0.882),
