@@ -16,7 +16,7 @@ from weakmask.methods.wsmis.evaluation import results as results_of
 from weakmask.methods.wsmis.evaluation import summary as summary_of
 from weakmask.methods.wsmis.labels import crf_of, refined
 from weakmask.methods.wsmis.maps import mapper, somewhere_positive
-from weakmask.methods.wsmis.model import chosen_gate, gate_note
+from weakmask.methods.wsmis.model import any_class, chosen_gate, gate_note
 from weakmask.methods.wsmis.networks import classifier_of, groups_of
 from weakmask.methods.wsmis.segmentation import labelled_cross_entropy, last_round
 from weakmask.networks import build_network
@@ -150,3 +150,8 @@ def test_the_last_round_is_the_one_with_the_highest_number(tmp_path: Path) -> No
 def test_a_picture_with_a_class_has_a_map_of_it_even_where_all_values_are_negative() -> None:
     maps = torch.tensor([[[[-3.0, -1.0]], [[-2.0, 4.0]]]])
     assert somewhere_positive(maps).tolist() == [[[[0.0, 2.0]], [[0.0, 4.0]]]]
+
+
+def test_a_lesion_of_an_unknown_class_is_still_a_lesion() -> None:
+    found = any_class(np.array([[0.4, 0.4], [0.0, 0.0], [1.0, 0.2]]))
+    assert np.allclose(found, [0.64, 0.0, 1.0])

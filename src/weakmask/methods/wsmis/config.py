@@ -196,7 +196,7 @@ class SegmentationSettings(Settings):
         default=(64, 32, 16), description="channels of the U-Net's decoder, coarsest first (O; C: 256, 128, 64, 32, 16)"
     )
     rounds: Count = Field(
-        default=1, description="trainings; each but the first learns the masks of the one before, after the CRF (O)"
+        default=2, description="trainings; each but the first learns the masks of the one before, after the CRF (O)"
     )
     positive_weight: Factor = Field(default=1.0, description="weight of a pixel of a class; background has 1 (O)")
     steps: Count = Field(default=300, description="optimiser steps of each training (O; C: 40 epochs)")
@@ -221,7 +221,7 @@ class MaskSettings(Settings):
     scales: Scales = Field(default=(1.0, 1.25), description="sizes of the picture whose results are averaged (O)")
     gate: Fraction | None = Field(
         default=None,
-        description="an image stays empty where no class is as probable to the classifier (O); null: see specificity",
+        description="an image stays empty where the probability of any class is below this (O); null: see specificity",
     )
     specificity: Fraction = Field(
         default=0.9, description="gate: null: this share of the validation images without any class stays empty (O)"

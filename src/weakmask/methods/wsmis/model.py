@@ -83,8 +83,8 @@ def _gate(work: Work[WsmisSettings]) -> float:
         work.note(f"masks.gate is null and data.validation 0: an image stays empty below {UNKNOWN_GATE:g}")
         return UNKNOWN_GATE
     table = read_csv(work.stage("classification") / PROBABILITIES).set_index("file").loc[pictures.files]
-    highest = table.filter(like=CLASS).to_numpy().max(axis=1)
-    found = chosen_gate(highest[(pictures.presence == 0).all(axis=1)], masks.specificity)
+    probable = any_class(table.filter(like=CLASS).to_numpy())
+    found = chosen_gate(probable[(pictures.presence == 0).all(axis=1)], masks.specificity)
     work.note(gate_note(found, evaluated_too=work.config.data.test is None))
     return found
 
@@ -100,16 +100,24 @@ def gate_note(gate: float, *, evaluated_too: bool) -> str:
     return f"{line}; the tables are of the same images, so their empties_right is too good" if evaluated_too else line
 
 
-def chosen_gate(highest: Float[np.ndarray, " image"], specificity: float) -> float:
+def any_class(presence: Float[np.ndarray, "image class"]) -> Float[np.ndarray, " image"]:
+    """Probability that an image has any class: 1 - prod(1 - p), as for independent classes.
+
+    An image whose lesion may be of either class counts as one with a lesion, though neither class is probable.
+    """
+    return 1 - (1 - presence).prod(axis=1)
+
+
+def chosen_gate(probable: Float[np.ndarray, " image"], specificity: float) -> float:
     """The lowest probability below which a share of the images without any class lies; 0 without such images.
 
     Args:
-        highest: The largest probability of a class, of images that have none.
+        probable: The probability of any class, of images that have none.
         specificity: The share; all of them, if it is 1.
     """
-    if not len(highest):
+    if not len(probable):
         return 0.0
-    ordered, needed = np.sort(highest), int(np.ceil(specificity * len(highest)))
+    ordered, needed = np.sort(probable), int(np.ceil(specificity * len(probable)))
     return 0.0 if needed == 0 else float(min(ordered[needed - 1] + JUST_ABOVE, 1.0))
 
 
@@ -123,7 +131,7 @@ class WsmisSegmenter:
         config: Settings of the run.
         provenance: Versions and machine of its training.
         classes: Names of the classes.
-        gate: An image stays empty where no class is as probable to the classifier.
+        gate: An image stays empty where the classifier's probability of any class is below this.
         device: Where it computes.
     """
 
@@ -168,7 +176,7 @@ class WsmisSegmenter:
         if not bool(coarse.isfinite().all() and present.isfinite().all()):
             raise UserError(f"{scan.name}: the model gives pixels no number (NaN or infinity); the model is damaged")
         labels, foreground = _fine(coarse, picture.shape[1:])
-        if float(present.max()) < self.gate:
+        if float(any_class(present.numpy()[None])[0]) < self.gate:
             labels = np.zeros_like(labels)
         values = [
             Value("image", scan.name, "probability", amount, of)
