@@ -15,7 +15,7 @@ from weakmask.volume.stack_files import open_stack, write_stack
 SHAPE = (11, 37, 42)
 SCAN = np.random.default_rng(0).integers(0, 256, SHAPE).astype(np.uint8)
 WINDOWS = Windows((8, 16, 24), (4, 8, 12), (0, 8, 12))
-SMALL = BlendingWork(memory_gb=2e-5)  # many blocks
+SMALL = BlendingWork(memory_gb=2e-5, batch=3)  # many blocks
 
 
 class Convolution(nn.Module):
@@ -30,7 +30,7 @@ class Convolution(nn.Module):
         self.calls: list[tuple[int, ...]] = []
 
     def forward(self, voxels: Tensor) -> Tensor:
-        self.calls.append(tuple(voxels.shape[2:]))
+        self.calls += [tuple(voxels.shape[2:])] * len(voxels)
         return torch.sigmoid(3 * self.layer(voxels / 255 + 0.5))
 
 

@@ -22,11 +22,10 @@ from weakmask.networks.reach import Reach
 from weakmask.progress import track
 from weakmask.volume.geometry import Box, Index3
 from weakmask.volume.label_pairs import Planes
-from weakmask.volume.tiles import cut_mirrored, rounded_up, same_tiles, within
+from weakmask.volume.tiles import cut_mirrored, even_side, rounded_up, same_tiles, within
 
-Network = Callable[[Tensor], Tensor]  # voxels (1, 1, z, y, x), float32 -> probabilities (1, channel, z, y, x)
+Network = Callable[[Tensor], Tensor]  # voxels (batch, 1, z, y, x), float32 -> probabilities (batch, channel, z, y, x)
 WINDOWS = Windows()
-_OUTER = 4.0  # memory of the surroundings of a block, in terms of the block's
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,14 @@ class BlendingWork:
     """Device and memory of the computation.
 
     Attributes:
-        memory_gb: For the sums of one block, in GiB; the maps of the network on one window come in addition.
+        memory_gb: For the sums of one block, in GiB; the maps of the network on one batch come in addition.
+        batch: Windows that the network takes at once; of smaller parts it takes as many as have their voxels. On a CPU,
+            torch computes a batch of one with slower kernels where a layer has few channels.
         device: Device name of torch.
     """
 
     memory_gb: float = 0.5
+    batch: int = 1
     device: str = "cpu"
 
 
@@ -54,8 +56,8 @@ def blended_probabilities(
     """Average of a network's answers on overlapping windows, for every voxel of a volume.
 
     Args:
-        network: Takes one window (1, 1, z, y, x) of raw voxels as float32 and returns probabilities (1, channel, z, y,
-            x); no gradients are recorded.
+        network: Takes windows (batch, 1, z, y, x) of raw voxels as float32 and returns probabilities (batch, channel,
+            z, y, x); no gradients are recorded.
         scan: Voxels (z, y, x); an array, or a volume on the disk that is read by blocks.
         windows: Size, stride and padding of the windows.
         channels: Of the network's answer.
@@ -74,10 +76,10 @@ def blended_probabilities(
     shape: Index3 = tuple(scan.shape)  # pyright: ignore[reportAssignmentType]
     whole = np.zeros((channels, *shape), np.uint8) if out is None else out
     blocks = _blocks(shape, windows, channels, work.memory_gb)
-    bands = _Bands.of(reach, windows)
+    bands = _Bands.of(reach, windows, shape)
     weights = torch.from_numpy(windows.weights())
     for block in track(blocks, "segment", len(blocks)):
-        part = _Block(network, scan, windows, channels, block, work.device)
+        part = _Block(network, scan, windows, channels, block, work)
         sums = part.all_windows(weights) if bands is None else part.one_pass_and_bands(weights, bands)
         whole[(slice(None), *block.slices)] = _stored(sums, whole.dtype)
     return whole
@@ -96,7 +98,7 @@ class _Bands:
     grid: Index3
 
     @classmethod
-    def of(cls, reach: Reach | None, windows: Windows) -> "_Bands | None":
+    def of(cls, reach: Reach | None, windows: Windows, shape: Index3) -> "_Bands | None":
         """The bands of a network, or None where computing whole windows is less work or the only way."""
         if reach is None or reach.margin is None or reach.valid_loss:
             return None
@@ -105,12 +107,17 @@ class _Bands:
         bands = cls((mz, my, mx), (gz, gy, gx))
         numbers = zip((windows.size, windows.stride, windows.padding), (bands.grid,) * 3, strict=True)
         aligned = all(n % grid == 0 for row, grids in numbers for n, grid in zip(row, grids, strict=True))
-        shares = [margin / side for margin, side in zip(bands.margin, windows.size, strict=True)]
-        if not aligned or max(shares) > 1 / 4:
+        if not aligned or any(4 * margin > side for margin, side in zip(bands.margin, windows.size, strict=True)):
             return None
-        windows_of_a_voxel = np.prod([side / step for side, step in zip(windows.size, windows.stride, strict=True)])
-        once = np.prod([1 + 2 * share for share in shares])
-        return bands if once + windows_of_a_voxel * 4 * sum(shares) < windows_of_a_voxel else None
+        return bands if bands.work(windows, shape) < 1 else None
+
+    def work(self, windows: Windows, shape: Index3) -> float:
+        """Voxels that the network computes for one pass and the bands, in terms of those of all windows."""
+        extent = np.array(windows.extent(shape).shape)
+        counts = np.array([len(windows.starts(shape, axis)) for axis in range(3)])
+        size, margin = np.array(windows.size), np.array(self.margin)
+        once = np.prod(extent * (1 + 2 * margin / size)) / np.prod(counts * size)
+        return float(once + np.sum(4 * margin * (counts - 1) / (counts * size)))
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class _Block:
     windows: Windows
     channels: int
     block: Box
-    device: str
+    work: BlendingWork
 
     def all_windows(self, weights: Tensor) -> Tensor:
         """Every window computed as a whole."""
@@ -130,11 +137,14 @@ class _Block:
         outer = _around(chosen)
         voxels = self._voxels(outer)
         sums = torch.zeros((self.channels, *self.block.shape))
-        for window in chosen:
-            shared = _shared(window, self.block)
-            answer = self._answer(voxels, window, outer)[(..., *within(shared, window))]
-            sums[(..., *within(shared, self.block))].addcmul_(answer, weights[within(shared, window)])
-        return sums.div_(torch.from_numpy(self.windows.total(self._shape, self.block)))
+        for number, whole in self._answers(voxels, [within(window, outer) for window in chosen]):
+            shared = _shared(chosen[number], self.block)
+            part = within(shared, chosen[number])
+            sums[(..., *within(shared, self.block))].addcmul_(whole[(..., *part)], weights[part])
+        for plane in range(self.block.start[0], self.block.stop[0]):
+            box = _with(self.block, 0, plane, plane + 1)
+            sums[(..., *within(box, self.block))].div_(self._total(box))
+        return sums
 
     def one_pass_and_bands(self, weights: Tensor, bands: _Bands) -> Tensor:
         """One pass over the block, and what the windows differ from it in the bands along their faces."""
@@ -145,21 +155,27 @@ class _Block:
         voxels = self._voxels(outer)
         once = self._one_pass(voxels[within(near, outer)], bands)
         sums = once[(..., *within(self.block, near))].clone()
-        total = torch.from_numpy(self.windows.total(self._shape, self.block))
-        for window in chosen:
-            for slab, band in _bands_of(window, extent, bands):
-                shared = _shared(band, self.block)
-                if min(shared.shape) < 1:
-                    continue
-                answer = self._answer(voxels, slab, outer)[(..., *within(shared, slab))]
-                answer = answer - once[(..., *within(shared, near))]
-                share = weights[within(shared, window)] / total[within(shared, self.block)]
-                sums[(..., *within(shared, self.block))].addcmul_(answer, share)
+        jobs = [(window, *both) for window in chosen for both in _bands_of(window, extent, bands)]
+        jobs = [(window, slab, _shared(band, self.block)) for window, slab, band in jobs]
+        jobs = [
+            (window, _shared(_on_grid(band.grown(bands.margin), extent, bands.grid), slab), band)
+            for window, slab, band in jobs
+            if min(band.shape) > 0
+        ]
+        for number, answer in self._answers(voxels, [within(slab, outer) for _, slab, _ in jobs]):
+            window, slab, band = jobs[number]
+            change = answer[(..., *within(band, slab))] - once[(..., *within(band, near))]
+            share = weights[within(band, window)] / self._total(band)
+            sums[(..., *within(band, self.block))].addcmul_(change, share)
         return sums
 
     @property
     def _shape(self) -> Index3:
         return tuple(self.scan.shape)  # pyright: ignore[reportReturnType]
+
+    def _total(self, box: Box) -> Tensor:
+        """Sum of the weights of all windows at each voxel of a box."""
+        return torch.from_numpy(self.windows.total(self._shape, box))
 
     def _chosen(self) -> Iterator[Box]:
         return self.windows.meeting(self._shape, self.block)
@@ -169,25 +185,38 @@ class _Block:
         return torch.from_numpy(np.ascontiguousarray(_plain(cut_mirrored(self.scan, outer))))
 
     def _one_pass(self, voxels: Tensor, bands: _Bands) -> Tensor:
-        """The network on a box of voxels, each voxel once, in tiles of the size of a window."""
+        """The network on a box of voxels, each voxel once, in tiles of at most a window and margins."""
         once = torch.zeros((self.channels, *voxels.shape))
         shape: Index3 = tuple(voxels.shape)  # pyright: ignore[reportAssignmentType]
-        for tile in same_tiles(shape, self.windows.size, bands.margin, bands.grid):
-            answer = self._run(voxels[tile.read.slices])
+        z, y, x = (-(-n // side) for n, side in zip(shape, self.windows.size, strict=True))
+        side = even_side(shape, (z, y, x), bands.grid, (0, 0, 0))  # equal tiles share a batch
+        tiles = same_tiles(shape, side, bands.margin, bands.grid)
+        for number, answer in self._answers(voxels, [tile.read.slices for tile in tiles]):
+            tile = tiles[number]
             once[(..., *tile.write.slices)] = answer[(..., *within(tile.write, tile.read))]
         return once
 
-    def _answer(self, voxels: Tensor, box: Box, outer: Box) -> Tensor:
-        return self._run(voxels[within(box, outer)])
+    def _answers(self, voxels: Tensor, places: Sequence[tuple[slice, ...]]) -> Iterator[tuple[int, Tensor]]:
+        """(number, answer (channel, z, y, x)) of the network on each place, in batches of equal shapes."""
+        most = self.work.batch * int(np.prod(self.windows.size))
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for number, place in enumerate(places):
+            groups.setdefault(tuple(part.stop - part.start for part in place), []).append(number)
+        for shape, numbers in groups.items():
+            count = max(1, most // int(np.prod(shape)))
+            for start in range(0, len(numbers), count):
+                batch = numbers[start : start + count]
+                answers = self._run(torch.stack([voxels[places[number]] for number in batch])[:, None])
+                yield from zip(batch, answers, strict=True)
 
-    def _run(self, voxels: Tensor) -> Tensor:
-        """The network on a box of voxels, (channel, z, y, x)."""
+    def _run(self, batch: Tensor) -> Tensor:
+        """The network on a batch (batch, 1, z, y, x)."""
         with torch.inference_mode():
-            answer = self.network(voxels[None, None].to(self.device, torch.float32))
-        if tuple(answer.shape) != (1, self.channels, *voxels.shape):
-            expected = (1, self.channels, *voxels.shape)
-            raise ValueError(f"the network's answer has the shape {tuple(answer.shape)}; expected {expected}")
-        return answer[0].float().cpu()
+            answers = self.network(batch.to(self.work.device, torch.float32))
+        expected = (len(batch), self.channels, *batch.shape[2:])
+        if tuple(answers.shape) != expected:
+            raise ValueError(f"the network's answer has the shape {tuple(answers.shape)}; expected {expected}")
+        return answers.float().cpu()
 
 
 def _bands_of(window: Box, extent: Box, bands: _Bands) -> Iterator[tuple[Box, Box]]:
@@ -218,7 +247,7 @@ def _on_grid(block: Box, extent: Box, grid: Index3) -> Box:
 
 def _blocks(shape: Index3, windows: Windows, channels: int, memory_gb: float) -> list[Box]:
     """Blocks that cover the volume and fit into memory, as few as possible; at least one stride wide."""
-    most = memory_gb * 2**30 / (4 * channels * _OUTER)
+    most = memory_gb * 2**30 / (8 * channels + 8)  # one pass and sums in float32, the voxels around, the result
     counts = [1, 1, 1]
     while True:
         sides = [-(-n // count) for n, count in zip(shape, counts, strict=True)]
