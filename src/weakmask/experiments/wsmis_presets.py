@@ -25,10 +25,11 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "classification.steps": 200,
     "labels.threshold": 0.5,
 }
+ULTRASOUND: Values = {**XRAYS, "labels.threshold": 0.3, "labels.shade": "dark", "labels.appearance_space": 45.0}
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},
-    "busi": {**XRAYS, "masks.gate": 0.5},
+    "busi": {**ULTRASOUND, "masks.gate": 0.5},
     "siim": {**XRAYS, "masks.gate": 0.5},
     "phantoms": {**XRAYS, "masks.gate": 0.5},
 }
@@ -55,6 +56,7 @@ PUBLISHED: Values = {
     "segmentation.widths": (256, 128, 64, 32, 16),
     "segmentation.rounds": 1,
     "masks.gate": 0.0,
+    "masks.weigh": False,
     "masks.mirror": False,
     "masks.scales": (1.0,),
 }

@@ -16,8 +16,9 @@ from weakmask.methods.wsmis.evaluation import results as results_of
 from weakmask.methods.wsmis.evaluation import summary as summary_of
 from weakmask.methods.wsmis.labels import crf_of, refined
 from weakmask.methods.wsmis.maps import mapper, somewhere_positive
-from weakmask.methods.wsmis.model import any_class, chosen_gate, gate_note
+from weakmask.methods.wsmis.model import _fine, any_class, chosen_gate, gate_note
 from weakmask.methods.wsmis.networks import classifier_of, groups_of
+from weakmask.methods.wsmis.picture import weighed
 from weakmask.methods.wsmis.segmentation import labelled_cross_entropy, last_round
 from weakmask.networks import build_network
 from weakmask.networks.backbones import BackboneClassifier
@@ -155,3 +156,15 @@ def test_a_picture_with_a_class_has_a_map_of_it_even_where_all_values_are_negati
 def test_a_lesion_of_an_unknown_class_is_still_a_lesion() -> None:
     found = any_class(np.array([[0.4, 0.4], [0.0, 0.0], [1.0, 0.2]]))
     assert np.allclose(found, [0.64, 0.0, 1.0])
+
+
+def test_the_image_says_which_class_and_not_where() -> None:
+    pixels = torch.tensor([[[0.4, 0.9], [0.5, 0.05], [0.1, 0.05]]])  # labels, pixels
+    found = weighed(pixels, torch.tensor([[0.1, 0.9]]))[0]
+    assert torch.allclose(found[0], pixels[0, 0])
+    assert torch.allclose(found[1:].sum(0), pixels[0, 1:].sum(0))
+    assert torch.allclose(found[2], torch.tensor([0.6 * 0.09 / 0.14, 0.1 * 0.9]))
+    assert torch.allclose(weighed(pixels, torch.tensor([[1.0, 0.0]]))[0, 2], torch.zeros(2))
+    unsure = torch.tensor([[[0.4, 0.6]], [[0.35, 0.2]], [[0.25, 0.2]]])[None]  # no class alone exceeds background
+    assert _fine(unsure, (1, 2), together=True)[0].tolist() == [[1, 0]]
+    assert _fine(unsure, (1, 2), together=False)[0].tolist() == [[0, 0]]

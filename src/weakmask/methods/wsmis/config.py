@@ -219,6 +219,10 @@ class MaskSettings(Settings):
 
     mirror: bool = Field(default=True, description="average with the result of the mirrored picture (O)")
     scales: Scales = Field(default=(1.0, 1.25), description="sizes of the picture whose results are averaged (O)")
+    weigh: bool = Field(
+        default=True,
+        description="true: a pixel is of a class where all have more than background, weighed by the classifier (O)",
+    )
     gate: Fraction | None = Field(
         default=None,
         description="an image stays empty where the probability of any class is below this (O); null: see specificity",

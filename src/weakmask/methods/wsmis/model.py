@@ -17,7 +17,7 @@ from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.classification import PROBABILITIES
 from weakmask.methods.wsmis.config import Fraction, WsmisSettings
-from weakmask.methods.wsmis.picture import averaged, picture_of, presence_of, resized
+from weakmask.methods.wsmis.picture import averaged, picture_of, presence_of, resized, weighed
 from weakmask.methods.wsmis.picture_set import CLASS, read_pictures
 from weakmask.methods.wsmis.report_text import TITLE, methods_text
 from weakmask.methods.wsmis.segmentation import last_round
@@ -175,7 +175,9 @@ class WsmisSegmenter:
             coarse = averaged(self.network, small, masks.scales, mirror=masks.mirror).cpu()
         if not bool(coarse.isfinite().all() and present.isfinite().all()):
             raise UserError(f"{scan.name}: the model gives pixels no number (NaN or infinity); the model is damaged")
-        labels, foreground = _fine(coarse, picture.shape[1:])
+        if masks.weigh:
+            coarse = weighed(coarse, present[None])
+        labels, foreground = _fine(coarse, picture.shape[1:], together=masks.weigh)
         if float(any_class(present.numpy()[None])[0]) < self.gate:
             labels = np.zeros_like(labels)
         values = [
@@ -191,15 +193,23 @@ class WsmisSegmenter:
         return scan.image, shown
 
 
-def _fine(coarse: Tensor, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and the probability of any class on the image's own pixels, one class in memory at a time."""
+def _fine(coarse: Tensor, shape: tuple[int, ...], *, together: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and the probability of any class on the image's own pixels, one class in memory at a time.
+
+    Args:
+        coarse: Probabilities of labels, background first.
+        shape: Of the image.
+        together: Whether background needs as much as all classes together, not as much as the largest.
+    """
     labels = np.zeros(shape, np.uint8)
     ground = F.interpolate(coarse[:, :1], size=shape, mode="bilinear", align_corners=False)[0, 0].numpy()
-    best = ground.copy()
+    best = np.zeros_like(ground) if together else ground.copy()
     for label in range(1, coarse.shape[1]):
         one = F.interpolate(coarse[:, label : label + 1], size=shape, mode="bilinear", align_corners=False)[0, 0]
         higher = one.numpy() > best
         labels[higher], best[higher] = label, one.numpy()[higher]
+    if together:
+        labels[ground >= 0.5] = 0
     return labels, np.clip(1 - ground, 0, 1)
 
 

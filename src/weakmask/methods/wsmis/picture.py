@@ -90,3 +90,20 @@ def presence_of(
 ) -> Float[Tensor, "batch class"]:
     """Probability that each class is in the picture: the mean of the classifier's for it and its mirror image."""
     return (classifier(image).float().sigmoid() + classifier(image.flip(-1)).float().sigmoid()) / 2
+
+
+def weighed(
+    probabilities: Float[Tensor, "batch label *space"], presence: Float[Tensor, "batch class"]
+) -> Float[Tensor, "batch label *space"]:
+    """Probabilities of pixels whose classes are weighed by their probability in the whole image.
+
+    What a pixel has of all classes together stays as it is: the image says which class it is, not where.
+
+    Args:
+        probabilities: Of each pixel, background first; they sum to 1.
+        presence: Of each class in the image; 0 for a class that is absent.
+    """
+    classes = probabilities[:, 1:]
+    products = classes * presence.clamp(0, 1).reshape(*presence.shape, *[1] * (classes.ndim - 2))
+    factor = classes.sum(1, keepdim=True) / products.sum(1, keepdim=True).clamp_min(torch.finfo(products.dtype).tiny)
+    return torch.cat([probabilities[:, :1], products * factor], dim=1)

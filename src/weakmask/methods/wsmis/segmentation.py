@@ -14,7 +14,7 @@ from weakmask.datasets.usable_truth import IGNORED
 from weakmask.methods.wsmis.config import WsmisSettings
 from weakmask.methods.wsmis.labels import LABELS, crf_of, read_label_tensor
 from weakmask.methods.wsmis.networks import groups_of, pretrained, segmentation_of
-from weakmask.methods.wsmis.picture import averaged
+from weakmask.methods.wsmis.picture import averaged, weighed
 from weakmask.methods.wsmis.picture_set import PictureSet, augmented, read_labels, read_pictures, write_picture
 from weakmask.pipeline import Work
 from weakmask.progress import track
@@ -137,8 +137,8 @@ def _renew_labels(
             with torch.inference_mode():
                 image = pictures.images([row]).to(device)
                 found = averaged(network, image, masks.scales, mirror=masks.mirror).cpu()
-            absent = [label for label in range(1, found.shape[1]) if label not in present]
-            found[:, absent] = 0.0
+            known = torch.tensor([[float(label in present) for label in range(1, found.shape[1])]])
+            found = weighed(found, known)
             if work.config.labels.crf:
                 refined = most_probable(found, pictures.image(row), crf_of(work.config.labels, old.shape[-1]))
             else:
