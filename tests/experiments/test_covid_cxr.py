@@ -111,9 +111,10 @@ def judged(row: str, counts: list[Overlap]) -> Judged:
 
 def test_dice_is_a_mean_over_x_rays_and_dram_is_compared_with_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     half, good = Overlap(1, 1, 1, 7), Overlap(4, 1, 1, 4)  # Dice 0.5 and 0.8
-    numbers = dice_numbers([judged("dram", [half]), judged("dram", [good])])
+    clear = Overlap(0, 2, 0, 8)  # an X-ray without opacities has no Dice; its pixels count
+    numbers = dice_numbers([judged("dram", [half]), judged("dram", [good, clear])])
     assert numbers["dice"] == pytest.approx(0.65)
-    assert numbers["iou_pooled"] == pytest.approx(5 / 9)
+    assert numbers["iou_pooled"] == pytest.approx(5 / 11)
     monkeypatch.setattr("weakmask.experiments.gather.read_manifest", lambda run: {"stages": []})
     runs = [judged("dram", [half, good]), judged("supervised", [good, good])]
     assert tabulate(runs).notes[-1].startswith("does not hold: dRAM reaches 0.81 of the supervised")
