@@ -1,6 +1,6 @@
 """Blended windows over a stack: weakmask beside MONAI's sliding_window_inference with the same Gaussian weights.
 
-The network is two 3-D convolutions with random weights, which sees two voxels around each. Windows of 32 x 128 x 128
+The network is two 3-D convolutions with random weights, which sees two voxels around each. Windows of 64 x 128 x 128
 overlap by half along each axis, so that a voxel lies in up to eight. Both take two windows at a time, use the weights
 of Li et al. 2021, and give 8-bit maps of two channels. The first case states the network's reach, so that weakmask
 computes each voxel once and of the windows only the bands where they differ. The second does not: then every window is
@@ -35,9 +35,9 @@ from weakmask.activation.blended_windows import Windows
 from weakmask.networks.reach import Reach
 from weakmask.pipeline.peak_memory import peak_memory_mb, reset_peak_memory
 
-WINDOWS = Windows((32, 128, 128), (16, 64, 64), (0, 0, 0))
+WINDOWS = Windows((64, 128, 128), (32, 64, 64), (0, 0, 0))
 BATCH = 2  # windows at a time, for both
-WORK = BlendingWork(memory_gb=0.06, batch=BATCH)
+WORK = BlendingWork(memory_gb=0.1, batch=BATCH)
 
 
 class TwoConvolutions(nn.Module):
@@ -94,7 +94,7 @@ def measure(shape: tuple[int, int, int], rounds: int) -> list[dict[str, object]]
         "reach known": partial(by_weakmask, network, scan, Reach(1, 2)),
         "reach not known": partial(by_weakmask, network, scan, None),
     }
-    by_weakmask(network, scan[:32, :128, :128], None)  # the libraries set up their threads and buffers
+    by_weakmask(network, scan[:64, :128, :128], None)  # the libraries set up their threads and buffers
     runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     answers: dict[str, np.ndarray] = {}
     for _ in range(rounds):
@@ -127,7 +127,7 @@ def measure(shape: tuple[int, int, int], rounds: int) -> list[dict[str, object]]
 
 def exact_difference(network: nn.Module, scan: np.ndarray, known: bool) -> float:  # noqa: FBT001 - of a benchmark
     """Largest difference of the probabilities before they are rounded to 8 bits, on a part of the scan."""
-    part = scan[:48, :256, :256]
+    part = scan[:96, :192, :192]
     out = np.zeros((2, *part.shape), np.float32)
     blended_probabilities(network, part, WINDOWS, out=out, reach=Reach(1, 2) if known else None, work=WORK)
     whole = torch.from_numpy(part).float()[None, None]
@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a small stack, to try the benchmark itself")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = measure((48, 192, 192) if arguments.small else (96, 384, 384), arguments.rounds)
+    rows = measure((96, 192, 192) if arguments.small else (128, 512, 512), arguments.rounds)
     if arguments.json:
         print(json.dumps({"benchmark": "em_inference", "cases": rows}))
         return

@@ -29,7 +29,7 @@ from weakmask.refinement.instance_table import instance_table
 from weakmask.refinement.instances import watershed
 from weakmask.volume.stack_files import open_stack
 
-SIDE, PERIOD = 1024, (48, 128, 96)
+SIDE, PERIOD = 1024, (48, 256, 192)
 WINDOWS = Windows((32, 256, 256), (16, 128, 128), (0, 0, 0))
 THRESHOLDS = (0.8, 0.5, 0.6)
 SPACING_NM = (30.0, 8.0, 8.0)
@@ -39,12 +39,9 @@ SLAB_VOXELS = 1 << 24
 
 def write_synthetic(path: Path, sections: int) -> None:
     """Write the stack a few sections at a time."""
-    z, y, x = (np.arange(n) for n in PERIOD)
     cell = np.full(PERIOD, 30, np.uint8)
-    for start, value in ((10, 220), (46, 225)):  # two bodies of 34 columns, two columns of less sure voxels between
-        inside = (np.abs(z - 22) < 20)[:, None, None] & (np.abs(y - 60) < 30)[:, None] & (x >= start) & (x < start + 34)
-        cell[inside] = value
-    cell[3:42, 31:90, 44:46] = 170
+    cell[3:42, 41:81, 30:70] = 220  # two bodies, and two columns of less sure voxels between
+    cell[3:42, 41:81, 49:51] = 170
     noise = np.random.default_rng(0).integers(0, 12, (PERIOD[0], SIDE, SIDE)).astype(np.uint8)
     repeated = np.tile(cell, (1, SIDE // PERIOD[1] + 1, SIDE // PERIOD[2] + 1))[:, :SIDE, :SIDE] + noise
     with h5py.File(path, "w") as file:
