@@ -15,7 +15,10 @@ from weakmask.methods import METHODS
 from weakmask.methods.dram import DramSettings
 
 CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))}
-DEFAULTS = {"wsmis": "wsmis_photographs"}  # file with a method's defaults; of the others METHOD_ct
+DEFAULTS = {
+    "wsmis": "wsmis_photographs",
+    "mitochondria": "mitochondria_paper",
+}  # file with a method's defaults; of the others METHOD_ct
 OF_CHESTS = [method for method in METHODS if method not in DEFAULTS]
 SAME = ("steps", "batch", "optimiser", "learning_rate", "schedule", "augment", "contrast", "average_decay", "keep")
 

@@ -1,7 +1,6 @@
 """The command line: each verb calls one function.
 
-Exit codes: 0 done, 2 a mistake of the user or a fault of the machine, 1 a fault of the program, 128 + N stopped by
-signal N.
+Exit codes: 0 done, 2 a fault of the user or the machine, 1 a fault of the program, 128 + N stopped by signal N.
 """
 
 import os
@@ -93,15 +92,17 @@ def demo(
 @verb("phantom phantoms/ --scans 8 --size 80 90 96 --spacing 4 4 4")
 def phantom(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     folder: Annotated[Path, typer.Argument(help="Cohort folder to create.")],
-    kind: Annotated[Literal["chest-ct", "chest-xray", "photographs"], typer.Option(help="Kind of image.")] = "chest-ct",
+    kind: Annotated[
+        str, typer.Option(help="Image: chest-ct, chest-xray, photographs, em, em-easy, em-noisy.")
+    ] = "chest-ct",
     scans: Annotated[int, typer.Option(min=1, help="Number of scans or pictures.")] = 32,
     seed: Seed = 0,
-    size: Annotated[tuple[int, int, int] | None, typer.Option(help="Voxels of a CT: z y x.")] = None,
-    spacing: Annotated[tuple[float, float, float] | None, typer.Option(help="Voxel size of a CT, mm: z y x.")] = None,
+    size: Annotated[tuple[int, int, int] | None, typer.Option(help="Voxels of a CT or a stack: z y x.")] = None,
+    spacing: Annotated[tuple[float, float, float] | None, typer.Option(help="Voxel size z y x; mm, em: nm.")] = None,
     reader_noise: Annotated[float | None, typer.Option(help="Probability that a score of a CT is off by one.")] = None,
     side: Annotated[int | None, typer.Option(help="Pixels of a side of a picture.", show_default="256")] = None,
 ) -> None:
-    """Create synthetic images (phantoms) with labels and true masks: chest CT scans, chest X-rays or photographs."""
+    """Create synthetic images (phantoms) with labels and true masks: chest CT, X-rays, photographs or EM stacks."""
     from weakmask.commands.phantom import PhantomRequest, write_phantoms
 
     write_phantoms(folder, PhantomRequest(kind, scans, seed, size, spacing, reader_noise, side))

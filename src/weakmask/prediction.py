@@ -12,6 +12,7 @@ from weakmask.volume.volume import Volume
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Quantity = Literal["fraction", "probability", "count"]
+Kind = Literal["classes", "instances"]  # of the labels of a mask
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,15 @@ class Prediction:
         regions: The regions it was made in; None: none were needed.
         values: In the order in which tables show them.
         kind: Meaning of the labels of the mask.
+        instances: A row per instance, if the labels are instances and the model describes them.
     """
 
     mask: Volume
     maps: Mapping[str, Volume]
     regions: Volume | None
     values: tuple[Value, ...]
-    kind: Literal["classes", "instances"] = "classes"
+    kind: Kind = "classes"
+    instances: pd.DataFrame | None = None
 
     @property
     def table(self) -> pd.DataFrame:
@@ -149,6 +152,11 @@ class Segmenter(Protocol):
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The image as a report shows it, and the grey values that are black and white."""
         ...
+
+
+def finds_instances(segmenter: Segmenter) -> bool:
+    """Whether the labels of a model's masks are instances; such a model has an attribute `kind` that says so."""
+    return getattr(segmenter, "kind", "classes") == "instances"
 
 
 def segment_in_any_order(segmenter: Segmenter, scan: Scan) -> Prediction:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ball_cohort import write_ball_cohort
@@ -21,6 +22,7 @@ from weakmask.methods.lobes import LobeSettings
 from weakmask.methods.lobes.config import DataSettings as LobeData
 from weakmask.methods.lobes.config import FrameSettings, SegmentationSettings
 from weakmask.methods.lobes.config import NetworkSettings as LobeNetwork
+from weakmask.methods.mitochondria import MitochondriaSettings
 from weakmask.methods.supervised import SupervisedSettings
 from weakmask.methods.wsmis.config import (
     BoundarySettings,
@@ -32,8 +34,10 @@ from weakmask.methods.wsmis.config import MapSettings as PictureMaps
 from weakmask.methods.wsmis.config import NetworkSettings as BackboneSettings
 from weakmask.methods.wsmis.config import PrepareSettings as PictureSettings
 from weakmask.methods.wsmis.config import SegmentationSettings as PictureTraining
+from weakmask.phantoms.em_cohort import write_em_cohort
 from weakmask.pipeline import Stage, Work, run_stages
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
+from weakmask.volume.stack_files import open_stack
 
 SCORES = {"healthy": {"LUL": 0, "LLL": 0}, "ill": {"LUL": 2, "LLL": 0}, "worse": {"LUL": 3, "LLL": 1}}
 
@@ -65,6 +69,8 @@ def settings(method: str, cohort: Path) -> Settings:
         return SupervisedSettings(**shared, network=narrow, segmentation=training)
     if method == "wsmis":
         return with_rounds(cohort)
+    if method == "mitochondria":
+        return at_two_sizes(cohort)
     return LobeSettings(
         device="cpu",
         data=LobeData(phantoms=2, phantom_spacing_mm=6.0, validation=0.0),
@@ -88,10 +94,23 @@ def with_rounds(cohort: Path) -> WsmisSettings:
     )
 
 
+def at_two_sizes(cohort: Path) -> MitochondriaSettings:
+    """Mitochondria with both of its trainings."""
+    values = {
+        "device": "cpu",
+        "data": {"cohort": cohort, "validation": 0.34},
+        "network": {"widths": [4, 4], "padding": "zeros"},
+        "train": {"patch": [4, 16, 16], "steps": 4, "fine_patch": [4, 24, 24], "fine_steps": 3, "checkpoint_every": 2},
+    }
+    return MitochondriaSettings.model_validate(values)
+
+
 def write_cohort(method: str, folder: Path) -> None:
-    """What the method learns from: pictures, or balls with scores."""
+    """What the method learns from: pictures, stacks, or balls with scores."""
     if method == "wsmis":
         write_picture_cohort(folder, 4, 0)
+    elif method == "mitochondria":
+        write_em_cohort(folder, 1, 0, (6, 64, 64), (30.0, 16.0, 16.0), "easy", workers=1)
     else:
         write_ball_cohort(folder, SCORES)
 
@@ -101,6 +120,7 @@ TRAININGS = {  # stages up to the last training, and the modules that train
     "cam": (METHODS["cam"].stages[:2], ("cam.classification",)),
     "supervised": (METHODS["supervised"].stages[:2], ("supervised.segmentation",)),
     "lobes": (METHODS["lobes"].stages[:2], ("lobes.segmentation",)),
+    "mitochondria": (METHODS["mitochondria"].stages[:2], ("mitochondria.training",)),
     "wsmis": (METHODS["wsmis"].stages[:6], ("wsmis.classification", "wsmis.boundary", "wsmis.segmentation")),
 }
 
@@ -208,6 +228,8 @@ def killed_at_step(step: int, stages: Sequence[Stage], run: Path, config: Settin
 
 def same_content(one: Path, other: Path) -> bool:
     """Whether two files are equal; of weights the tensors alone, as their header may have the time."""
+    if one.suffix == ".tif":  # their headers have a number of their own
+        return np.array_equal(open_stack(one)[:], open_stack(other)[:])
     if one.suffix != ".safetensors":
         return one.read_bytes() == other.read_bytes()
     weights, others = load_file(one), load_file(other)

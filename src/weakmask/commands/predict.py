@@ -6,6 +6,11 @@ OUT/
   scores.csv      a row per region, or per image
   report.html     the scans, the most severe first
   predict.json    which files were written
+
+Of a model that finds instances, instead of the masks:
+  instances.tif   a number per instance, uint32, a page a section; of several stacks NAME/instances.tif
+  instances.csv   a row per instance
+  probability.tif the probability of any instance, in 255ths
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,12 +24,12 @@ import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.commands.output_folder import open_output
-from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of
+from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of, stacks_in
 from weakmask.csv_table import write_csv
 from weakmask.errors import MachineError, UserError
 from weakmask.methods import load_segmenter
 from weakmask.pipeline import provenance
-from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, one_sided, value_rows
+from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, finds_instances, one_sided, value_rows
 from weakmask.regions.scan_regions import RegionSource
 from weakmask.regions.segment_scan import is_empty, read_scan, segment_scan
 from weakmask.report.page import Page, ScanView, write_report
@@ -40,6 +45,7 @@ __all__ = ["Limits", "Predicted", "RegionSource", "predict"]
 
 LAYERS = ("mask", "activation", "regions", "subtypes")
 NAMED = "named"  # the mask of a picture, under the picture's name
+TABLE = "instances"  # a row per instance
 MOST_SCANS = 12  # shown in a report; the most severe
 
 
@@ -104,7 +110,12 @@ def predict(
     """
     segmenter = load_segmenter(model, device_of(device), limits)
     reference = None if subtypes is None else read_reference(subtypes)
-    jobs, twice = find_jobs(scans, partial(_outputs, out, not segmenter.needs_regions))
+    if finds_instances(segmenter):
+        scans = stacks_in(scans)
+        outputs = partial(_instance_outputs, out, len(scans) == 1)
+    else:
+        outputs = partial(_outputs, out, not segmenter.needs_regions)
+    jobs, twice = find_jobs(scans, outputs)
     regions.refuse_for_several([job.image for job in jobs])
     tables = (out / "scores.csv", out / "report.html")
     files = [*outputs_of(jobs), *tables]
@@ -125,7 +136,7 @@ def predict(
     notes = (*segmenter.about.notes, *filter(None, [one_sided(fractions, len(done.results))]))
     page = _page(segmenter, model, done, twice)
     write_report(out / "report.html", replace(page, notes=(*notes, *page.notes)))
-    masks = sorted({f"{out}/NAME/{job.outputs['mask'].name}" for job, _ in done.results})
+    masks = sorted({_shown_place(out, job) for job, _ in done.results})
     return Predicted(table, (*twice, *done.failures), notes, tuple(masks))
 
 
@@ -134,6 +145,22 @@ def _outputs(out: Path, of_whole_images: bool, name: str, image: Path) -> dict[s
     suffix = ".png" if is_picture(image) else ".nii.gz"
     files = {layer: out / name / f"{layer}{suffix}" for layer in LAYERS}
     return {**files, NAMED: out / f"{name}.png"} if of_whole_images and suffix == ".png" else files
+
+
+def _instance_outputs(out: Path, alone: bool, name: str, image: Path) -> dict[str, Path]:  # noqa: ARG001, FBT001 (partial)
+    """The files that a stack may leave; a single stack has them beside the report."""
+    folder = out if alone else out / name
+    return {
+        "mask": folder / "instances.tif",
+        "activation": folder / "probability.tif",
+        TABLE: folder / "instances.csv",
+    }
+
+
+def _shown_place(out: Path, job: ScanJob) -> str:
+    """Where a scan's mask is, with NAME for its name."""
+    mask = job.outputs["mask"]
+    return f"{out}/{mask.name}" if mask.parent == out else f"{out}/NAME/{mask.name}"
 
 
 def _segment(
@@ -164,11 +191,14 @@ def _write_layers(job: ScanJob, found: Prediction) -> None:
         file.unlink(missing_ok=True)
     layers = {"mask": found.mask, "activation": found.maps.get("activation"), "regions": found.regions}
     for name, layer in layers.items():
-        if layer is None:
+        if layer is None or name not in job.outputs:
             continue
         in_bytes = name == "activation" and job.outputs[name].suffix == ".png"
         voxels = np.rint(layer.voxels * 255).astype(np.uint8) if in_bytes else layer.voxels
         write_volume(layer.with_voxels(voxels), job.outputs[name])
+    if found.instances is not None and TABLE in job.outputs:
+        with atomic_file(job.outputs[TABLE]) as temporary:
+            write_csv(found.instances, temporary, "%.6g")
     if NAMED in job.outputs:
         write_volume(found.mask, job.outputs[NAMED])
 
@@ -201,11 +231,12 @@ def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
 
     def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:
         """A written file on the image's grid; None if it was not written."""
-        return image.with_voxels(read(job.outputs[name]).voxels) if job.outputs[name].exists() else None
+        file = job.outputs.get(name)
+        return image.with_voxels(read(file).voxels) if file is not None and file.exists() else None
 
     regions = layer("regions", partial(read_volume, kind="label"))
     activation = layer("activation", read_volume)
-    if activation is not None and job.outputs["activation"].suffix == ".png":
+    if activation is not None and activation.voxels.dtype == np.uint8:
         activation = activation.with_voxels(activation.voxels / np.float32(255))
     shown, window = segmenter.shown(replace(scan, regions=regions, region_names=one.region_names))
     columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}

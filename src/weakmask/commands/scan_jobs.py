@@ -11,6 +11,7 @@ from weakmask.progress import track
 from weakmask.terminal import say
 from weakmask.volume.files import scan_name
 from weakmask.volume.scan_files import ScanFile, scans_below
+from weakmask.volume.stack_files import is_stack
 
 Result = TypeVar("Result")
 
@@ -78,6 +79,24 @@ def find_jobs(
         print_left_out(lines[-1])
     jobs = [ScanJob(name, scan.path, outputs(name, scan.path), scan.series) for name, scan in first.items()]
     return jobs, lines
+
+
+def stacks_in(paths: Sequence[Path | ScanFile]) -> list[Path | ScanFile]:
+    """The paths with each folder of sections as one stack, whose pictures would else be a scan each.
+
+    Args:
+        paths: Files and folders; a folder may hold several stacks.
+    """
+    found: list[Path | ScanFile] = []
+    for path in paths:
+        inside = sorted(path.iterdir()) if isinstance(path, Path) and path.is_dir() else []
+        if isinstance(path, Path) and path.exists() and is_stack(path):
+            found.append(ScanFile(path))
+        elif any(is_stack(one) for one in inside):
+            found += [ScanFile(one) for one in inside if is_stack(one)]
+        else:
+            found.append(path)
+    return found
 
 
 def chosen_scans(paths: Sequence[Path], series: Collection[str]) -> Sequence[Path | ScanFile]:

@@ -1,0 +1,181 @@
+"""The model stage: network and decoder -> one file; and the trained model as `predict` uses it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from weakmask.config import parse
+from weakmask.errors import UserError
+from weakmask.methods.mitochondria.config import MitochondriaSettings
+from weakmask.methods.mitochondria.instances import OWN, read_decoders
+from weakmask.methods.mitochondria.probabilities import probability_maps
+from weakmask.methods.mitochondria.report_text import TITLE, methods_text
+from weakmask.methods.mitochondria.stack_index import read_index
+from weakmask.methods.mitochondria.training import trained_weights
+from weakmask.methods.mitochondria.working_stack import (
+    NM_PER_MM,
+    binned,
+    binning_of,
+    enlarged,
+    enlarged_map,
+    grey_bytes,
+)
+from weakmask.networks import network_with
+from weakmask.networks.res_unet import CONTOUR, MASK
+from weakmask.pipeline import Work, provenance
+from weakmask.prediction import About, Limits, Prediction, Scan, Value
+from weakmask.refinement.instance_search import Decoder
+from weakmask.refinement.instance_table import instance_table
+from weakmask.training.checkpoints import MODEL, load_weights, save_weights
+from weakmask.training.model_header import (
+    Facts,
+    Header,
+    Name,
+    NetworkHeader,
+    network_in,
+    refuse_other_method,
+    typed_header,
+)
+from weakmask.volume.geometry import Float3
+from weakmask.volume.volume import Volume
+
+OF = "mitochondrion"  # the class that instances belong to
+Nanometres = Annotated[float, Field(ge=0.1, le=10_000)]
+
+
+class DecoderHeader(Header):
+    """The decoder in a model file."""
+
+    method: Literal["watershed", "grow", "components"]
+    seed: Annotated[float, Field(ge=0, le=1)]
+    contour: Annotated[float, Field(ge=0, le=1)]
+    mask: Annotated[float, Field(ge=0, le=1)]
+    grow_pixels: Annotated[int, Field(ge=0, le=64)]
+    least_voxels: Annotated[float, Field(ge=0, le=1e12)]
+
+
+class ModelHeader(NetworkHeader):
+    """The header of a model file."""
+
+    method: Name
+    decoder: DecoderHeader
+    spacing_nm: tuple[Nanometres, Nanometres, Nanometres]
+    working_nm: tuple[Nanometres, Nanometres, Nanometres]
+    config: dict[str, Any]
+    provenance: Facts = Field(default_factory=dict)
+
+
+def model(work: Work[MitochondriaSettings]) -> None:
+    """Write model.safetensors; its header has all that a prediction needs."""
+    state, header = load_weights(trained_weights(work.stage("train"), work.config))
+    first = read_index(work.stage("prepare"))[0]
+    described = {
+        "method": work.config.method,
+        "network": header["network"],
+        "arguments": header["arguments"],
+        "decoder": asdict(read_decoders(work.stage("instances"))[OWN]),
+        "spacing_nm": list(first.spacing_nm),
+        "working_nm": list(first.working_nm),
+        "config": work.config.model_dump(mode="json"),
+        "provenance": provenance(),
+    }
+    network = network_with(header["network"], header["arguments"], state)
+    save_weights(work.out / MODEL, network, described)
+
+
+@dataclass(frozen=True)
+class MitochondriaSegmenter:
+    """A trained model that needs no regions.
+
+    Attributes:
+        network: Grey values -> logits of mask and contour.
+        decoder: Probabilities -> instances, on the working grid of the training.
+        spacing_nm: Voxel size of the training stacks; a stack that states none is taken to have it.
+        working_nm: Voxel size of the working grid.
+        config: Settings of the run.
+        provenance: Versions and machine of its training.
+        device: Where it computes.
+    """
+
+    network: nn.Module
+    decoder: Decoder
+    spacing_nm: Float3
+    working_nm: Float3
+    config: MitochondriaSettings
+    provenance: Facts
+    device: torch.device
+    kind: Literal["instances"] = "instances"
+
+    @property
+    def needs_regions(self) -> Mapping[int, str]:
+        """None."""
+        return {}
+
+    @property
+    def needs_hounsfield(self) -> bool:
+        """False: it learns grey values as they are."""
+        return False
+
+    @property
+    def about(self) -> About:
+        """Description of the model for a report."""
+        return About(TITLE, methods_text(self.config), self.config.model_dump(mode="json"), self.provenance)
+
+    def segment(self, scan: Scan) -> Prediction:
+        """Find the mitochondria of a stack.
+
+        The mask has a number per instance on the stack's own grid; the map `activation` is the probability of the mask
+        in 255ths. The value of the stack is the number of instances.
+
+        Raises:
+            UserError: The model gives voxels no number.
+        """
+        spacing = self.spacing_of(scan.image)
+        factor = binning_of(spacing, self.config.prepare.pixel_nm)
+        grey = binned(grey_bytes(scan.image.voxels), factor)
+        mask, contour = probability_maps(self.network, grey, self.config.predict, self.device)[[MASK, CONTOUR]]
+        shape = scan.image.geometry.shape
+        labels = enlarged(self.decoder.decode(mask, contour), mask, self.decoder, factor, shape)
+        fine = enlarged_map(mask, factor, shape)
+        table = instance_table(labels, spacing, fine)
+        return Prediction(
+            scan.image.with_voxels(labels, "label"),
+            {"activation": scan.image.with_voxels(fine)},
+            None,
+            (Value("image", scan.name, "count", float(len(table)), OF),),
+            self.kind,
+            table,
+        )
+
+    def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
+        """The grey values as bytes, from black to white."""
+        return scan.image.with_voxels(grey_bytes(scan.image.voxels)), (0.0, 255.0)
+
+    def spacing_of(self, image: Volume) -> Float3:
+        """Voxel size of a stack in nm: its own, or that of the training stacks if it states none."""
+        if image.geometry.spacing_mm == (1.0, 1.0, 1.0):
+            return self.spacing_nm
+        z, y, x = (edge * NM_PER_MM for edge in image.geometry.spacing_mm)
+        return z, y, x
+
+
+def load(path: Path, device: torch.device, limits: Limits) -> MitochondriaSegmenter:  # noqa: ARG001 - not needed
+    """Read a model file.
+
+    Raises:
+        UserError: Not a weights file of this package, of another method, or damaged.
+    """
+    state, header = load_weights(path)
+    refuse_other_method(header, "mitochondria", path)
+    typed = typed_header(ModelHeader, header, path)
+    network = network_in(typed.network, typed.arguments, state, path).eval().to(device)
+    if getattr(network, "out_channels", 0) != 2 or getattr(network, "dimensions", 0) != 3:
+        raise UserError(f"{path}: its network is no network for mask and contour of stacks; train again")
+    config = parse(MitochondriaSettings, typed.config, str(path))
+    decoder = Decoder(**typed.decoder.model_dump())
+    return MitochondriaSegmenter(network, decoder, typed.spacing_nm, typed.working_nm, config, typed.provenance, device)
