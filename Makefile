@@ -49,7 +49,7 @@ docs: $(INSTALLED) ## build the documentation into site/ (open site/index.html)
 
 # one process a core, each with one thread; the tests of a file stay together, so that they share what they prepare
 tests: $(INSTALLED) ## pytest alone, with coverage
-	OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses=auto --dist=loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov --cov-report=term
 	@for room in $(COVERED); do \
 	  table=$$("$(PY)" -m coverage report --include="src/weakmask/$$room/*" --fail-under=90) || \
 	    { echo "$$table"; echo "fewer than 90 % of the lines of $$room run in the tests"; exit 1; }; \

@@ -129,12 +129,17 @@ def test_the_pieces_of_refinement_run_as_the_reference_says() -> None:
         "scan": scan,
         "regions": regions,
         "mask": regions > 0,
+        "mask_map": maps[0, 0].numpy(),
+        "contour_map": maps[0, 0].numpy(),
+        "examples": [(maps[0, 0].numpy(), 1 - maps[0, 0].numpy(), (maps[0, 0] > 0.9).numpy().astype(np.uint32))],
     }
     text = (PROJECT / "docs" / "reference" / "refinement.md").read_text(encoding="utf-8")
     for part in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
         lungs = Volume(regions, grid, kind="label") if "vessel_mask" in part else maps > 0.2
         exec(part, given | {"lungs": lungs}, made := {})
         given |= {name: value for name, value in made.items() if name == "vessels"}
-        results = [value for name, value in made.items() if name in {"refined", "revised", "walked", "mask", "lower"}]
+        results = [
+            value for name, value in made.items() if name in {"refined", "revised", "walked", "mask", "lower", "labels"}
+        ]
         assert "vessels" in made or len(results) == 1
         assert all(getattr(result, "shape", grid.shape)[-3:] == grid.shape for result in results)
