@@ -20,6 +20,7 @@ ITK_FORMATS = {
     ".mha": "MetaImageIO", ".mhd": "MetaImageIO", ".nrrd": "NrrdImageIO",
     ".nhdr": "NrrdImageIO", ".png": "PNGImageIO",
 }  # fmt: skip
+_NO_TURN = 1e-12  # smaller cosines are rounding
 _STDERR = threading.Lock()
 
 
@@ -111,7 +112,9 @@ def to_itk(voxels: np.ndarray, geometry: Geometry) -> sitk.Image:
     image = sitk.GetImageFromArray(voxels if known is None else voxels.astype(known))
     image.SetSpacing(geometry.spacing_mm[::-1])
     image.SetOrigin(geometry.origin_mm[::-1])
-    image.SetDirection(geometry.direction_xyz.ravel().tolist())
+    direction = geometry.direction_xyz.copy()
+    direction[np.abs(direction) < _NO_TURN] = 0.0  # ITK's inverse fails on cosines such as 1e-297, and resamples to 0
+    image.SetDirection(direction.ravel().tolist())
     return image
 
 
