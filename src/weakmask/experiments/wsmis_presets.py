@@ -23,9 +23,10 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "augmentation.scales": (0.9, 1.1),
     "augmentation.angle_degrees": 10.0,
     "classification.steps": 200,
-    "labels.threshold": 0.5,
+    "labels.threshold": 0.3,
+    "labels.appearance_space": 45.0,  # a wider CRF removes small things
 }
-ULTRASOUND: Values = {**XRAYS, "labels.threshold": 0.3, "labels.shade": "dark", "labels.appearance_space": 45.0}
+ULTRASOUND: Values = {**XRAYS, "labels.shade": "dark"}
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},

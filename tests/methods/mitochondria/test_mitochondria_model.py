@@ -68,6 +68,15 @@ def test_a_stack_without_a_voxel_size_has_that_of_the_training():
     assert found.instances["nm3"].max() == pytest.approx(3000 * 30 * 8 * 8, rel=1e-4)
 
 
+def test_a_stack_of_another_order_of_size_is_refused():
+    """A CT gave a mask without a word: its millimetres are a hundred thousand times a micrograph's nanometres."""
+    with pytest.raises(
+        UserError, match=r"voxels of 1.25e\+06 x 700000 x 700000 nm, .* stacks of 30 x 8 x 8 nm; expected"
+    ):
+        by_hand().segment(Scan("ct", Volume.from_array(bodies(), (1.25, 0.7, 0.7))))
+    assert "is taken to have that of the training stacks, 30 x 8 x 8 nm" in by_hand().about.notes[0]
+
+
 def test_small_stacks_have_one_window():
     settings = by_hand().config.predict.model_copy(update={"window": (32, 64, 64), "stride": (16, 40, 32)})
     windows = windows_for((20, 50, 200), settings)

@@ -165,6 +165,7 @@ def test_the_image_says_which_class_and_not_where() -> None:
     assert torch.allclose(found[1:].sum(0), pixels[0, 1:].sum(0))
     assert torch.allclose(found[2], torch.tensor([0.6 * 0.09 / 0.14, 0.1 * 0.9]))
     assert torch.allclose(weighed(pixels, torch.tensor([[1.0, 0.0]]))[0, 2], torch.zeros(2))
+    assert torch.equal(weighed(pixels, torch.zeros(1, 2)), pixels)
     unsure = torch.tensor([[[0.4, 0.6]], [[0.35, 0.2]], [[0.25, 0.2]]])[None]  # no class alone exceeds background
     assert _fine(unsure, (1, 2), together=True)[0].tolist() == [[1, 0]]
     assert _fine(unsure, (1, 2), together=False)[0].tolist() == [[0, 0]]

@@ -44,6 +44,7 @@ from weakmask.training.model_header import (
 from weakmask.volume.geometry import Float3
 from weakmask.volume.volume import Volume
 
+MOST_RATIO = 8.0  # of voxel edges of a stack and of the training stacks; a CT has a hundred thousand
 OF = "mitochondrion"  # the class that instances belong to
 Nanometres = Annotated[float, Field(ge=0.1, le=10_000)]
 
@@ -124,7 +125,12 @@ class MitochondriaSegmenter:
     @property
     def about(self) -> About:
         """Description of the model for a report."""
-        return About(TITLE, methods_text(self.config), self.config.model_dump(mode="json"), self.provenance)
+        z, y, x = self.spacing_nm
+        note = (
+            f"A stack that states no voxel size is taken to have that of the training stacks, {z:g} x {y:g} x {x:g} nm."
+        )
+        config = self.config.model_dump(mode="json")
+        return About(TITLE, methods_text(self.config), config, self.provenance, notes=(note,))
 
     def segment(self, scan: Scan) -> Prediction:
         """Find the mitochondria of a stack.
@@ -133,9 +139,19 @@ class MitochondriaSegmenter:
         in 255ths. The value of the stack is the number of instances.
 
         Raises:
-            UserError: The model gives voxels no number.
+            UserError: The stack's voxels are of another order of size than those of the training stacks, or the model
+                gives voxels no number.
         """
         spacing = self.spacing_of(scan.image)
+        if any(
+            not 1 / MOST_RATIO <= own / learnt <= MOST_RATIO
+            for own, learnt in zip(spacing, self.spacing_nm, strict=True)
+        ):
+            came, learnt = (" x ".join(f"{edge:g}" for edge in size) for size in (spacing, self.spacing_nm))
+            raise UserError(
+                f"{scan.name}: voxels of {came} nm, and the model learnt stacks of {learnt} nm; expected a stack of "
+                "electron microscopy of about that size, with its voxel size in the header"
+            )
         factor = binning_of(spacing, self.config.prepare.pixel_nm)
         grey = binned(grey_bytes(scan.image.voxels), factor)
         mask, contour = probability_maps(self.network, grey, self.config.predict, self.device)[[MASK, CONTOUR]]

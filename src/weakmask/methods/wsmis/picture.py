@@ -101,9 +101,11 @@ def weighed(
 
     Args:
         probabilities: Of each pixel, background first; they sum to 1.
-        presence: Of each class in the image; 0 for a class that is absent.
+        presence: Of each class in the image; 0 for a class that is absent. A pixel all of whose classes are absent
+            keeps them.
     """
     classes = probabilities[:, 1:]
     products = classes * presence.clamp(0, 1).reshape(*presence.shape, *[1] * (classes.ndim - 2))
-    factor = classes.sum(1, keepdim=True) / products.sum(1, keepdim=True).clamp_min(torch.finfo(products.dtype).tiny)
-    return torch.cat([probabilities[:, :1], products * factor], dim=1)
+    total = products.sum(1, keepdim=True)
+    factor = classes.sum(1, keepdim=True) / total.clamp_min(torch.finfo(products.dtype).tiny)
+    return torch.cat([probabilities[:, :1], torch.where(total > 0, products * factor, classes)], dim=1)
