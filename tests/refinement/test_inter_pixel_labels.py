@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.refinement import (
     PRESETS,
     dense_crf,
@@ -15,7 +16,6 @@ from weakmask.refinement import (
     sure_labels,
     walk_within_edges,
 )
-from weakmask.refinement.inter_pixel_labels import IGNORED
 
 
 def test_foreground_background_and_neither() -> None:

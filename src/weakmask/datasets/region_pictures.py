@@ -15,8 +15,9 @@ from weakmask.atomic_write import atomic_folder
 from weakmask.csv_table import write_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.mask_checks import on_grid
-from weakmask.datasets.usable_truth import IGNORED, usable_truth
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.volume.files import read_volume
 from weakmask.volume.regions import region_boxes
 

@@ -27,8 +27,6 @@ from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
 from weakmask.yaml_text import read_yaml_file
 
-IGNORED = 255  # in a truth of classes: not to be counted
-
 EXPECTED: dict[TruthKind, str] = {
     "binary": "just 0 and 1",
     "subtypes": "0 to 3 or just 0 and 1",

@@ -17,8 +17,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from weakmask.datasets.case import Case, Cohort
-from weakmask.datasets.usable_truth import IGNORED
 from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.scoring.severity import CT_SEVERITY
 
 CLASSES = (

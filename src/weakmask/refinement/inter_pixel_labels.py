@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.refinement.dense_crf import CRF, dense_crf, label_probabilities
 from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.pair_affinity import pair_offsets, shifted
 
-IGNORED = 255  # as in PASCAL VOC
 SUREST = 0.9  # probability that no map exceeds before the CRF, so that its neighbours can overrule each pixel
 
 

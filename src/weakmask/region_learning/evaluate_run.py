@@ -9,8 +9,9 @@ import pandas as pd
 from weakmask.atomic_write import atomic_file
 from weakmask.csv_table import read_csv, write_csv
 from weakmask.datasets.case import Case, Cohort, TruthKind
-from weakmask.datasets.usable_truth import IGNORED, usable_truth
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.evaluation.overlap import LESION_SUBTYPES, Overlap, overlap, subtype_overlaps
 from weakmask.evaluation.significance import COMPARISON_COLUMNS, compare_methods
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, write_tables

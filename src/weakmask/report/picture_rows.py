@@ -11,10 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.report.figures import HEAT, data_uri
 
 INCHES, DPI, QUALITY = 1.7, 110, 82
-IGNORED = 255  # the label of pixels that do not count
 TINT = 0.55  # opacity of a label
 COLOURS = np.rint(255 * np.asarray(mpl.colormaps["tab10"].resampled(10)(range(10)))[:, :3]).astype(np.uint8)
 UNSURE = (128, 128, 128)

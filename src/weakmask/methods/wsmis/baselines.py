@@ -17,8 +17,7 @@ from weakmask.atomic_write import atomic_files
 from weakmask.config import Seed, Settings
 from weakmask.csv_table import read_csv, write_csv
 from weakmask.datasets.cohort import read_cohort
-from weakmask.datasets.usable_truth import IGNORED
-from weakmask.evaluation.class_masks import class_confusion
+from weakmask.evaluation.class_masks import IGNORED, class_confusion
 from weakmask.methods.method import Method
 from weakmask.methods.wsmis import METHOD, WsmisSettings
 from weakmask.methods.wsmis.boundary import LABELS

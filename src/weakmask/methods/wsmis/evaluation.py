@@ -10,9 +10,9 @@ from jaxtyping import Float, Integer
 from weakmask.atomic_write import atomic_files
 from weakmask.csv_table import read_csv, write_csv
 from weakmask.datasets.case import Case
-from weakmask.datasets.usable_truth import IGNORED, usable_truth
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
-from weakmask.evaluation.class_masks import MaskScores, class_confusion, mask_scores, score_intervals
+from weakmask.evaluation.class_masks import IGNORED, MaskScores, class_confusion, mask_scores, score_intervals
 from weakmask.evaluation.classification import auc, f1, with_interval
 from weakmask.evaluation.overlap import Overlap
 from weakmask.evaluation.table import result_rows, results_table

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from weakmask.atomic_write import atomic_folder
-from weakmask.datasets.usable_truth import IGNORED
+from weakmask.evaluation.class_masks import IGNORED
 from weakmask.methods.wsmis.config import WsmisSettings
 from weakmask.methods.wsmis.labels import LABELS, crf_of, read_label_tensor
 from weakmask.methods.wsmis.networks import groups_of, pretrained, segmentation_of
