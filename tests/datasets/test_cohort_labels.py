@@ -93,7 +93,7 @@ def test_without_any_table_every_image_is_a_case_and_a_method_says_what_it_misse
     assert [case.name for case in cohort.cases] == ["a", "b", "c"]
     for need, words in (
         ("scores", r"no image has a score per region; give a table scores\.csv"),
-        ("presence", r"no image has the classes of the images; give a table labels\.csv"),
+        ("presence", r"no image has a known class; give a table labels\.csv"),
         ("truth", r"no image has true masks; give truth/NAME\.nii\.gz"),
     ):
         with pytest.raises(UserError, match=words) as caught:

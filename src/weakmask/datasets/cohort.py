@@ -34,7 +34,7 @@ from weakmask.progress import track
 Need = Literal["scores", "presence", "truth"]
 NEEDS: dict[Need, str] = {
     "scores": "a score per region; give a table scores.csv with the columns scan,region,score",
-    "presence": "the classes of the images; give a table labels.csv with the columns image,label",
+    "presence": "a known class; give a table labels.csv with the columns image,label",
     "truth": "true masks; give truth/NAME.nii.gz with the names of images",
 }
 

@@ -67,6 +67,8 @@ def true_instances(case: Case, grid: Geometry) -> Integer[np.ndarray, "z y x"] |
     Raises:
         UserError: The truth cannot be used.
     """
+    if case.truth is not None and case.truth_kind == "classes":
+        raise UserError(f"{case.truth}: a mask of classes; expected `kind: instances` or `kind: binary` in truth.yaml")
     truth = usable_truth(case, grid)
     if truth is None:
         return None
@@ -111,6 +113,10 @@ def _save(case: Case, work: Work[MitochondriaSettings], part: str) -> StackRow:
     found = true_instances(case, image.geometry)
     labels = np.zeros(grey.shape, np.int32) if found is None else thinned(found, factor)
     kept = max(1, round(config.data.validation * len(grey))) if config.data.validation else 0
+    if part == TRAINING and kept >= len(grey):
+        raise UserError(
+            f"{len(grey)} section(s), of which data.validation keeps {kept}; expected a stack of more sections"
+        )
     row = StackRow(
         case.name,
         case.group,

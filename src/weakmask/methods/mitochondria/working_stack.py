@@ -15,6 +15,7 @@ from weakmask.volume.geometry import Float3, Index3
 from weakmask.volume.volume import Volume
 
 NM_PER_MM = 1e6
+COARSEST_NM = 10_000  # of a section or pixel in electron microscopy
 PERCENTILES = (0.5, 99.5)  # black and white of stacks that are not of 8 bits
 
 
@@ -22,13 +23,18 @@ def spacing_nm_of(volume: Volume, config: MitochondriaSettings, name: str) -> Fl
     """Section thickness and pixel size of a stack in nm.
 
     Raises:
-        UserError: The file states none and the settings do not either.
+        UserError: The file states none, or one of other than electron microscopy, and the settings do not either.
     """
     if config.data.spacing_nm is not None:
         return config.data.spacing_nm
     if volume.geometry.spacing_mm == (1.0, 1.0, 1.0):  # pictures and stacks without a size
         raise UserError(f"{name}: states no voxel size; set data.spacing_nm, for example [30, 8, 8] (z, y, x in nm)")
     z, y, x = (edge * NM_PER_MM for edge in volume.geometry.spacing_mm)
+    if max(z, y, x) > COARSEST_NM:
+        raise UserError(
+            f"{name}: voxels of {z:g} x {y:g} x {x:g} nm; expected electron microscopy, at most {COARSEST_NM:,.0f} nm; "
+            "if its header is wrong, set data.spacing_nm"
+        )
     return z, y, x
 
 
