@@ -7,12 +7,15 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 PEERS := $(VENV)/.peers
 
+# one process a core, each with one thread; the tests of a file stay together, so that they share what they prepare
+PYTEST := OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+
 # rooms in which fewer than 90 % of the lines run in the tests fail `make test`
 COVERED := volume losses evaluation scoring
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL: # the checks run in the order written, pytest last: its closing line is the last one
-.PHONY: help install demo test check-format lint types docs tests test-slow faults fuzz mutants benchmarks format clean
+.PHONY: help install demo test check-format lint types docs tests coverage test-slow faults fuzz mutants benchmarks format clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -47,13 +50,16 @@ types: $(INSTALLED)
 docs: $(INSTALLED) ## build the documentation into site/ (open site/index.html)
 	NO_MKDOCS_2_WARNING=1 "$(PY)" -m mkdocs build --strict --quiet
 
-# one process a core, each with one thread; the tests of a file stay together, so that they share what they prepare
-tests: $(INSTALLED) ## pytest alone, with coverage
-	OMP_NUM_THREADS=1 "$(PY)" -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --cov --cov-report=term
+# coverage of these rooms alone: that of the whole package makes the tests a third slower (`make coverage`)
+tests: $(INSTALLED) ## pytest alone, with the coverage of four rooms
+	$(PYTEST) $(COVERED:%=--cov=src/weakmask/%) --cov-report=term
 	@for room in $(COVERED); do \
 	  table=$$("$(PY)" -m coverage report --include="src/weakmask/$$room/*" --fail-under=90) || \
 	    { echo "$$table"; echo "fewer than 90 % of the lines of $$room run in the tests"; exit 1; }; \
 	done
+
+coverage: $(INSTALLED) ## pytest with the coverage of the whole package
+	$(PYTEST) --cov=src/weakmask --cov-report=term
 
 test-slow: $(INSTALLED) ## the tests that train for minutes
 	"$(PY)" -m pytest -m slow

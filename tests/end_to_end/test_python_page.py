@@ -26,7 +26,7 @@ def test_the_page_runs_as_printed(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_phantom_cohort(tmp_path / "cohort", 6, 3, (80, 90, 96), (4.0, 4.0, 4.0))
+    write_phantom_cohort(tmp_path / "cohort", 4, 3, (64, 72, 76), (5.0, 5.0, 5.0))
     scan = min((tmp_path / "cohort" / "images").iterdir())
     np.save(tmp_path / "scan.npy", wm.read_volume(scan).voxels)
     lobes = wm.read_volume(tmp_path / "cohort" / "regions" / scan.name, "label").voxels
