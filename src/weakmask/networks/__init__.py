@@ -5,11 +5,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from weakmask.networks.ad3d_mil import AD3DMIL
 from weakmask.networks.backbones import BackboneClassifier
 from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.networks.decovnet import DeCoVNet
 from weakmask.networks.deeplab import DeepLabV3, DeepLabV3Plus
 from weakmask.networks.dense_v_net import DenseVNet
 from weakmask.networks.encoder_unet import EncoderUNet
+from weakmask.networks.instance_network import InstanceNetwork
 from weakmask.networks.pdv_net import PDVNet
 from weakmask.networks.refined_unet import RefinedUNet
 from weakmask.networks.res_unet import ResUNetH, ResUNetR
@@ -17,12 +20,15 @@ from weakmask.networks.unet import UNet
 from weakmask.networks.v_net import VNet
 
 NETWORKS: dict[str, type[nn.Module]] = {
+    "ad3d_mil": AD3DMIL,
     "backbone_classifier": BackboneClassifier,
+    "decovnet": DeCoVNet,
     "deeplab_v3": DeepLabV3,
     "deeplab_v3_plus": DeepLabV3Plus,
     "dense_v_net": DenseVNet,
     "encoder_classifier": EncoderClassifier,
     "encoder_unet": EncoderUNet,
+    "instance_network": InstanceNetwork,
     "pdv_net": PDVNet,
     "refined_unet": RefinedUNet,
     "res_unet_h": ResUNetH,
