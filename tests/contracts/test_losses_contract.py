@@ -48,8 +48,10 @@ PIECES = {
     "binary_entropy",
     "class_boundary",  # of pairs of pixels, without a region
     "dice_by_class",
+    "instance_loss",  # of all bags of a step together
     "inverse_frequency_weights",
     "region_mean",
+    "select_instances",
 }  # not losses, tested beside their formulas
 
 every_loss = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -1,4 +1,4 @@
-"""DeCoVNet, AD3D-MIL and the instance network: weights counted, maps equal to their definitions, the view of a patch."""
+"""DeCoVNet, AD3D-MIL and the instance network: weights counted, maps as they are defined, the view of a patch."""
 
 import pytest
 import torch

@@ -1,7 +1,7 @@
 """AD3D-MIL: attention-based multiple instance learning; deep features of an image are the instances of its bag.
 
-Han et al., IEEE TMI 39(8), 2020, 2584; attention and its gated form after Ilse et al. 2018 (arXiv 1802.04712). Numbers of
-the released code.
+Han et al., IEEE TMI 39(8), 2020, 2584; attention and its gated form after Ilse et al. 2018 (arXiv 1802.04712). Numbers
+of the released code.
 """
 
 from typing import Literal
@@ -72,7 +72,7 @@ class AD3DMIL(nn.Module):
         return self.head(self.trunk(image))
 
     def attention(self, instances: Float[Tensor, "batch instance feature"]) -> Float[Tensor, "batch instance 1"]:
-        """a = softmax over instances of w^T tanh(V h), gated: of w^T (tanh(V h) * sigmoid(U h)).
+        """The weights softmax over instances of w^T tanh(V h); gated: of w^T (tanh(V h) * sigmoid(U h)).
 
         Raises:
             ValueError: The pooling has no attention.

@@ -1,6 +1,6 @@
 """DeCoVNet: a classifier of chest CTs whose linear layers and kernels give a lesion map without a gradient.
 
-Wang X. et al., IEEE TMI 39(8), 2020, 2615; numbers of the released code, of which two stages that never run are left out.
+Wang X. et al., IEEE TMI 39(8), 2020, 2615; numbers of the released code, without two stages that never run.
 """
 
 import torch

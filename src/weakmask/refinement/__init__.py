@@ -1,5 +1,6 @@
 """Refinement: methods that turn activation maps into masks, and probability maps into instances."""
 
+from weakmask.refinement.clean_cut import clean_cut
 from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map
 from weakmask.refinement.frangi import vesselness
@@ -25,6 +26,7 @@ __all__ = [
     "LUNG_VESSELS_MM",
     "PRESETS",
     "Decoder",
+    "clean_cut",
     "decoders",
     "dense_crf",
     "drop_small",
