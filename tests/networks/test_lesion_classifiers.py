@@ -45,7 +45,7 @@ def test_the_map_of_decovnet_is_its_linear_layers_times_the_kernels_means() -> N
         found = maps
         for layer in kernels:
             found = torch.einsum("bi...,oi->bo...", found, layer.weight.mean((2, 3)))
-        logits = torch.einsum("bi...,ci->bc...", found, network.linear[1].weight @ network.linear[0].weight)
+        logits = torch.einsum("bi...,ci->bc...", found, network.linear.weight @ network.inner.weight)
         torch.testing.assert_close(network.localisation(image(2, 2, 40, 40))[:, 0], logits[:, 1].relu())
 
 

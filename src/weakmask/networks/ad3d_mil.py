@@ -48,10 +48,12 @@ class AD3DMIL(nn.Module):
         layers: list[nn.Module] = []
         before = FEATURES
         for side, width in zip((32, 16), WIDTHS, strict=True):
-            layers.append(ADAPTIVE_MAX[dimensions](along(dimensions, shrunk((side,) * 3, shrink))))
+            layers.append(ADAPTIVE_MAX[dimensions](along(dimensions, shrunk((side, side, side), shrink))))
             layers += [CONVOLUTION[dimensions](before, width, 3, padding=1), nn.ReLU(inplace=True)]
             before = width
-        self.head = nn.Sequential(*layers, ADAPTIVE_MAX[dimensions](along(dimensions, shrunk((CELLS,) * 3, shrink))))
+        self.head = nn.Sequential(
+            *layers, ADAPTIVE_MAX[dimensions](along(dimensions, shrunk((CELLS, CELLS, CELLS), shrink)))
+        )
         self.hidden = nn.Linear(before, before) if pooling in {"attention", "gated"} else None
         self.gate = nn.Linear(before, before) if pooling == "gated" else None
         self.score = None if self.hidden is None else nn.Linear(before, 1)

@@ -54,12 +54,12 @@ class DeCoVNet(nn.Module):
             layers += [CONVOLUTION[dimensions](before, width, 3, padding=1), nn.ReLU(inplace=True)]
             before = width
         self.head = nn.Sequential(*layers, ADAPTIVE_MAX[dimensions](1), nn.Flatten())
-        self.linear = nn.Sequential(nn.Linear(before, before), nn.Linear(before, out_channels))
+        self.inner, self.linear = nn.Linear(before, before), nn.Linear(before, out_channels)
         start(self)
 
     def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch class"]:
         """Logits per class."""
-        return self.linear(self.head(self.trunk(image)))
+        return self.linear(self.inner(self.head(self.trunk(image))))
 
     def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *coarse"]:
         """The features of the trunk, from which the map is made."""
@@ -67,8 +67,7 @@ class DeCoVNet(nn.Module):
 
     def map_weights(self) -> Float[Tensor, "class feature"]:
         """The weight of each feature in the map of each class: both linear layers times the kernels' spatial means."""
-        first, last = (layer.weight for layer in self.linear)
-        weights = last @ first
+        weights = self.linear.weight @ self.inner.weight
         for layer in reversed(self.head):
             if isinstance(layer, nn.Conv2d | nn.Conv3d):
                 weights = weights @ layer.weight.flatten(2).mean(2)
