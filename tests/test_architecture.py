@@ -4,6 +4,7 @@ The rules themselves, and why, stand in CONTRIBUTING.md and docs/design.md.
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -45,6 +46,8 @@ IMPORTS_BY_NAME = {  # modules that may import by a name made at run time, each 
 LEARNING = {"lightning", "lightning_fabric", "safetensors", "sklearn", "tensorboard", "torchvision"}
 LEARNING_TORCH = ("torch.autograd", "torch.nn.Module", "torch.nn.Parameter", "torch.optim", "torch.utils")
 
+MOST_ANY = 10  # lines of `methods` that say `Any`
+MOST_METHODS = 0.2  # share of `methods` in the source
 MOST_LINES, MOST_FUNCTION_LINES, MOST_PARAMETERS = 300, 60, 7
 BANNED_NAMES = {"util", "utils", "core", "common", "base", "engine", "helper", "helpers", "misc"}
 
@@ -181,6 +184,16 @@ def test_a_method_imports_no_other_method():
         if module.split(".")[1] == "methods" and {*module.split(".")[2:3]} & (methods - {path.parent.name})
     ]
     assert not wrong, wrong
+
+
+def test_the_settings_and_tables_of_methods_have_types():
+    lines = [line for path in SOURCES if "methods" in path.parts for line in path.read_text("utf-8").splitlines()]
+    assert len([line for line in lines if re.search(r"\bAny\b", line)]) <= MOST_ANY
+
+
+def test_methods_are_a_small_part():
+    lines = {path: len(path.read_text("utf-8").splitlines()) for path in SOURCES}
+    assert sum(lines[path] for path in SOURCES if "methods" in path.parts) <= MOST_METHODS * sum(lines.values())
 
 
 def test_files_are_read_in_one_sitting():

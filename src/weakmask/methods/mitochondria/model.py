@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -67,7 +67,7 @@ class ModelHeader(NetworkHeader):
     decoder: DecoderHeader
     spacing_nm: tuple[Nanometres, Nanometres, Nanometres]
     working_nm: tuple[Nanometres, Nanometres, Nanometres]
-    config: dict[str, Any]
+    config: dict[str, object]
     provenance: Facts = Field(default_factory=dict)
 
 

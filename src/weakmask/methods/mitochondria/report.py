@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +43,8 @@ def run_page(run: Run[MitochondriaSettings]) -> Page:
         UserError: The run is not finished.
     """
     summary = read_csv(run.stage("evaluation") / "summary.csv")
-    own = next((row for row in summary.to_dict("records") if row["method"] == TITLES[OWN]), None)
+    rows = [row for row in summary.to_dict("records") if row["method"] == TITLES[OWN]]
+    own = {name: float(rows[0][name]) for name in ("ap_75", "tp", "truths", "fp", "dice")} if rows else None
     return Page(
         title=f"{TITLE}: {run.folder.name}",
         summary=_sentence(own),
@@ -60,7 +60,7 @@ def run_page(run: Run[MitochondriaSettings]) -> Page:
     )
 
 
-def _sentence(own: Mapping[Any, Any] | None) -> str:
+def _sentence(own: dict[str, float] | None) -> str:
     if own is None:
         return f"{TITLE} in stacks of electron microscopy; all sections were trained on, and nothing is evaluated."
     return (

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import pandas as pd
 
@@ -80,8 +79,9 @@ def write_index(rows: Sequence[StackRow], folder: Path) -> None:
 
 def read_index(prepared: Path) -> list[StackRow]:
     """The stacks of a finished prepare stage."""
-    records = cast("list[dict[str, Any]]", read_csv(prepared / INDEX).to_dict("records"))
-    return [StackRow(**{**one, "scan": str(one["scan"]), "patient": str(one["patient"])}) for one in records]
+    records = read_csv(prepared / INDEX).to_dict("records")
+    rows = [{str(name): value for name, value in record.items()} for record in records]
+    return [StackRow(**{**row, "scan": str(row["scan"]), "patient": str(row["patient"])}) for row in rows]
 
 
 def evaluated_rows(prepared: Path) -> list[StackRow]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -97,11 +96,11 @@ def plan_of(settings: TrainSettings, steps: int, config: MitochondriaSettings, h
     )
 
 
-def weight_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def weight_groups(network: nn.Module, weight_decay: float) -> list[dict[str, list[nn.Parameter] | float]]:
     """The weights, which decay, and biases and norms, which do not."""
     decaying = [weight for weight in network.parameters() if weight.ndim > 1]
     others = [weight for weight in network.parameters() if weight.ndim <= 1]
-    groups: list[dict[str, Any]] = [
+    groups: list[dict[str, list[nn.Parameter] | float]] = [
         {"params": decaying, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]

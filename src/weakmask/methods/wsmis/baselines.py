@@ -112,7 +112,7 @@ def floor_mask(
     return on_grid(salient, shape) * simple[EVERYTHING].max()
 
 
-def evaluate_labels(work: Work[Any]) -> None:
+def evaluate_labels(work: Work[WsmisSettings]) -> None:
     """Write the tables of the labels that the segmentation learns from, of pictures that are not learnt."""
     pictures = _tested(work)
     probabilities = read_csv(work.stage("classification") / PROBABILITIES)
@@ -126,7 +126,7 @@ def evaluate_labels(work: Work[Any]) -> None:
     write_csv(class_scores(pictures, probabilities), work.out / "classes.csv", "%.6g")
 
 
-def true_labels(work: Work[Any]) -> None:
+def true_labels(work: Work[WsmisSettings]) -> None:
     """Write labels/FILE of the training pictures from the cohort `MASKS`; one without a usable mask teaches nothing."""
     pictures = read_pictures(work.stage("prepare")).of("training")
     cases = {case.name: case for case in read_cohort(work.config.data.cohort.with_name(MASKS)).cases}
@@ -141,13 +141,13 @@ def true_labels(work: Work[Any]) -> None:
         write_picture(work.out / LABELS / pictures.files[row], square[None])
 
 
-def _tested(work: Work[Any]) -> PictureSet:
+def _tested(work: Work[WsmisSettings]) -> PictureSet:
     """The pictures of the tables."""
     return read_pictures(work.stage("prepare")).of("test")
 
 
 def _write_tables(
-    work: Work[Any], pictures: PictureSet, presence: Float[np.ndarray, "picture class"], mask_of: MaskOf
+    work: Work[WsmisSettings], pictures: PictureSet, presence: Float[np.ndarray, "picture class"], mask_of: MaskOf
 ) -> None:
     """Write summary.csv and results.csv, as the whole method does."""
     row_of = {name: row for row, name in enumerate(pictures.table["scan"])}
@@ -164,7 +164,7 @@ def _write_tables(
             write_csv(table, temporary, "%.6g")
 
 
-def page(run: Run[Any]) -> Page:
+def page(run: Run[Settings]) -> Page:
     """The report of such a run."""
     return Page(
         title=run.folder.name,

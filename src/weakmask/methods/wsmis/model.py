@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class ModelHeader(Header):
     gate: Fraction
     classifier: NetworkHeader
     segmentation: NetworkHeader
-    config: dict[str, Any]
+    config: dict[str, object]
     provenance: Facts = Field(default_factory=dict)
 
 

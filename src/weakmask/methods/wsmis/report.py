@@ -1,9 +1,8 @@
 """The report of a run: the table of steps, every intermediate of the worst images, and their masks."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +51,8 @@ def run_page(run: Run[WsmisSettings]) -> Page:
     """
     evaluated = run.stage("evaluation")
     summary, results, classes = (read_csv(evaluated / f"{name}.csv") for name in TABLES)
-    own = next((row for row in summary.to_dict("records") if row["method"] == OWN), None)
+    rows = [row for row in summary.to_dict("records") if row["method"] == OWN]
+    own = {name: float(rows[0][name]) for name in ("scans", "mean_iou", "positives", "empties_right")} if rows else None
     own_rows = results[(results["subset"] == ALL) & (results["method"] == OWN)]
     ious = dict(zip(own_rows["scan"].tolist(), own_rows["iou"].tolist(), strict=True))
     work = Work(run.folder, run.folder, run.config)
@@ -78,7 +78,7 @@ def _place(iou: float) -> float:
     return math.inf if math.isnan(iou) else iou
 
 
-def _sentence(own: Mapping[Hashable, Any] | None, classes: pd.DataFrame) -> str:
+def _sentence(own: dict[str, float] | None, classes: pd.DataFrame) -> str:
     known = classes["auc"].dropna()
     learnt = f" The classifier's mean AUC is {known.mean():.3f}." if len(known) else ""
     if own is None:
@@ -87,11 +87,11 @@ def _sentence(own: Mapping[Hashable, Any] | None, classes: pd.DataFrame) -> str:
         )
     return (
         f"{TITLE}, trained on the classes of whole images, reaches a mean IoU of {own['mean_iou']:.3f} over background "
-        f"and classes on {own['scans']} images.{learnt}"
+        f"and classes on {own['scans']:g} images.{learnt}"
     )
 
 
-def _tiles(own: Mapping[Hashable, Any] | None, classes: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+def _tiles(own: dict[str, float] | None, classes: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     names = {"mean_iou": "mean IoU", "positives": "IoU of positives", "empties_right": "empties right"}
     found = [] if own is None else [(text, own[name]) for name, text in names.items()]
     found += [(f"AUC, {row['class']}", row["auc"]) for row in classes.to_dict("records")]
