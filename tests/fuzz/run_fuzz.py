@@ -29,6 +29,8 @@ from targets import Target, targets  # noqa: E402
 
 CHUNK = 100  # files of one target that a process reads before it takes another
 NICE = 5  # below what a person does meanwhile
+LIFE = 50  # chunks that a process reads: imagecodecs keeps memory for each damaged Deflate stream that it refuses
+EVERY = 60.0  # seconds from a line of progress to the next
 PATIENCE = 3 * SECONDS  # of the parent, for code that no signal reaches
 
 Chunk = tuple[str, int]
@@ -58,13 +60,18 @@ def _fuzz(
     found: dict[str, Target], folder: Path, arguments: argparse.Namespace
 ) -> tuple[dict[str, Counter[Answer]], list[tuple[str, int, Outcome]]]:
     """Let processes read chunk after chunk until the time is over."""
-    end = time.monotonic() + arguments.seconds
+    began = time.monotonic()
+    end, next_line = began + arguments.seconds, began + EVERY
     chunks = ((name, first) for first in range(arguments.first, 10**9, CHUNK) for name in found)
     counts: dict[str, Counter[Answer]] = {name: Counter() for name in found}
     faults: list[tuple[str, int, Outcome]] = []
     workers = [Worker(found, folder / f"worker{k}") for k in range(arguments.jobs)]
     while workers:
         wait([worker.messages for worker in workers], timeout=1.0)
+        if time.monotonic() > next_line:
+            files = sum(counted.total() for counted in counts.values())
+            print(f"{time.monotonic() - began:.0f} s  {files:,} files  {len(faults)} faults", flush=True)
+            next_line += EVERY
         for worker in list(workers):
             for name, number, outcome in worker.news():
                 counts[name][outcome.answer] += 1
@@ -91,6 +98,10 @@ class Worker:
 
     def give(self, chunk: Chunk, files: int = CHUNK) -> None:
         """Let it read some files of one target."""
+        if self.age == LIFE:
+            self.stop()
+            self._start()
+        self.age += 1
         self.idle, self.at, self.left, self.since = False, chunk, files, time.monotonic()
         self.messages.send((*chunk, files))
 
@@ -129,6 +140,7 @@ class Worker:
         return f"exit code {self.process.exitcode}"
 
     def _start(self) -> None:
+        self.age = 0
         self.messages, other = multiprocessing.Pipe()
         self.process = multiprocessing.get_context("fork").Process(
             target=_read_chunks, args=(self.found, self.folder, other), daemon=True
