@@ -42,7 +42,7 @@ Overrides = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same result on the same machine.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
-TABLES = "covid-cxr, covid-semiseg, lobes, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
+TABLES = "covid-cxr, covid-semiseg, lobes, mitochondria, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or mps.")]
 Scans = Annotated[list[Path], typer.Argument(help="Image files, folders of DICOM files, or folders full of scans.")]
@@ -274,17 +274,16 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     data: Annotated[Path | None, typer.Option(help="Folder of the data set, for a table that needs one.")] = None,
     rows: Annotated[str | None, typer.Option(help="Rows to compute, e.g. raw,complete.", show_default="all")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="Number of seeds.", show_default="3; table2: 1")] = None,
+    sets: Annotated[str | None, typer.Option(help="Data sets, e.g. phantoms,vnc.", show_default="all")] = None,
     preset: Annotated[str | None, typer.Option(help="Quick or paper; wsmis: or code.", show_default="quick")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Trainings at the same time.", show_default="one per core, at most 4")
-    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Trainings at a time.", show_default="one per core")] = None,
     final: Annotated[bool, typer.Option("--final", help="Train one model on all labels instead of a table.")] = False,
     seed: Annotated[int | None, typer.Option(help="Random seed for --final.", show_default="0")] = None,
 ) -> None:
     """Repeat a published table: train all its rows and compare. Stopped, the same command continues."""
     from weakmask.experiments.run import Request, reproduce_table
 
-    print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs)))
+    print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs, None, sets)))
     print_line(f"report: {folder / 'report.html'}")
 
 

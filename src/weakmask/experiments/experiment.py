@@ -8,7 +8,7 @@ Every experiment writes into its output folder
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +151,9 @@ class Experiment:
         picture_caption: Line below its figure.
         seeds: How many, unless the user says otherwise.
         folds: How many; 0: no cross-validation.
+        sets: Data sets, name -> its folds, where the table has several; the user may name some of them.
+        template: Place -> name of its settings in the preset, where they differ by data set; empty: the row's.
+        has: Whether the table has a place; a row may be of some data sets alone.
         make_cohorts: Makes the cohorts of these places that do not exist yet.
         floors: Rows without a network that every call adds, with the first seed alone.
         first: Rows that are begun first where several are trained at a time: the longest.
@@ -173,6 +176,9 @@ class Experiment:
     picture_caption: str = ""
     seeds: int = 3
     folds: int = 0
+    sets: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    template: Callable[[Place], str] = lambda _: ""
+    has: Callable[[Place], bool] = lambda _: True
     make_cohorts: Callable[[Setup, Collection[Place]], None] | None = None
     floors: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
@@ -185,7 +191,9 @@ class Experiment:
     def settings_of(self, setup: Setup, place: Place) -> Settings:
         """The settings of a run."""
         cohorts = None if self.cohorts is None else self.cohorts(setup, place)
-        return settings_of(self.rows[place.row], setup.preset, place.seed, cohorts)
+        row = self.rows[place.row]
+        row = replace(row, template=self.template(place) or row.template)
+        return settings_of(row, setup.preset, place.seed, cohorts)
 
     def complete_runs(self, out: Path) -> Iterator[tuple[Place, Path]]:
         """All complete runs, asked for now or not, in the order of rows, seeds and folds."""

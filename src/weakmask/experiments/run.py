@@ -1,13 +1,20 @@
 """`weakmask reproduce`: train the runs of an experiment that are missing, then write its tables and its report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
 from weakmask.errors import UserError
-from weakmask.experiments import covid_cxr, covid_semiseg, dram_phantoms, lobe_networks, wsmis_tables
+from weakmask.experiments import (
+    covid_cxr,
+    covid_semiseg,
+    dram_phantoms,
+    lobe_networks,
+    mitochondria_table,
+    wsmis_tables,
+)
 from weakmask.experiments.experiment import Experiment, Place, Setup, checked_name
 from weakmask.experiments.report import write_results
 from weakmask.experiments.training import Training
@@ -19,6 +26,7 @@ EXPERIMENTS = {
     "covid-cxr": covid_cxr.EXPERIMENT,
     "covid-semiseg": covid_semiseg.EXPERIMENT,
     "lobes": lobe_networks.EXPERIMENT,
+    "mitochondria": mitochondria_table.EXPERIMENT,
     "table2": dram_phantoms.EXPERIMENT,
     **wsmis_tables.EXPERIMENTS,
 }
@@ -37,6 +45,7 @@ class Request:
         seed: Of that model; None: 0.
         jobs: Trainings at a time; None: as `jobs_for` says.
         folds: The folds to train; None: all.
+        sets: Names of data sets with commas; None: all.
     """
 
     data: Path | None = None
@@ -47,6 +56,7 @@ class Request:
     seed: int | None = None
     jobs: int | None = None
     folds: tuple[int, ...] | None = None
+    sets: str | None = None
 
 
 def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
@@ -101,17 +111,30 @@ def places_of(experiment: Experiment, request: Request) -> list[Place]:
     """The runs that a user asks for, each once: by seed, in the order of the rows, by fold.
 
     Raises:
-        UserError: An unknown row.
+        UserError: An unknown row or data set, or no such place in the table.
     """
     asked = list(experiment.rows) if request.rows in {None, "all"} else str(request.rows).split(",")
     names = {checked_name(experiment.rows, name, "row") for name in asked}
-    return [
+    folds = request.folds or _folds_of_sets(experiment, request.sets)
+    places = [
         Place(row, seed, fold)
         for seed in range(request.seeds or experiment.seeds)
         for row in experiment.rows
         if (seed == 0 if row in experiment.floors else row in names)
-        for fold in ((request.folds or range(experiment.folds)) if experiment.folds else (None,))
+        for fold in (folds if experiment.folds else (None,))
     ]
+    found = [place for place in places if experiment.has(place)]
+    if not any(place.row in names for place in found):
+        raise UserError(f"--rows {request.rows}: of the sets {request.sets}, the table has no such row")
+    return found
+
+
+def _folds_of_sets(experiment: Experiment, sets: str | None) -> Sequence[int]:
+    """The folds of the data sets that a user names, or all."""
+    if sets in {None, "all"}:
+        return range(experiment.folds)
+    names = [checked_name(experiment.sets, name, "set") for name in str(sets).split(",")]
+    return [fold for name in experiment.sets if name in names for fold in experiment.sets[name]]
 
 
 def training_of(experiment: Experiment, setup: Setup, place: Place) -> Training:
@@ -153,7 +176,8 @@ def _refuse_ignored(table: str, experiment: Experiment, request: Request) -> Non
     made, taken = table, ["rows", "seeds", *(["preset"] if len(experiment.presets) > 1 else []), "jobs"]
     if request.final and experiment.final is not None:
         made, taken = f"{table} --final", ["final", "seed"]
-    taken = [*(["data"] if experiment.needs_data else []), *taken]
+    sets = ["sets"] if experiment.sets and not request.final else []
+    taken = [*(["data"] if experiment.needs_data or experiment.sets else []), *sets, *taken]
     for field in fields(request):
         value = getattr(request, field.name)
         if value is not None and value is not False and field.name not in {*taken, "folds"}:

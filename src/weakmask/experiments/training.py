@@ -6,6 +6,7 @@ from pathlib import Path
 
 from weakmask.config import Settings
 from weakmask.experiments.floors import FLOOR_METHODS
+from weakmask.experiments.mitochondria_floor import FLOOR as MITOCHONDRIA_FLOOR
 from weakmask.methods import METHODS, write_run_report
 from weakmask.methods.method import Method
 from weakmask.methods.wsmis.baselines import BASELINES
@@ -52,4 +53,5 @@ class Training:
 
 def method_of(name: str) -> Method:
     """The record of a method, or of rows that are methods only here."""
-    return next(methods[name] for methods in (FLOOR_METHODS, BASELINES, METHODS) if name in methods)
+    own = {"mitochondria-grey": MITOCHONDRIA_FLOOR}
+    return next(methods[name] for methods in (FLOOR_METHODS, own, BASELINES, METHODS) if name in methods)

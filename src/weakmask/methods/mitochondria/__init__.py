@@ -39,7 +39,7 @@ METHOD = Method(
         Stage("probabilities", probabilities, after=("prepare", "train"), settings=("device", "train", "predict")),
         Stage("instances", instances, after=("prepare", "probabilities"), settings=("decoder",)),
         Stage("model", model, after=("prepare", "train", "instances")),
-        Stage("evaluation", evaluate, after=("prepare", "instances"), settings=("data",)),
+        Stage("evaluation", evaluate, after=("prepare", "instances"), settings=("data", "decoder")),
     ),
     report=run_page,
     load=load,
