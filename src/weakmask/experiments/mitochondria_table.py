@@ -176,7 +176,7 @@ def _middle(of_seeds: Sequence[Mapping[str, Any]], overlaps: Sequence[InstanceOv
 
 
 def compared(lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each row does to AP-75, Dice and merges of the row below it, and whether phantoms alone suffice."""
+    """The change of AP-75, Dice and merges from the row below each row, and whether phantoms alone suffice."""
     found = {(line["set"], line["row"]): line for line in lines}
     notes = []
     for (of, row), line in found.items():

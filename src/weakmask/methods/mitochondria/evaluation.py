@@ -51,7 +51,7 @@ def evaluate(work: Work[MitochondriaSettings]) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """What one way to instances found in one stack.
+    """The instances that one way found in one stack, against the truth.
 
     Attributes:
         method: Title of the way.
