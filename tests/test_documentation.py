@@ -44,7 +44,7 @@ def test_navigation_lists_every_page():
 def test_every_room_is_in_the_reference():
     text = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "docs" / "reference").glob("*.md"))
     shown = set(re.findall(r"^::: weakmask\.(\w+)", text, re.MULTILINE))
-    rooms = ROOMS - {"__init__", "__main__", "cli"}
+    rooms = ROOMS - {"__init__", "__main__", "cli", "cli_options", "cli_scans"}
     assert rooms <= shown, f"docs/reference shows nothing of {sorted(rooms - shown)}"
 
 

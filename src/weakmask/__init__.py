@@ -29,13 +29,14 @@ _ROOMS = (
 _HOME = {
     "METHODS": "weakmask.methods",
     "MachineError": "weakmask.errors",
-    "Model": "weakmask.api",
+    "Model": "weakmask.inference.trained_model",
     "Prediction": "weakmask.prediction",
+    "Result": "weakmask.inference.result",
     "Geometry": "weakmask.volume.geometry",
     "UserError": "weakmask.errors",
     "Volume": "weakmask.volume.volume",
     "find_lobes": "weakmask.api",
-    "load": "weakmask.api",
+    "load": "weakmask.inference.trained_model",
     "read_cohort": "weakmask.datasets.cohort",
     "read_volume": "weakmask.volume.files",
     "train": "weakmask.api",
@@ -55,9 +56,11 @@ if TYPE_CHECKING:
         scoring,
         volume,
     )
-    from weakmask.api import Model, find_lobes, load, train
+    from weakmask.api import find_lobes, train
     from weakmask.datasets.cohort import read_cohort
     from weakmask.errors import MachineError, UserError
+    from weakmask.inference.result import Result
+    from weakmask.inference.trained_model import Model, load
     from weakmask.methods import METHODS
     from weakmask.prediction import Prediction
     from weakmask.volume.files import read_volume, write_volume
@@ -70,6 +73,7 @@ __all__ = [
     "MachineError",
     "Model",
     "Prediction",
+    "Result",
     "UserError",
     "Volume",
     "activation",

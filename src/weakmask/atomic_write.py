@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -70,8 +70,12 @@ def atomic_files(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path, finish: Callable[[Path, Path], None] | None = None) -> Iterator[Path]:
     """Yield an empty temporary folder beside `path`; on success it is fsynced and renamed to `path`, replacing it.
+
+    Args:
+        path: The folder to write.
+        finish: Puts the temporary folder (first argument) in the place of the path (second); None: `finish_folder`.
 
     Raises:
         MachineError: The parent folder, or a file in the new one, cannot be written.
@@ -84,7 +88,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            finish_folder(temporary, path)
+            (finish or finish_folder)(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -116,6 +120,38 @@ def finish_folder(temporary: Path, path: Path) -> None:
         shutil.rmtree(path)
     temporary.replace(path)
     fsync(path.parent)
+
+
+def move_into(temporary: Path, path: Path, old: Sequence[str], last: str) -> None:
+    """Put a finished temporary folder in the place of one that may hold other people's files, which stay.
+
+    The folder is renamed where nothing else lies in the old one. Else its entries are moved one by one, so that the
+    folder is complete once it holds the last of them.
+
+    Args:
+        temporary: The finished folder.
+        path: The folder to replace; it may be absent.
+        old: Names of the entries of the old folder that go.
+        last: The entry that goes first and comes last.
+    """
+    for file in temporary.rglob("*"):
+        fsync(file)
+    fsync(temporary)
+    for entry in [path / name for name in (last, *old)]:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
+    with suppress(OSError):  # other files stay
+        path.rmdir()
+    if not path.exists():
+        temporary.replace(path)
+        fsync(path.parent)
+        return
+    for entry in sorted(temporary.iterdir(), key=lambda entry: entry.name == last):
+        entry.replace(path / entry.name)
+    fsync(path)
+    temporary.rmdir()
 
 
 def fsync(path: Path) -> None:

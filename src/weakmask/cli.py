@@ -4,25 +4,22 @@ Exit codes: 0 done, 2 a fault of the user or the machine, 1 a fault of the progr
 """
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from weakmask import __version__
+from weakmask.cli_options import Json, Overrides, Seed, verb_of
+from weakmask.cli_scans import scans
 from weakmask.ending import ending_well
 from weakmask.screen import (
-    PlainCommand,
     PlainGroup,
     counted,
-    exit_if_any,
     print_checked,
-    print_exported,
     print_faults,
     print_good,
     print_methods,
-    print_notes,
     print_summary,
 )
 from weakmask.terminal import out, print_line
@@ -36,22 +33,9 @@ app = typer.Typer(
     epilog="Start with `weakmask demo`; `weakmask VERB --help` explains one verb. For research; not a medical device.",
 )
 
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. regression.steps=500; repeatable."),
-]
-Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same result on the same machine.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script instead of a table.")]
 TABLES = "covid-cxr, covid-semiseg, lobes, mitochondria, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
-Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if there is one), cpu, cuda or mps.")]
-Scans = Annotated[list[Path], typer.Argument(help="Image files, folders of DICOM files, or folders full of scans.")]
-Series = Annotated[list[str] | None, typer.Option(metavar="UID", help="DICOM series of a folder that has several.")]
-
-
-def verb(example: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Add a function as a verb of the command line; its help ends with an example."""
-    return app.command(cls=PlainCommand, epilog=f"Example: [bold]weakmask {example}[/]")
+verb = verb_of(app)
+app.add_typer(scans)
 
 
 def main() -> None:
@@ -172,101 +156,6 @@ def train(
     print_line(f"report: {folder / 'report.html'}")
 
 
-@verb("predict runs/mine new_scan.nii.gz --out masks/")
-def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    model: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`, or a model.safetensors file.")],
-    scans: Scans,
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, scores.csv and report.html.")],
-    regions: Annotated[
-        Path | None, typer.Option(help="Region mask, or a folder of them.", show_default="lobes or lungs are found")
-    ] = None,
-    numbering: Annotated[str | None, typer.Option(help="Tool that numbered the regions: totalsegmentator, ...")] = None,
-    lobe_model: Annotated[Path | None, typer.Option(help="Network that finds lobes.", show_default="included")] = None,
-    device: Device = "auto",
-    memory_gb: Annotated[float, typer.Option(min=0.1, help="Memory limit for networks that take whole scans.")] = 4.0,
-    precision: Annotated[Precision, typer.Option(help="Number format of maps; 16 bits need half the memory.")] = "auto",
-    subtypes: Annotated[Path | None, typer.Option(help="Table of subtypes-table; names lesions' subtypes.")] = None,
-    series: Series = None,
-) -> None:
-    """Segment new scans with a trained network: a mask per scan, a score per region, and a report."""
-    from weakmask.commands.predict import Limits, RegionSource
-    from weakmask.commands.predict import predict as segment_scans
-    from weakmask.commands.scan_jobs import chosen_scans
-
-    source = RegionSource(regions, numbering, lobe_model)
-    limits = Limits(memory_gb, precision)
-    done = segment_scans(model, chosen_scans(scans, series or ()), folder, source, device, limits, subtypes)
-    print_summary(done.scores)
-    print_notes(done.notes)
-    print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
-    exit_if_any(done.failures)
-
-
-@verb("lobes cohort/images --out cohort/regions")
-def lobes(
-    scans: Scans,
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, for example cohort/regions.")],
-    model: Annotated[Path | None, typer.Option(help="Run folder or model file.", show_default="included")] = None,
-    device: Device = "auto",
-    series: Series = None,
-) -> None:
-    """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
-    from weakmask.commands.lobes import write_lobe_masks
-    from weakmask.commands.scan_jobs import chosen_scans
-
-    done = write_lobe_masks(chosen_scans(scans, series or ()), folder, model, device)
-    print_summary(done.table)
-    exit_if_any(done.failures)
-
-
-@verb("evaluate masks/ cohort/ --out judged/")
-def evaluate(
-    masks: Annotated[Path, typer.Argument(help="Folder of masks: NAME.nii.gz or NAME/mask.nii.gz, made by any tool.")],
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder with the true masks in truth/.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.csv and summary.csv.")],
-    name: Annotated[str, typer.Option(help="Name of the method in the tables.")] = "prediction",
-    as_json: Json = False,
-) -> None:
-    """Compare masks of any tool with true masks: overlap (Dice, IoU) and agreement of the scores (kappa)."""
-    from weakmask.commands.evaluate import evaluate_masks
-
-    summary = evaluate_masks(masks, cohort, folder, name)
-    if as_json:
-        out.print_json(summary.to_json(orient="records"))
-    else:
-        print_summary(summary)
-
-
-@verb("export-nnunet cohort/ --out nnUNet_raw --dataset-id 501")
-def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder to train on, with the true masks in truth/.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder that nnU-Net calls nnUNet_raw.")],
-    dataset_id: Annotated[int, typer.Option(help="Data set number, 1 to 999; nnU-Net's own examples use 1 to 10.")],
-    name: Annotated[str, typer.Option(help="Name of the data set.")] = "Lesions",
-    test: Annotated[Path | None, typer.Option(help="Cohort folder whose images nnU-Net shall segment.")] = None,
-    channel: Annotated[str, typer.Option(help="CT: Hounsfield units. Any other name: nnU-Net uses z-scores.")] = "CT",
-    subtypes: Annotated[bool, typer.Option("--subtypes", help="Export the subtypes 1, 2, 3 as classes.")] = False,
-    folds: Annotated[int, typer.Option(help="Folds of the cross-validation; a patient is never in two.")] = 5,
-    seed: Seed = 0,
-) -> None:
-    """Write a cohort in the format of nnU-Net, a fully supervised method to compare with."""
-    from weakmask.datasets.nnunet import NnunetDataset, export_nnunet
-
-    written = export_nnunet(cohort, folder, NnunetDataset(dataset_id, name, channel, subtypes, folds, seed), test)
-    print_exported(written, dataset_id)
-
-
-@verb("subtypes-table cohort/ --out subtypes.csv")
-def subtypes_table(
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder whose masks in truth/ label the subtypes 1, 2, 3.")],
-    file: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
-) -> None:
-    """Measure lesions of known subtype, so that `predict --subtypes` can tell new ones apart."""
-    from weakmask.commands.subtypes import build_subtype_table
-
-    print_summary(build_subtype_table(cohort, file))
-
-
 @verb("reproduce table2 --preset quick --out runs/table2")
 def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     table: Annotated[str, typer.Argument(help=f"Table: {TABLES}.")],
@@ -288,12 +177,18 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
 
 @verb("report runs/mine")
-def report(run: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`.")]) -> None:
-    """Write report.html of a finished run again, without training."""
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`, or results of `weakmask predict`.")],
+) -> None:
+    """Write tables and report.html of a finished run, or of results, again, without training or segmenting."""
+    from weakmask.commands.prediction_tables import rewrite_report
     from weakmask.methods import load_config, write_run_report
     from weakmask.pipeline import read_manifest
 
-    read_manifest(run)
-    method, settings = load_config(run / "config.yaml")
-    write_run_report(method, settings, run)
+    if (run / "predict.json").exists() and not (run / "config.yaml").exists():
+        rewrite_report(run)
+    else:
+        read_manifest(run)
+        method, settings = load_config(run / "config.yaml")
+        write_run_report(method, settings, run)
     print_line(f"report: {run / 'report.html'}")

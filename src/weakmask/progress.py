@@ -19,15 +19,19 @@ _collected: ContextVar[list[str] | None] = ContextVar("collected", default=None)
 _printed: set[str] = set()
 
 
-def note(line: str) -> None:
+def note(line: str, *, again: bool = False) -> None:
     """Print a note, or add it to the list of the `collected_notes` around the call.
 
     A line is printed once in a process: a scan may be read several times.
+
+    Args:
+        line: The note.
+        again: Print it even if it was printed before.
     """
     collected = _collected.get()
     if collected is not None:
         collected.append(line)
-    elif line not in _printed:
+    elif again or line not in _printed:
         _printed.add(line)
         say("note", line)
 

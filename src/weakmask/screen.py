@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import typer
@@ -61,6 +61,12 @@ def print_checked(scans: Iterable[str], faults: Iterable[Any]) -> None:
     """Print the names of a cohort's good scans and all its faults as JSON."""
     plain = [{"scan": f.scan, "file": str(f.file), "message": f.message, "fatal": f.fatal} for f in faults]
     out.print_json(json.dumps({"scans": list(scans), "faults": plain}))
+
+
+def print_json_line(values: Mapping[str, Any]) -> None:
+    """Print plain values as one line of JSON, at once."""
+    out.file.write(json.dumps(values, default=float) + "\n")
+    out.file.flush()
 
 
 def print_notes(notes: Iterable[str]) -> None:

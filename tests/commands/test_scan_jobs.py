@@ -34,7 +34,7 @@ def test_of_a_cohort_the_images_are_the_scans(tmp_path: Path) -> None:
 def test_a_series_that_no_folder_has(tmp_path: Path) -> None:
     scan(tmp_path / "a.nii.gz")
     assert chosen_scans([tmp_path], ()) == [tmp_path]
-    with pytest.raises(UserError, match=r"no series 1\.2\.3 in .*; give the UID of a series in it"):
+    with pytest.raises(UserError, match=r"no series 1\.2\.3 in .*; give the UID, number or"):
         chosen_scans([tmp_path], ["1.2.3"])
 
 

@@ -25,7 +25,8 @@ from weakmask.volume.files import read_volume, write_volume
 
 SCORES = {"healthy": {"LUL": 0, "LLL": 0}, "ill": {"LUL": 2, "LLL": 0}, "worse": {"LUL": 3, "LLL": 1}}
 HERE = Path(__file__).parent
-TIMED = {"stage.json", "manifest.json", "report.html", "predict.json", "lobes.json", "evaluate.json"}  # hold the time
+TIMED = {"stage.json", "manifest.json", "report.html", "predict.json", "lobes.json", "evaluate.json"}
+TIMED.add("scan.json")  # all of them hold the time
 
 ONCE = ("phantom", "export-nnunet")  # refuse to write over what is complete, as it is when the last rename was killed
 

@@ -14,6 +14,7 @@ QUICK: tuple[tuple[str, Kind, float], ...] = (  # verb, fault, place among its w
     ("train", "EIO", 0.35),
     ("train", "kill", 0.6),
     ("predict", "ENOSPC", 0.6),
+    ("predict", "kill", 0.5),
     ("report", "ENOSPC", 0.5),
     *((verb, kind, 0.7) for verb in ("evaluate", "export-nnunet", "subtypes-table") for kind in KINDS),
 )

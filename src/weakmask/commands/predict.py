@@ -1,52 +1,53 @@
 """`weakmask predict`: a trained model and scans -> masks, values and a report.
 
 OUT/
-  NAME/mask.nii.gz  activation.nii.gz  regions.nii.gz  subtypes.nii.gz    of a picture .png
+  NAME/           a folder per scan, complete or absent: masks, preview.webp, scan.json; see `inference.result_files`
   NAME.png        the mask of a picture once more, where the model needs no regions
   scores.csv      a row per region, or per image
+  statistics.csv  volumes, lesions, grey values and UIDs: a row per region and one for the scan
   report.html     the scans, the most severe first
   predict.json    which files were written
 
-Of a model that finds instances, instead of the masks:
-  instances.tif   a number per instance, uint32, a page a section; of several stacks NAME/instances.tif
+A scan whose folder was made from the same image, regions, model and settings is not computed again, so that the same
+command goes on wherever it was stopped.
+
+Of a model that finds instances, instead of the masks (of several stacks in NAME/):
+  instances.tif   a number per instance, uint32, a page a section
   instances.csv   a row per instance
   probability.tif the probability of any instance, in 255ths
 """
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
-from weakmask.commands.output_folder import open_output
+from weakmask.commands.job_names import Naming
+from weakmask.commands.output_folder import OutputFolder, open_output
+from weakmask.commands.prediction_tables import REPORT, TABLES, Records, page_of, table_of, write_tables
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of, stacks_in
-from weakmask.csv_table import write_csv
 from weakmask.errors import MachineError, UserError
-from weakmask.methods import load_segmenter
-from weakmask.pipeline import provenance
-from weakmask.prediction import Limits, Prediction, Quantity, Segmenter, finds_instances, one_sided, value_rows
+from weakmask.inference.origin import Origin
+from weakmask.inference.result_files import digest_of, layer_files, refuse_changed
+from weakmask.inference.scan_record import RECORD, ScanRecord, read_record
+from weakmask.inference.trained_model import Model, load
+from weakmask.prediction import finds_instances, one_sided
+from weakmask.progress import note
 from weakmask.regions.scan_regions import RegionSource
-from weakmask.regions.segment_scan import is_empty, read_scan, segment_scan
-from weakmask.report.page import Page, ScanView, write_report
-from weakmask.scoring.subtype_reference import read_reference
-from weakmask.scoring.subtypes import SUBTYPES, label_subtypes, subtype_volumes
-from weakmask.training.devices import device_of
-from weakmask.volume.files import read_volume, write_volume
+from weakmask.report.page import write_report
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.scan_files import ScanFile
-from weakmask.volume.volume import Volume
 
-__all__ = ["Limits", "Predicted", "RegionSource", "predict"]
+__all__ = ["Predicted", "RegionSource", "predict"]
 
-LAYERS = ("mask", "activation", "regions", "subtypes")
 NAMED = "named"  # the mask of a picture, under the picture's name
-TABLE = "instances"  # a row per instance
-MOST_SCANS = 12  # shown in a report; the most severe
+State = Literal["done", "had", "left out"]
+Listener = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -67,94 +68,151 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Segmented:
-    """Result of one scan, without its voxels: these are in its files.
+class _Work:
+    """What the work on each scan needs.
 
     Attributes:
-        rows: Of scores.csv.
-        severity: The sum of its scores; None if the method gives none.
-        region_names: Label -> name, of the regions that were used.
-        empty: Whether a picture has an empty region mask, and so an empty mask.
+        model: The model.
+        regions: Where the regions come from.
+        out: The folder of all results.
+        records: The finished results.
+        listener: Is called with what happened to each scan.
     """
 
-    rows: list[dict[str, object]]
-    severity: int | None
-    region_names: Mapping[int, str]
-    empty: bool = False
+    model: Model
+    regions: RegionSource
+    out: Path
+    records: Records
+    listener: Listener
+
+    def of(self, job: ScanJob) -> ScanRecord:
+        """The record of a scan, which is computed unless it is there."""
+        folder = _folder(job)
+        source = self.regions.for_scan(*job.masks)
+        before = read_record(folder)
+        known = None if before is None else before.origin
+        origin = self.model.origin(job.image, source, job.series, known, self.out)
+        had = before is not None and _is_whole(before, folder, origin)
+        record = self._computed(job, folder, source, before) if before is None or not had else before
+        _copy_named(job)
+        self.records.add(folder, record)
+        self.listener(_line(job, record, "had" if had else "done"))
+        return record
+
+    def _computed(self, job: ScanJob, folder: Path, source: RegionSource, before: ScanRecord | None) -> ScanRecord:
+        """Compute a scan; tables and report of other results go first."""
+        names = [file.name for file in job.outputs.values() if file.parent == folder]
+        _refuse_changed_copy(job, before)
+        refuse_changed(folder, before, names, names)
+        for table in TABLES:
+            (self.out / table).unlink(missing_ok=True)
+        result = self.model.segment(job.image, source, name=job.name, series=job.series)
+        if NAMED in job.outputs:
+            job.outputs[NAMED].unlink(missing_ok=True)
+        return result.save_into(folder, names, shared=folder == self.out)
 
 
 def predict(
-    model: Path,
+    model: Path | Model,
     scans: Sequence[Path | ScanFile],
     out: Path,
     regions: RegionSource,
     device: str = "auto",
-    limits: Limits | None = None,
-    subtypes: Path | None = None,
+    naming: Naming = "path",
+    listener: Listener | None = None,
 ) -> Predicted:
     """Segment scans; a faulty scan is named in one line and the others go on.
 
     Args:
-        model: A model file, or the run folder that holds one.
+        model: A model, its file, or the run folder that holds one.
         scans: Files, DICOM folders, or folders of scans; or scans that `chosen_scans` found.
         out: The folder to write.
         regions: Where the regions come from.
-        device: auto, cpu, cuda or mps.
-        limits: Memory and precision of networks that segment whole scans.
-        subtypes: Reference table of `weakmask subtypes-table`: a scan of HU then also gets subtypes.nii.gz, and its
-            rows the volume of each subtype. None: lesions are not classified.
+        device: auto, cpu, cuda or mps; for a model that is not loaded yet.
+        naming: What the names of the scans are made of, see `job_names.names_of`.
+        listener: Is called with what happened to each scan, as plain values.
 
     Raises:
         UserError: No such model, no scan, the region mask of one scan for several, an output that cannot be written or
             would replace a file of the user's, or every scan failed.
     """
-    segmenter = load_segmenter(model, device_of(device), limits)
-    reference = None if subtypes is None else read_reference(subtypes)
-    if finds_instances(segmenter):
-        scans = stacks_in(scans)
-        outputs = partial(_instance_outputs, out, len(scans) == 1)
-    else:
-        outputs = partial(_outputs, out, not segmenter.needs_regions)
-    jobs, twice = find_jobs(scans, outputs)
-    regions.refuse_for_several([job.image for job in jobs])
-    tables = (out / "scores.csv", out / "report.html")
-    files = [*outputs_of(jobs), *tables]
-    inputs = [path for job in jobs for path in (job.image, *regions.masks_of(job.image))]
-    folder = open_output(out, "predict", files, inputs)
+    loaded = load(model, device)
+    instances = finds_instances(loaded.segmenter)
+    scans = stacks_in(scans) if instances else scans
+    alone = instances and len(scans) == 1
+    jobs, twice = find_jobs(scans, partial(_outputs, out, loaded, alone), naming)
+    regions.refuse_for_several([job.masks for job in jobs])
+    folder = _opened(out, jobs, regions)
+    told = listener or _tell_nothing
+    work = _Work(loaded, regions, out, Records(), told)
     try:
-        done = each_scan(jobs, "scans", partial(_segment, segmenter, regions, reference, device, tables))
+        done = each_scan(jobs, "scans", work.of, lambda job, line: told(_failure(job, line)))
     except (UserError, MachineError):
         folder.forget()
         raise
-    rows = [row for _, one in done.results for row in one.rows]
-    if not rows:
+    return _finished(work, model, done, twice)
+
+
+def _opened(out: Path, jobs: Sequence[ScanJob], regions: RegionSource) -> OutputFolder:
+    """The folder of results, which is refused if they would replace files of the user's."""
+    inputs = [path for job in jobs for path in (job.image, *regions.masks_of(*job.masks))]
+    return open_output(out, "predict", [*outputs_of(jobs), *(out / table for table in TABLES)], inputs)
+
+
+def _finished(work: _Work, model: Path | Model, done: Done[ScanRecord], twice: list[str]) -> Predicted:
+    """Write the tables and the report of everything that is there."""
+    out, failures = work.out, (*twice, *done.failures)
+    earlier = work.records.add_others(out)
+    if earlier:
+        note(f"{out}: the tables and the report also show {earlier} earlier results of this model", again=True)
+    write_tables(out, work.records)
+    table = table_of(work.records)
+    if table.empty:
         raise UserError(f"none of the pictures has a region, so their masks are empty; they are in {out}")
-    table = pd.DataFrame(rows)
-    with atomic_file(out / "scores.csv") as temporary:
-        write_csv(table, temporary)
     fractions = table["fraction"].dropna().tolist() if "fraction" in table else []
-    notes = (*segmenter.about.notes, *filter(None, [one_sided(fractions, len(done.results))]))
-    page = _page(segmenter, model, done, twice)
-    write_report(out / "report.html", replace(page, notes=(*notes, *page.notes)))
+    notes = (*work.model.about.notes, *filter(None, [one_sided(fractions, len(work.records))]))
+    shown = str(work.model.file if isinstance(model, Model) else model)
+    write_report(out / REPORT, page_of(work.model.segmenter, shown, work.records, failures, notes))
     masks = sorted({_shown_place(out, job) for job, _ in done.results})
-    return Predicted(table, (*twice, *done.failures), notes, tuple(masks))
+    return Predicted(table, failures, notes, tuple(masks))
 
 
-def _outputs(out: Path, of_whole_images: bool, name: str, image: Path) -> dict[str, Path]:  # noqa: FBT001 (partial)
-    """The files that a scan may leave; tools that compare masks of pictures expect them under the picture's name."""
-    suffix = ".png" if is_picture(image) else ".nii.gz"
-    files = {layer: out / name / f"{layer}{suffix}" for layer in LAYERS}
-    return {**files, NAMED: out / f"{name}.png"} if of_whole_images and suffix == ".png" else files
+def _outputs(out: Path, model: Model, alone: bool, name: str, image: Path) -> dict[str, Path]:  # noqa: FBT001 (partial)
+    """The files that a scan may leave.
 
-
-def _instance_outputs(out: Path, alone: bool, name: str, image: Path) -> dict[str, Path]:  # noqa: ARG001, FBT001 (partial)
-    """The files that a stack may leave; a single stack has them beside the report."""
+    A single stack has them beside the report, and tools that compare masks of pictures expect them under the picture's
+    name.
+    """
+    picture = is_picture(image)
+    kind = "instances" if finds_instances(model.segmenter) else "classes"
     folder = out if alone else out / name
-    return {
-        "mask": folder / "instances.tif",
-        "activation": folder / "probability.tif",
-        TABLE: folder / "instances.csv",
-    }
+    files = {layer: folder / file for layer, file in layer_files(kind, picture=picture).items()}
+    files["record"] = folder / RECORD
+    return {**files, NAMED: out / f"{name}.png"} if picture and not model.needs_regions else files
+
+
+def _folder(job: ScanJob) -> Path:
+    return job.outputs["record"].parent
+
+
+def _is_whole(record: ScanRecord, folder: Path, origin: Origin) -> bool:
+    """Whether a result is that of an origin, and its files are there."""
+    return origin.same_as(record.origin) and all((folder / name).exists() for name in record.files)
+
+
+def _copy_named(job: ScanJob) -> None:
+    """Write the mask of a picture once more under the picture's name."""
+    if NAMED in job.outputs and not job.outputs[NAMED].exists():
+        with atomic_file(job.outputs[NAMED]) as temporary:
+            shutil.copyfile(job.outputs["mask"], temporary)
+
+
+def _refuse_changed_copy(job: ScanJob, before: ScanRecord | None) -> None:
+    """Refuse to replace a copy that a user changed."""
+    copy = job.outputs.get(NAMED)
+    written = None if before is None else before.files.get(job.outputs["mask"].name)
+    if copy is not None and written is not None and copy.exists() and digest_of(copy) != written:
+        raise UserError(f"{copy}: was changed after it was written; move it, or choose another folder for --out")
 
 
 def _shown_place(out: Path, job: ScanJob) -> str:
@@ -163,112 +221,24 @@ def _shown_place(out: Path, job: ScanJob) -> str:
     return f"{out}/{mask.name}" if mask.parent == out else f"{out}/NAME/{mask.name}"
 
 
-def _segment(
-    segmenter: Segmenter,
-    source: RegionSource,
-    reference: pd.DataFrame | None,
-    device: str,
-    tables: tuple[Path, ...],
-    job: ScanJob,
-) -> Segmented:
-    """Segment one scan and write its files; tables of an earlier prediction are removed, they tell of other masks."""
-    scan, found = segment_scan(segmenter, read_scan(job.image, job.name, job.series), job.image, source, device)
-    for table in tables:
-        table.unlink(missing_ok=True)
-    _write_layers(job, found)
-    rows = value_rows(job.name, found.values)
-    if reference is not None and found.regions is not None and job.outputs["mask"].suffix != ".png":
-        labelled = label_subtypes(scan.image, found.mask, reference)
-        write_volume(labelled, job.outputs["subtypes"])
-        volumes = subtype_volumes(labelled, found.regions)
-        rows = [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=True)]
-    return Segmented(rows, found.severity, scan.region_names, is_empty(scan))
+def _line(job: ScanJob, record: ScanRecord, state: State) -> dict[str, Any]:
+    """What happened to a scan, as plain values."""
+    return {
+        "scan": job.name,
+        "state": state,
+        "image": str(job.image),
+        "folder": str(_folder(job)),
+        "seconds": record.seconds,
+        "severity": record.severity,
+        **record.ids,
+        "values": [{name: value for name, value in row.items() if name != "scan"} for row in record.rows],
+        "warnings": list(record.warnings),
+    }
 
 
-def _write_layers(job: ScanJob, found: Prediction) -> None:
-    """Write the layers of a scan; those that an earlier prediction left are removed, whether they come again or not."""
-    for file in job.outputs.values():
-        file.unlink(missing_ok=True)
-    layers = {"mask": found.mask, "activation": found.maps.get("activation"), "regions": found.regions}
-    for name, layer in layers.items():
-        if layer is None or name not in job.outputs:
-            continue
-        in_bytes = name == "activation" and job.outputs[name].suffix == ".png"
-        voxels = np.rint(layer.voxels * 255).astype(np.uint8) if in_bytes else layer.voxels
-        write_volume(layer.with_voxels(voxels), job.outputs[name])
-    if found.instances is not None and TABLE in job.outputs:
-        with atomic_file(job.outputs[TABLE]) as temporary:
-            write_csv(found.instances, temporary, "%.6g")
-    if NAMED in job.outputs:
-        write_volume(found.mask, job.outputs[NAMED])
+def _failure(job: ScanJob, line: str) -> dict[str, Any]:
+    return {"scan": job.name, "state": "left out", "image": str(job.image), "error": line}
 
 
-def _page(segmenter: Segmenter, model: Path, done: Done[Segmented], twice: list[str]) -> Page:
-    """The report: there is no truth, so it shows masks, maps and scores."""
-    about, shown = segmenter.about, [(job, one) for job, one in done.results if not one.empty]
-    severities = [one.severity for _, one in shown if one.severity is not None]
-    span = " to ".join(str(end) for end in sorted({min(severities, default=0), max(severities, default=0)}))
-    severity = f"; severity {span}, summed over the regions" if severities else ""
-    empty = [f"{job.image}: its region mask is empty" for job, one in done.results if one.empty]
-    left_out = [*twice, *done.failures, *empty]
-    ordered = sorted(shown, key=lambda pair: -(pair[1].severity or 0))
-    return Page(
-        title=f"{about.title}: prediction",
-        summary=f"{len(shown)} scan{'s' if len(shown) > 1 else ''} segmented with {model}{severity}.",
-        tiles=(("scans", str(len(shown))), ("left out", str(len(left_out))), *about.tiles),
-        views=[partial(_view, segmenter, job, one) for job, one in ordered[:MOST_SCANS]],
-        config=about.config,
-        methods_text=about.methods_text,
-        provenance={**provenance(), "model": str(model), "trained_with": about.provenance},
-        notes=tuple(f"left out: {line}" for line in left_out),
-    )
-
-
-def _view(segmenter: Segmenter, job: ScanJob, one: Segmented) -> ScanView:
-    """One scan for the report, read back from its files."""
-    scan = read_scan(job.image, job.name, job.series)
-    image = scan.image
-
-    def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:
-        """A written file on the image's grid; None if it was not written."""
-        file = job.outputs.get(name)
-        return image.with_voxels(read(file).voxels) if file is not None and file.exists() else None
-
-    regions = layer("regions", partial(read_volume, kind="label"))
-    activation = layer("activation", read_volume)
-    if activation is not None and activation.voxels.dtype == np.uint8:
-        activation = activation.with_voxels(activation.voxels / np.float32(255))
-    shown, window = segmenter.shown(replace(scan, regions=regions, region_names=one.region_names))
-    columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}
-    of_regions = [{new: row.get(old) for old, new in columns.items()} for row in one.rows if row["region"]]
-    return ScanView(
-        name=job.name,
-        image=shown,
-        window_hu=window,
-        mask=layer("mask", partial(read_volume, kind="label")),
-        activation=activation,
-        regions=regions,
-        headline=_headline(one),
-        rank=-float(one.severity or 0),
-        scores=pd.DataFrame(of_regions).dropna(axis="columns", how="all") if of_regions else None,
-        region_names=one.region_names,
-    )
-
-
-def _headline(one: Segmented) -> str:
-    """The severity, the volume of each subtype, and the values of the whole image."""
-    severity = "" if one.severity is None else f"severity {one.severity}"
-    of_image = [
-        f"{row.get('class') or quantity} {row[quantity]:.3g}"
-        for row in one.rows
-        for quantity in get_args(Quantity)
-        if not row["region"] and quantity in row
-    ]
-    return severity + _subtype_text(one.rows) + ", ".join(of_image)
-
-
-def _subtype_text(rows: list[dict[str, object]]) -> str:
-    """The volume of each subtype over all regions; empty if lesions were not classified."""
-    volumes = {name: sum(float(str(row.get(f"{name}_ml", 0))) for row in rows) for name in SUBTYPES}
-    known = any(f"{name}_ml" in row for name in SUBTYPES for row in rows)
-    return "; " + ", ".join(f"{name} {ml:.1f} ml" for name, ml in volumes.items()) if known else ""
+def _tell_nothing(_: Mapping[str, Any]) -> None:
+    """The listener of a command that prints nothing for each scan."""

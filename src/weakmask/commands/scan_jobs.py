@@ -1,10 +1,12 @@
 """Paths -> the scans that they stand for, each with its name and the place of its results."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from weakmask.commands.job_names import Naming, names_of
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.progress import track
@@ -25,12 +27,14 @@ class ScanJob:
         image: A file, or a folder of DICOM files.
         outputs: The files that may be written for it, by what they hold.
         series: UID of the series to read in a folder of several; None: the only one.
+        masks: Names that its region mask may have.
     """
 
     name: str
     image: Path
     outputs: Mapping[str, Path]
     series: str | None = None
+    masks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,15 +51,14 @@ class Done(Generic[Result]):
 
 
 def find_jobs(
-    paths: Sequence[Path | ScanFile], outputs: Callable[[str, Path], Mapping[str, Path]]
+    paths: Sequence[Path | ScanFile], outputs: Callable[[str, Path], Mapping[str, Path]], naming: Naming = "path"
 ) -> tuple[list[ScanJob], list[str]]:
-    """The scans that several paths stand for, the first of each name, and a line for each that is left out.
-
-    Results are named after the scan, so that those of a second scan with the same name would replace the first's.
+    """The scans that several paths stand for, each with a name of its own, and a line for each that is given twice.
 
     Args:
         paths: Files, DICOM folders, or folders of scans; or scans.
         outputs: Name and path of a scan -> the files that may be written for it.
+        naming: What names are made of, see `names_of`.
 
     Raises:
         UserError: A path does not exist, or none of them holds a scan.
@@ -63,21 +66,20 @@ def find_jobs(
     found = [scan for path in paths for scan in ([path] if isinstance(path, ScanFile) else find_scans(path))]
     if not found:
         raise UserError(f"no scan in {', '.join(map(str, paths))}; expected images or folders of DICOM files")
-    first: dict[str, ScanFile] = {}
+    once: dict[tuple[Path, str | None], ScanFile] = {}
     lines: list[str] = []
     for scan in found:
-        name = scan_name(scan.path)
-        if name not in first:
-            first[name] = scan
-            continue
-        before = first[name]
-        if before.path.resolve() == scan.path.resolve() and before.series == scan.series:
+        if once.setdefault((scan.path.resolve(), scan.series), scan) is not scan:
             lines.append(f"{scan.path}: given twice; its first results stand")
-        else:
-            other = f"another scan has the name {name} ({before.path})"
-            lines.append(f"{scan.path}: {other}; rename one of them, or write its results into another folder")
-        print_left_out(lines[-1])
-    jobs = [ScanJob(name, scan.path, outputs(name, scan.path), scan.series) for name, scan in first.items()]
+            print_left_out(lines[-1])
+    scans = list(once.values())
+    names = names_of(scans, naming)
+    of_path = Counter(scan_name(scan.path) for scan in scans)
+    jobs = []
+    for name, scan in zip(names, scans, strict=True):
+        short = scan_name(scan.path)
+        masks = (name, short) if of_path[short] == 1 else (name,)
+        jobs.append(ScanJob(name, scan.path, outputs(name, scan.path), scan.series, tuple(dict.fromkeys(masks))))
     return jobs, lines
 
 
@@ -100,18 +102,24 @@ def stacks_in(paths: Sequence[Path | ScanFile]) -> list[Path | ScanFile]:
 
 
 def chosen_scans(paths: Sequence[Path], series: Collection[str]) -> Sequence[Path | ScanFile]:
-    """The scans of several paths, with DICOM series chosen by their UIDs; the paths themselves if none is chosen.
+    """The scans of several paths, with DICOM series chosen; the paths themselves if none is chosen.
+
+    Args:
+        paths: Files and folders.
+        series: UIDs, numbers or descriptions of DICOM series; a folder of one series is taken whatever it is called.
 
     Raises:
-        UserError: A path does not exist, or no folder has a series with one of the UIDs.
+        UserError: A path does not exist, or no folder has a series of that kind.
     """
     if not series:
         return paths
-    found = [scan for path in paths for scan in find_scans(path, series)]
-    unknown = set(series) - {scan.series for scan in found}
-    if unknown:
-        raise UserError(f"no series {min(unknown)} in {', '.join(map(str, paths))}; give the UID of a series in it")
-    return found
+    for words in series:
+        chosen = [scan for path in paths for scan in find_scans(path, (words,))]
+        if not any(scan.series for scan in chosen):
+            raise UserError(
+                f"no series {words} in {', '.join(map(str, paths))}; give the UID, number or description of one in it"
+            )
+    return [scan for path in paths for scan in find_scans(path, series)]
 
 
 def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
@@ -121,7 +129,7 @@ def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
 
     Args:
         path: A file or folder.
-        series: UIDs of DICOM series, to choose where a folder holds several.
+        series: UIDs, numbers or descriptions of DICOM series, to choose where a folder holds several.
 
     Raises:
         UserError: The path does not exist, or is neither a file nor a folder.
@@ -137,13 +145,19 @@ def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
     return scans_below(path, series)
 
 
-def each_scan(jobs: Sequence[ScanJob], what: str, work: Callable[[ScanJob], Result]) -> Done[Result]:
+def each_scan(
+    jobs: Sequence[ScanJob],
+    what: str,
+    work: Callable[[ScanJob], Result],
+    failed: Callable[[ScanJob, str], None] | None = None,
+) -> Done[Result]:
     """Do the same with every scan; a scan at fault is named in one line and the others go on.
 
     Args:
         jobs: The scans.
         what: The word beside the progress bar.
         work: The work on one scan.
+        failed: Is called with a scan that failed, and why.
 
     Raises:
         UserError: Every scan failed.
@@ -156,6 +170,8 @@ def each_scan(jobs: Sequence[ScanJob], what: str, work: Callable[[ScanJob], Resu
                 results.append((job, work(job)))
         except UserError as error:
             failures.append(str(error) if str(job.image) in str(error) else f"{job.image}: {error}")
+            if failed is not None:
+                failed(job, failures[-1])
             if len(jobs) > 1:
                 print_left_out(failures[-1])
     if not results:

@@ -6,6 +6,7 @@ hashed only where these differ, so that a large cohort is not read again on ever
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -50,7 +51,7 @@ class FileState:
     Attributes:
         sha256: Of the content; of a folder the digest of its files' digests.
         size: In bytes, of all files.
-        modified: Nanoseconds, of the file changed last.
+        modified: Nanoseconds, of a file; of a folder a number made of the name, size and time of each of its files.
     """
 
     sha256: str
@@ -58,18 +59,21 @@ class FileState:
     modified: int
 
 
-def state_of(path: Path, known: FileState | None = None) -> FileState:
+def state_of(path: Path, known: FileState | None = None, without: Path | None = None) -> FileState:
     """The state of a file, of a folder (a DICOM series), or of nothing.
 
     Args:
         path: A file or folder, which may be absent.
         known: An earlier state: its digest is taken where size and time are the same.
+        without: A folder whose files do not count; one of results, for instance, inside the folder of the scans.
     """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    if without is not None and path.is_dir():
+        files = [file for file in files if not file.is_relative_to(without)]
     if not files:
         return FileState(ABSENT, 0, 0)
     stats = [file.stat() for file in files]
-    size, modified = sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    size, modified = sum(stat.st_size for stat in stats), _time_of(path, files, stats)
     if known is not None and (known.size, known.modified) == (size, modified):
         return known
     digests = [_sha256(file, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)]
@@ -140,6 +144,19 @@ def finished_elsewhere(stages: Sequence[Keyed], name: str, config: Settings, fol
             if record.get("settings_key") == wanted and not changed_inputs(record):
                 return folder
     return None
+
+
+def _time_of(path: Path, files: Sequence[Path], stats: Sequence[os.stat_result]) -> int:
+    """The time of a file; of a folder a number that changes with the name, size or time of any file in it.
+
+    The latest time would not do: an older file of the same size in the place of another changes neither.
+    """
+    if path.is_file():
+        return stats[0].st_mtime_ns
+    listing = [
+        [str(file.relative_to(path)), stat.st_size, stat.st_mtime_ns] for file, stat in zip(files, stats, strict=True)
+    ]
+    return int(hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:15], 16)
 
 
 def _dumped(settings: Settings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from weakmask.anatomy.lobe_numberings import NUMBERINGS, described
 from weakmask.anatomy.scan_checks import Finding, check_scan
 from weakmask.errors import UserError
-from weakmask.terminal import say
+from weakmask.progress import note
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.regions import label_sizes
 from weakmask.volume.volume import Volume
@@ -69,7 +69,7 @@ def _report(findings: Iterable[Finding], files: Mapping[str, Path]) -> None:
     if faults:
         raise UserError("; ".join(faults))
     for line, _ in lines:
-        say("note", line)
+        note(line, again=True)
 
 
 def nameless_fault(present: Mapping[int, int], names: Mapping[int, str]) -> str:

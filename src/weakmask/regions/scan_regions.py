@@ -1,7 +1,7 @@
 """Where the regions of a prediction come from: a mask, a folder of masks, or none, and then they are made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from weakmask.anatomy.lobe_numberings import HOUSE, NUMBERINGS
@@ -9,9 +9,9 @@ from weakmask.anatomy.region_synonyms import label_among
 from weakmask.datasets.mask_checks import on_grid
 from weakmask.datasets.named_masks import read_region_mask
 from weakmask.errors import UserError
+from weakmask.progress import note
 from weakmask.regions.checked_regions import checked_regions, refuse_faulty_image
 from weakmask.regions.make_regions import make_regions
-from weakmask.terminal import say
 from weakmask.volume.files import masks_named, read_volume, scan_name
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.regions import label_sizes
@@ -30,11 +30,13 @@ class RegionSource:
         numbering: The tool whose lobe numbers the masks carry, or label -> name; None: the labels of the model's
             training.
         lobe_model: The lobe network; None: the one that comes with the package.
+        of_one_scan: Whether the masks are those of the one scan, whatever they are called.
     """
 
     masks: Path | Volume | None = None
     numbering: str | Mapping[int, str] | None = None
     lobe_model: Path | None = None
+    of_one_scan: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a path or numbering that is wrong for every scan, before any is read.
@@ -49,23 +51,47 @@ class RegionSource:
         if self.numbering is not None:
             _names(self.numbering)
 
-    def masks_of(self, scan: Path) -> list[Path]:
-        """The existing mask files of a scan; the first one is read."""
+    def masks_of(self, *names: str) -> list[Path]:
+        """The existing mask files of a scan with some names; the first one is read."""
         if not isinstance(self.masks, Path):
             return []
-        found = [] if self.masks.is_file() else masks_named(self.masks, scan_name(scan))
+        if self.of_one_scan:
+            return [self.masks]
+        found = [] if self.masks.is_file() else [path for name in names for path in masks_named(self.masks, name)]
         return found or ([self.masks] if self._is_of_one_scan() else [])
 
-    def refuse_for_several(self, scans: Sequence[Path]) -> None:
+    def mask_of(self, *names: str) -> Path:
+        """The mask file of a scan with some names.
+
+        Raises:
+            UserError: There is none.
+        """
+        files = self.masks_of(*names)
+        if not files:
+            raise UserError(
+                f"{self.masks}: no region mask {names[0]}.nii.gz (or .png, .mha, .nrrd) for the scan {names[0]}"
+            )
+        return files[0]
+
+    def for_scan(self, *names: str) -> "RegionSource":
+        """The source of the regions of one scan, whose mask may have any of some names.
+
+        Raises:
+            UserError: There are masks, and none has such a name.
+        """
+        given = isinstance(self.masks, Path)
+        return replace(self, masks=self.mask_of(*names), of_one_scan=True) if given else self
+
+    def refuse_for_several(self, scans: Sequence[Sequence[str]]) -> None:
         """Refuse the one mask where it would serve for several scans.
 
         Args:
-            scans: All scans, by their files or folders.
+            scans: The names of each scan.
 
         Raises:
             UserError: A mask file, or a folder with a mask for each structure, and two scans that have no other.
         """
-        served = [scan_name(scan) for scan in scans if self.masks_of(scan) == [self.masks]]
+        served = [names[0] for names in scans if self.masks_of(*names) == [self.masks]]
         if len(served) > 1:
             raise UserError(
                 f"{self.masks}: the region mask of one scan, given for {len(served)} ({served[0]}, {served[1]}, ...); "
@@ -111,7 +137,7 @@ def regions_of(
         refuse_faulty_image(image, scan, hounsfield=True)
         made = make_regions(image, known.values(), source.lobe_model, device)
         if made.numbering.keys() != set(known.values()):
-            say("note", f"{scan}: {made.note}")
+            note(f"{scan}: {made.note}", again=True)
         names = {label: name for name, label in made.numbering.items()}
         return checked_regions(image, made.labels, names, (scan, scan), hounsfield=hounsfield), names
     regions, file = _given_regions(scan, image, source.masks, source, known)
@@ -119,7 +145,7 @@ def regions_of(
     regions = checked_regions(image, regions, names, (scan, file), hounsfield=hounsfield)
     unknown = unknown_regions(known, {label: names.get(label, str(label)) for label in label_sizes(regions.voxels)})
     if unknown:
-        say("note", f"{scan}: {unknown}")
+        note(f"{scan}: {unknown}", again=True)
     return regions, names
 
 
@@ -129,12 +155,9 @@ def _given_regions(
     """The region mask of a scan, and its file."""
     if isinstance(masks, Volume):
         return on_grid(masks, image.geometry, f"{scan}: the region mask"), scan
-    files = source.masks_of(scan)
-    if not files:
-        name = scan_name(scan)
-        raise UserError(f"{masks}: no region mask {name}.nii.gz (or .png, .mha, .nrrd) for the scan {name}")
+    file = source.mask_of(scan_name(scan))
     names = known if source.numbering is None else _names(source.numbering)
-    return read_regions(files[0], image, names), files[0]
+    return read_regions(file, image, names), file
 
 
 def read_regions(path: Path, image: Volume, names: Mapping[int, str] | None = None) -> Volume:

@@ -10,9 +10,9 @@ import numpy as np
 
 from weakmask.errors import UserError
 from weakmask.prediction import Prediction, Scan, Segmenter, segment_in_any_order
+from weakmask.progress import note
 from weakmask.regions.checked_regions import refuse_faulty_image
 from weakmask.regions.scan_regions import RegionSource, regions_of
-from weakmask.terminal import say
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
 from weakmask.volume.pictures import is_picture, read_rgb
 
@@ -76,6 +76,6 @@ def _empty(scan: Scan, file: Path) -> Prediction:
     shape = scan.image.geometry.shape
     if shape[0] > 1:
         raise UserError(f"{line}; expected at least one labelled region")
-    say("note", f"{line}, and so is the mask")
+    note(f"{line}, and so is the mask", again=True)
     mask = scan.image.with_voxels(np.zeros(shape, np.uint8), "label")
     return Prediction(mask, {}, None, ())

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from weakmask.errors import UserError
 from weakmask.progress import note
-from weakmask.volume.dicom_header import read_header
+from weakmask.volume.dicom_header import is_dicom, read_header
 from weakmask.volume.dicom_pixels import decoded
-from weakmask.volume.dicom_series import choose_series, find_series
+from weakmask.volume.dicom_series import Series, choose_series, find_series, series_of
 from weakmask.volume.mixed_acquisitions import mixed_acquisitions
 from weakmask.volume.slice_stack import Slice, stack_geometry
 from weakmask.volume.volume import Volume
 
 
-def read_dicom(folder: str | Path, series_uid: str | None = None) -> Volume:
+def read_dicom(folder: str | Path, series: str | None = None) -> Volume:
     """Read the one series of a folder, slope and intercept applied slice by slice (CT: Hounsfield units).
 
     Localizers are ignored, and so are series of fewer than 3 slices beside a longer one; a note counts the latter.
 
     Args:
         folder: May hold other files and other folders, see `find_series`.
-        series_uid: UID of the series to read, if there are several.
+        series: UID, number or description of the series to read, if there are several.
 
     Returns:
         int16 if the values are whole numbers and fit, else int32 or float32. Index z grows along row direction x
@@ -33,17 +33,17 @@ def read_dicom(folder: str | Path, series_uid: str | None = None) -> Volume:
             that are missing or differ, gantry tilt, or a file that cannot be decoded.
     """
     folder = Path(folder)
-    series = choose_series(find_series(folder), series_uid, folder)
-    _refuse_frames(series.slices[0].path, series.frames)
-    where = f"{folder}, series {series.description or series.uid or 'without UID'}"
-    geometry = stack_geometry(series.slices, where)
-    mixed = mixed_acquisitions(series.slices)
-    if mixed and series.modality == "MR":  # concatenations of one MR scan alternate, too
+    chosen = choose_series(find_series(folder), series, folder)
+    _refuse_frames(chosen.slices[0].path, chosen.frames)
+    where = f"{folder}, series {chosen.description or chosen.uid or 'without UID'}"
+    geometry = stack_geometry(chosen.slices, where)
+    mixed = mixed_acquisitions(chosen.slices)
+    if mixed and chosen.modality == "MR":  # concatenations of one MR scan alternate, too
         note(f"{where}: {mixed}; they are read as one scan")
     elif mixed:
         raise UserError(f"{where}: {mixed}; keep the files of one acquisition in the folder")
-    _note_spacing(series.slices, where)
-    return Volume(decoded(series.slices), geometry)
+    _note_spacing(chosen.slices, where)
+    return Volume(decoded(chosen.slices), geometry)
 
 
 def read_dicom_file(path: str | Path) -> Volume:
@@ -64,6 +64,41 @@ def read_dicom_file(path: str | Path) -> Volume:
     geometry = stack_geometry((image.slice,), str(path))
     _note_spacing((image.slice,), str(path))
     return Volume(decoded((image.slice,)), geometry)
+
+
+def find_dicom(path: Path, series: str | None = None) -> Series | None:
+    """The series that a scan was read from; None for a scan that is not DICOM.
+
+    Args:
+        path: A file or a folder that was read.
+        series: UID, number or description, for a folder with several.
+
+    Raises:
+        UserError: As `read_dicom`.
+    """
+    if path.is_dir():
+        found = find_series(path)
+        return choose_series(found, series, path) if found else None
+    header = read_header(path) if is_dicom(path) else None
+    return None if header is None else series_of([header])[0]
+
+
+def dicom_ids(path: Path, series: str | None = None) -> dict[str, str]:
+    """PatientID, UIDs of study and series, and series number of a DICOM scan; empty for any other scan.
+
+    Args:
+        path: A file or a folder that was read.
+        series: As for `find_dicom`.
+    """
+    found = find_dicom(path, series)
+    if found is None:
+        return {}
+    return {
+        "patient_id": found.patient,
+        "study_uid": found.study,
+        "series_uid": found.uid,
+        "series_number": found.number,
+    }
 
 
 def _refuse_frames(path: Path, frames: int) -> None:

@@ -32,6 +32,8 @@ class Header:
         localizer: Whether it is a scout view.
         frames: Frames in the file; more than one in enhanced DICOM.
         slice: Place and size of the image.
+        series_number: SeriesNumber; empty if not stated.
+        patient: PatientID; may be empty.
     """
 
     series_uid: str
@@ -42,6 +44,8 @@ class Header:
     localizer: bool
     frames: int
     slice: Slice
+    series_number: str = ""
+    patient: str = ""
 
 
 def is_dicom(path: Path) -> bool:
@@ -138,6 +142,8 @@ def _header(header: pydicom.Dataset, path: Path) -> Header:
         modality=modality,
         localizer="LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind)),
         frames=int(header.get("NumberOfFrames", None) or 1),
+        series_number=str(header.get("SeriesNumber", "") or "").strip(),
+        patient=str(header.get("PatientID", "") or "").strip(),
         slice=Slice(
             path=path,
             shape=(int(header.Rows), int(header.Columns)),

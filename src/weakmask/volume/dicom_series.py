@@ -32,6 +32,8 @@ class Series:
         frames: Frames per file; more than one in enhanced DICOM, which cannot be read.
         slices: At least one.
         study: StudyInstanceUID; may be empty.
+        number: SeriesNumber; may be empty.
+        patient: PatientID; may be empty.
     """
 
     uid: str
@@ -41,13 +43,20 @@ class Series:
     frames: int
     slices: tuple[Slice, ...]
     study: str = ""
+    number: str = ""
+    patient: str = ""
 
     def __str__(self) -> str:
         """One line that describes the series."""
         rows, columns = self.slices[0].shape
         name = self.description[:40] or "no description"
         count = f"{len(self.slices)} slice{'s' if len(self.slices) > 1 else ''}"
-        return f"{self.uid[:64] or 'no UID'} ({self.modality} {name!r}, {count} of {rows} x {columns})"
+        number = f"number {self.number}, " if self.number else ""
+        return f"{self.uid[:64] or 'no UID'} ({number}{self.modality} {name!r}, {count} of {rows} x {columns})"
+
+    def is_called(self, words: str) -> bool:
+        """Whether this is the series with a UID, a number, or a description (in capitals or not)."""
+        return bool(words) and words.casefold() in {self.uid, self.number, self.description.casefold()}
 
     @property
     def projections(self) -> bool:
@@ -80,8 +89,13 @@ def series_of(headers: Iterable[Header]) -> list[Series]:
     return sorted(series, key=lambda one: (-len(one.slices), one.uid, str(one.slices[0].path)))
 
 
-def choose_series(found: Sequence[Series], uid: str | None, folder: Path) -> Series:
+def choose_series(found: Sequence[Series], asked: str | None, folder: Path) -> Series:
     """The requested series of a folder, or the only one.
+
+    Args:
+        found: All series of the folder.
+        asked: UID, number or description of a series; None: the only one.
+        folder: For messages.
 
     Localizers are ignored, and so are series of fewer than 3 slices beside a longer one; a note counts their images.
     Slices that have a series UID each are one series, and a note says so.
@@ -89,10 +103,10 @@ def choose_series(found: Sequence[Series], uid: str | None, folder: Path) -> Ser
     Raises:
         UserError: No such series, or several.
     """
-    if uid is not None:
-        real = [one for one in found if one.uid == uid]
+    if asked is not None:
+        real = [one for one in found if one.is_called(asked)]
         if not real:
-            raise UserError(f"{folder}: no series {uid}; the folder holds: {_listed(found) or 'none'}")
+            raise UserError(f"{folder}: no series {asked}; the folder holds: {_listed(found) or 'none'}")
     else:
         real = [one for one in found if not one.localizer]
         if not real:
@@ -113,8 +127,8 @@ def choose_series(found: Sequence[Series], uid: str | None, folder: Path) -> Ser
             f"{folder}: slices of different orientation or matrix in one series ({_listed(chosen)}); separate them"
         )
     raise UserError(
-        f"{folder}: {len(chosen)} series; expected one; choose by `--series UID` (series=UID in Python), or keep one "
-        f"in the folder: {_listed(chosen)}"
+        f"{folder}: {len(chosen)} series; expected one; choose by its UID, number or description, `--series UID` "
+        f"(series=UID in Python), or keep one in the folder: {_listed(chosen)}"
     )
 
 
@@ -176,6 +190,8 @@ def _series(images: list[Header]) -> Series:
         frames=first.frames,
         slices=_sorted(slices),
         study=first.study_uid,
+        number=first.series_number,
+        patient=first.patient,
     )
 
 

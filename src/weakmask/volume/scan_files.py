@@ -72,7 +72,7 @@ def scans_below(folder: Path, series: Collection[str] = ()) -> list[ScanFile]:
 
     Args:
         folder: The folder.
-        series: UIDs of series to read where a folder has several.
+        series: UIDs, numbers or descriptions of series to read where a folder has several.
 
     Raises:
         UserError: A folder cannot be listed.
@@ -119,7 +119,7 @@ def _dicom_scans(headers: dict[Path, list[Header]], chosen: set[str], shared: se
 
     Args:
         headers: Folder -> its images.
-        chosen: UIDs of the series to read where a folder has several.
+        chosen: UIDs, numbers or descriptions of the series to read where a folder has several.
         shared: Folders that hold other scans, too.
     """
     spread = _spread_series(headers)
@@ -175,7 +175,7 @@ def _are_single_images(series: Sequence[Series]) -> bool:
 
 def _series_scans(place: Path, real: Sequence[Series], chosen: set[str], *, alone: bool) -> list[ScanFile]:
     """The scans of a folder whose images are slices."""
-    asked = sorted({one.uid for one in real} & chosen)
+    asked = sorted({one.uid for one in real if any(one.is_called(words) for words in chosen)})
     if asked:
         return [ScanFile(place, uid) for uid in asked]
     if alone:

@@ -1,0 +1,115 @@
+"""The verbs that take scans or masks; each calls one function."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from weakmask.cli_options import Device, Json, Precision, Scans, Seed, Series, verb_of
+from weakmask.screen import exit_if_any, print_exported, print_json_line, print_notes, print_summary
+from weakmask.terminal import out, print_line
+
+scans = typer.Typer()
+verb = verb_of(scans)
+
+
+@verb("predict runs/mine new_scan.nii.gz --out masks/")
+def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
+    model: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`, or a model.safetensors file.")],
+    paths: Scans,
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, scores.csv and report.html.")],
+    regions: Annotated[
+        Path | None, typer.Option(help="Region mask, or a folder of them.", show_default="lobes or lungs are found")
+    ] = None,
+    numbering: Annotated[str | None, typer.Option(help="Tool that numbered the regions: totalsegmentator, ...")] = None,
+    lobe_model: Annotated[Path | None, typer.Option(help="Network that finds lobes.", show_default="included")] = None,
+    device: Device = "auto",
+    memory_gb: Annotated[float, typer.Option(min=0.1, help="Memory limit for networks that take whole scans.")] = 4.0,
+    precision: Annotated[Precision, typer.Option(help="Number format of maps; 16 bits need half the memory.")] = "auto",
+    subtypes: Annotated[Path | None, typer.Option(help="Table of subtypes-table; names lesions' subtypes.")] = None,
+    series: Series = None,
+    names: Annotated[
+        Literal["path", "dicom"], typer.Option(help="Names of results: from paths, or from PatientID and series.")
+    ] = "path",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each scan, and no table.")] = False,
+) -> None:
+    """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
+    from weakmask.commands.predict import RegionSource
+    from weakmask.commands.predict import predict as segment_scans
+    from weakmask.commands.scan_jobs import chosen_scans
+    from weakmask.inference.trained_model import load
+
+    source = RegionSource(regions, numbering, lobe_model)
+    loaded = load(model, device, memory_gb, precision, subtypes)
+    listener = print_json_line if as_json else None
+    done = segment_scans(loaded, chosen_scans(paths, series or ()), folder, source, device, names, listener)
+    print_notes(done.notes)
+    if not as_json:
+        print_summary(done.scores)
+        print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
+    exit_if_any(done.failures)
+
+
+@verb("lobes cohort/images --out cohort/regions")
+def lobes(
+    paths: Scans,
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, for example cohort/regions.")],
+    model: Annotated[Path | None, typer.Option(help="Run folder or model file.", show_default="included")] = None,
+    device: Device = "auto",
+    series: Series = None,
+) -> None:
+    """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
+    from weakmask.commands.lobes import write_lobe_masks
+    from weakmask.commands.scan_jobs import chosen_scans
+
+    done = write_lobe_masks(chosen_scans(paths, series or ()), folder, model, device)
+    print_summary(done.table)
+    exit_if_any(done.failures)
+
+
+@verb("evaluate masks/ cohort/ --out judged/")
+def evaluate(
+    masks: Annotated[Path, typer.Argument(help="Folder of masks: NAME.nii.gz or NAME/mask.nii.gz, made by any tool.")],
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder with the true masks in truth/.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.csv and summary.csv.")],
+    name: Annotated[str, typer.Option(help="Name of the method in the tables.")] = "prediction",
+    as_json: Json = False,
+) -> None:
+    """Compare masks of any tool with true masks: overlap (Dice, IoU) and agreement of the scores (kappa)."""
+    from weakmask.commands.evaluate import evaluate_masks
+
+    summary = evaluate_masks(masks, cohort, folder, name)
+    if as_json:
+        out.print_json(summary.to_json(orient="records"))
+    else:
+        print_summary(summary)
+
+
+@verb("export-nnunet cohort/ --out nnUNet_raw --dataset-id 501")
+def export_nnunet(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder to train on, with the true masks in truth/.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder that nnU-Net calls nnUNet_raw.")],
+    dataset_id: Annotated[int, typer.Option(help="Data set number, 1 to 999; nnU-Net's own examples use 1 to 10.")],
+    name: Annotated[str, typer.Option(help="Name of the data set.")] = "Lesions",
+    test: Annotated[Path | None, typer.Option(help="Cohort folder whose images nnU-Net shall segment.")] = None,
+    channel: Annotated[str, typer.Option(help="CT: Hounsfield units. Any other name: nnU-Net uses z-scores.")] = "CT",
+    subtypes: Annotated[bool, typer.Option("--subtypes", help="Export the subtypes 1, 2, 3 as classes.")] = False,
+    folds: Annotated[int, typer.Option(help="Folds of the cross-validation; a patient is never in two.")] = 5,
+    seed: Seed = 0,
+) -> None:
+    """Write a cohort in the format of nnU-Net, a fully supervised method to compare with."""
+    from weakmask.datasets.nnunet import NnunetDataset, export_nnunet
+
+    written = export_nnunet(cohort, folder, NnunetDataset(dataset_id, name, channel, subtypes, folds, seed), test)
+    print_exported(written, dataset_id)
+
+
+@verb("subtypes-table cohort/ --out subtypes.csv")
+def subtypes_table(
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder whose masks in truth/ label the subtypes 1, 2, 3.")],
+    file: Annotated[Path, typer.Option("--out", "-o", help="CSV file to write.")],
+) -> None:
+    """Measure lesions of known subtype, so that `predict --subtypes` can tell new ones apart."""
+    from weakmask.commands.subtypes import build_subtype_table
+
+    print_summary(build_subtype_table(cohort, file))

@@ -1,0 +1,129 @@
+"""The folder of a result: complete or absent, and nothing that a user put there is replaced.
+
+NAME/
+  mask.nii.gz  activation.nii.gz  regions.nii.gz  subtypes.nii.gz    of a picture .png
+  preview.webp    one slice of each plane with the mask
+  scan.json       what the result was made from, its values, warnings, and the digests of its files
+
+Of a model that finds instances: instances.tif, probability.tif, instances.csv and scan.json.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from weakmask.atomic_write import atomic_folder, move_into
+from weakmask.csv_table import write_csv
+from weakmask.errors import UserError
+from weakmask.inference.scan_record import RECORD, ScanRecord, read_record, write_record
+from weakmask.prediction import Kind
+from weakmask.volume.files import write_volume
+from weakmask.volume.volume import Volume
+
+PREVIEW = "preview.webp"
+TABLE = "instances.csv"
+INSTANCES = {"mask": "instances.tif", "activation": "probability.tif", "instances": TABLE}
+
+
+def layer_files(kind: Kind, *, picture: bool) -> dict[str, str]:
+    """The files that a result may have, by what they hold; `scan.json` stands beside them."""
+    if kind == "instances":
+        return INSTANCES
+    suffix = ".png" if picture else ".nii.gz"
+    layers = {layer: f"{layer}{suffix}" for layer in ("mask", "activation", "regions", "subtypes")}
+    return {**layers, "preview": PREVIEW}
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """What the folder of a result holds.
+
+    Attributes:
+        layers: Volumes by file name; of a picture, maps come as bytes.
+        tables: Tables by file name.
+        pictures: Other files by name.
+        record: The record; its digests are filled in.
+    """
+
+    layers: Mapping[str, Volume]
+    tables: Mapping[str, pd.DataFrame]
+    pictures: Mapping[str, bytes]
+    record: ScanRecord
+
+
+def save_content(
+    content: Content, folder: Path, names: Collection[str], replaceable: Collection[str] = (), *, shared: bool = False
+) -> ScanRecord:
+    """Write the folder of a result; an earlier result in it is replaced, and files of other names stay.
+
+    Args:
+        content: The files.
+        folder: The folder; named after the scan, as a rule.
+        names: All names that a result of this kind may have.
+        replaceable: Those of them that may be replaced although no record in the folder lists them.
+        shared: Whether the folder holds other things, too.
+
+    Returns:
+        The record that the folder holds now.
+
+    Raises:
+        UserError: A file is there that no result left, or that was changed since.
+        MachineError: The folder cannot be written.
+    """
+    old = read_record(folder)
+    refuse_changed(folder, old, names, replaceable)
+    recorded = [] if old is None else [name.partition("/")[0] for name in old.files]
+    gone = dict.fromkeys([*recorded, *(name for name in names if name in replaceable)])
+    with atomic_folder(folder / "result" if shared else folder, partial(_finish, folder, tuple(gone))) as temporary:
+        for name, layer in content.layers.items():
+            write_volume(layer, temporary / name)
+        for name, table in content.tables.items():
+            write_csv(table, temporary / name, "%.6g")
+        for name, picture in content.pictures.items():
+            (temporary / name).write_bytes(picture)
+        files = {file.name: digest_of(file) for file in sorted(temporary.iterdir())}
+        record = replace(content.record, files=files)
+        write_record(temporary, record)
+    return record
+
+
+def refuse_changed(
+    folder: Path, old: ScanRecord | None, names: Collection[str], replaceable: Collection[str] = ()
+) -> None:
+    """Refuse to replace what a user put into the folder of a result, or changed there.
+
+    Args:
+        folder: The folder.
+        old: Its record; None: it has none.
+        names: The files that a new result may have.
+        replaceable: Names of files that may be replaced although no record lists them.
+
+    Raises:
+        UserError: Such a file.
+    """
+    recorded: Mapping[str, str] = {} if old is None else {**old.files, RECORD: ""}
+    for name in dict.fromkeys([*names, *recorded]):
+        file = folder / name
+        if not file.exists():
+            continue
+        if name not in recorded and not (old is None and name in replaceable):
+            raise UserError(f"{file}: exists and is no result of weakmask; move it, or choose another folder")
+        if recorded.get(name) and digest_of(file) != recorded[name]:
+            raise UserError(
+                f"{file}: was changed after it was written, and a new result would replace it; move it, or choose "
+                "another folder"
+            )
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _finish(folder: Path, old: tuple[str, ...], temporary: Path, _: Path) -> None:
+    move_into(temporary, folder, old, RECORD)
