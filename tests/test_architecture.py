@@ -30,7 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     {"region_learning"},
     {"regions"},
     {"config", "pipeline", "prediction"},
-    {"training", "report"},
+    {"training", "report", "pacs"},
     {"activation", "refinement", "evaluation", "scoring", "anatomy", "phantoms", "datasets"},
     {"networks", "losses", "volume"},
     {

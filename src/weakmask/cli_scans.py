@@ -1,5 +1,6 @@
 """The verbs that take scans or masks; each calls one function."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -32,21 +33,53 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
         Literal["path", "dicom"], typer.Option(help="Names of results: from paths, or from PatientID and series.")
     ] = "path",
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each scan, and no table.")] = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write DICOM SEG, SR and a picture of DICOM scans.")
+    ] = False,
+    labelmap: Annotated[
+        bool, typer.Option("--labelmap", help="DICOM masks in the small form; needs new viewers.")
+    ] = False,
 ) -> None:
     """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
-    from weakmask.commands.predict import RegionSource
+    from weakmask.commands.predict import Asked, RegionSource
     from weakmask.commands.predict import predict as segment_scans
     from weakmask.commands.scan_jobs import chosen_scans
     from weakmask.inference.trained_model import load
 
     source = RegionSource(regions, numbering, lobe_model)
     loaded = load(model, device, memory_gb, precision, subtypes)
-    listener = print_json_line if as_json else None
-    done = segment_scans(loaded, chosen_scans(paths, series or ()), folder, source, device, names, listener)
+    asked = Asked(names, "labelmap" if labelmap else "bits" if dicom else "")
+    asked = replace(asked, listener=print_json_line) if as_json else asked
+    done = segment_scans(loaded, chosen_scans(paths, series or ()), folder, source, device, asked)
     print_notes(done.notes)
     if not as_json:
         print_summary(done.scores)
         print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
+    exit_if_any(done.failures)
+
+
+@verb("to-dicom masks/ --source study/")
+def to_dicom(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
+    masks: Annotated[Path, typer.Argument(help="Results of `weakmask predict`, or masks of any tool.")],
+    source: Annotated[Path, typer.Option(help="Folder of the DICOM scans that the masks were made from.")],
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder to write NAME/dicom into.", show_default="of the masks")
+    ] = None,
+    regions: Annotated[Path | None, typer.Option(help="Region mask, or a folder of them.", show_default="none")] = None,
+    numbering: Annotated[str | None, typer.Option(help="Tool that numbered the regions: totalsegmentator, ...")] = None,
+    series: Series = None,
+    method: Annotated[str, typer.Option(help="Name of the tool that made the masks.")] = "weakmask",
+    labelmap: Annotated[
+        bool, typer.Option("--labelmap", help="DICOM masks in the small form; needs new viewers.")
+    ] = False,
+) -> None:
+    """Write masks as DICOM: segmentations (SEG), a report of volumes and scores (SR), and a picture for any viewer."""
+    from weakmask.commands.to_dicom import RegionSource, write_dicom
+
+    source_of = RegionSource(regions, numbering)
+    done = write_dicom(masks, source, folder, source_of, series or (), method, labelmap=labelmap)
+    for job, files in done.results:
+        print_line(f"{job.name}: {', '.join(files)}")
     exit_if_any(done.failures)
 
 

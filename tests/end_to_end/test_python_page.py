@@ -49,7 +49,7 @@ def test_the_page_runs_as_printed(
             assert 0 < made["mask"].mean() < 1
     assert "score_predicted" in capsys.readouterr().out
     names = {path.name.removesuffix(".nii.gz") for path in (tmp_path / "cohort" / "images").iterdir()}
-    assert {path.name for path in tmp_path.glob("*_mask.nii.gz")} == {f"{name}_mask.nii.gz" for name in names}
+    assert {path.parent.name for path in (tmp_path / "masks").glob("*/mask.nii.gz")} == names
     assert (tmp_path / "runs" / "mine" / "report.html").exists()
     assert isinstance(made["model"], wm.Model)
     assert {case.name for case in wm.read_cohort("cohort").cases} == names

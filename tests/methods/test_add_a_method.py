@@ -156,7 +156,7 @@ def test_predict_writes_a_row_per_image_and_class(trained: Path, cohort: Path, t
     page = (tmp_path / "masks" / "report.html").read_text(encoding="utf-8")
     assert re.search(r"sky [\d.e-]+, grass [\d.e-]+, brick [\d.e-]+", page)
     files = {path.name for path in (tmp_path / "masks" / names[0]).iterdir()}
-    assert files == {"mask.png", "activation.png"}
+    assert files == {"mask.png", "activation.png", "preview.webp", "scan.json"}
 
 
 def test_evaluate_compares_its_masks_with_the_truth(trained: Path, cohort: Path, tmp_path: Path) -> None:

@@ -32,10 +32,12 @@ from weakmask.commands.output_folder import OutputFolder, open_output
 from weakmask.commands.prediction_tables import REPORT, TABLES, Records, page_of, table_of, write_tables
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of, stacks_in
 from weakmask.errors import MachineError, UserError
+from weakmask.inference.dicom_export import add_dicom, has_dicom
 from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import digest_of, layer_files, refuse_changed
 from weakmask.inference.scan_record import RECORD, ScanRecord, read_record
 from weakmask.inference.trained_model import Model, load
+from weakmask.pacs.source_series import read_source
 from weakmask.prediction import finds_instances, one_sided
 from weakmask.progress import note
 from weakmask.regions.scan_regions import RegionSource
@@ -43,11 +45,31 @@ from weakmask.report.page import write_report
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.scan_files import ScanFile
 
-__all__ = ["Predicted", "RegionSource", "predict"]
+__all__ = ["Asked", "Predicted", "RegionSource", "predict"]
 
 NAMED = "named"  # the mask of a picture, under the picture's name
 State = Literal["done", "had", "left out"]
+Objects = Literal["", "bits", "labelmap"]
 Listener = Callable[[dict[str, Any]], None]
+
+
+def _tell_nothing(_: Mapping[str, Any]) -> None:
+    """The listener of a command that prints nothing for each scan."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Wishes beside masks, tables and a report.
+
+    Attributes:
+        naming: Source of the names of the scans, see `job_names.names_of`.
+        objects: Also write DICOM objects of DICOM scans, with masks as bits or as a label map; empty: none.
+        listener: Is called with a report on each scan, as plain values.
+    """
+
+    naming: Naming = "path"
+    objects: Objects = ""
+    listener: Listener = _tell_nothing
 
 
 @dataclass(frozen=True)
@@ -69,21 +91,21 @@ class Predicted:
 
 @dataclass(frozen=True)
 class _Work:
-    """What the work on each scan needs.
+    """Inputs and state of the work on scans.
 
     Attributes:
         model: The model.
         regions: Where the regions come from.
         out: The folder of all results.
         records: The finished results.
-        listener: Is called with what happened to each scan.
+        asked: Other wishes.
     """
 
     model: Model
     regions: RegionSource
     out: Path
     records: Records
-    listener: Listener
+    asked: Asked
 
     def of(self, job: ScanJob) -> ScanRecord:
         """The record of a scan, which is computed unless it is there."""
@@ -95,8 +117,9 @@ class _Work:
         had = before is not None and _is_whole(before, folder, origin)
         record = self._computed(job, folder, source, before) if before is None or not had else before
         _copy_named(job)
+        record = self._with_objects(job, folder, record) if self.asked.objects else record
         self.records.add(folder, record)
-        self.listener(_line(job, record, "had" if had else "done"))
+        self.asked.listener(_line(job, record, "had" if had else "done"))
         return record
 
     def _computed(self, job: ScanJob, folder: Path, source: RegionSource, before: ScanRecord | None) -> ScanRecord:
@@ -111,6 +134,18 @@ class _Work:
             job.outputs[NAMED].unlink(missing_ok=True)
         return result.save_into(folder, names, shared=folder == self.out)
 
+    def _with_objects(self, job: ScanJob, folder: Path, record: ScanRecord) -> ScanRecord:
+        """The record after its DICOM objects are written, if the scan is DICOM and they are not there."""
+        labelmap = self.asked.objects == "labelmap"
+        if not record.ids or has_dicom(folder, record, labelmap=labelmap):
+            return record
+        try:
+            source = read_source(job.image, job.series)
+            return add_dicom(folder, record, source, self.model.about.title, labelmap=labelmap)
+        except UserError as error:
+            note(f"{job.image}: no DICOM objects: {error}", again=True)
+            return record
+
 
 def predict(
     model: Path | Model,
@@ -118,8 +153,7 @@ def predict(
     out: Path,
     regions: RegionSource,
     device: str = "auto",
-    naming: Naming = "path",
-    listener: Listener | None = None,
+    asked: Asked | None = None,
 ) -> Predicted:
     """Segment scans; a faulty scan is named in one line and the others go on.
 
@@ -129,24 +163,23 @@ def predict(
         out: The folder to write.
         regions: Where the regions come from.
         device: auto, cpu, cuda or mps; for a model that is not loaded yet.
-        naming: What the names of the scans are made of, see `job_names.names_of`.
-        listener: Is called with what happened to each scan, as plain values.
+        asked: Other wishes; None: none.
 
     Raises:
         UserError: No such model, no scan, the region mask of one scan for several, an output that cannot be written or
             would replace a file of the user's, or every scan failed.
     """
+    asked = asked or Asked()
     loaded = load(model, device)
     instances = finds_instances(loaded.segmenter)
     scans = stacks_in(scans) if instances else scans
     alone = instances and len(scans) == 1
-    jobs, twice = find_jobs(scans, partial(_outputs, out, loaded, alone), naming)
+    jobs, twice = find_jobs(scans, partial(_outputs, out, loaded, alone), asked.naming)
     regions.refuse_for_several([job.masks for job in jobs])
     folder = _opened(out, jobs, regions)
-    told = listener or _tell_nothing
-    work = _Work(loaded, regions, out, Records(), told)
+    work = _Work(loaded, regions, out, Records(), asked)
     try:
-        done = each_scan(jobs, "scans", work.of, lambda job, line: told(_failure(job, line)))
+        done = each_scan(jobs, "scans", work.of, lambda job, line: asked.listener(_failure(job, line)))
     except (UserError, MachineError):
         folder.forget()
         raise
@@ -197,7 +230,8 @@ def _folder(job: ScanJob) -> Path:
 
 def _is_whole(record: ScanRecord, folder: Path, origin: Origin) -> bool:
     """Whether a result is that of an origin, and its files are there."""
-    return origin.same_as(record.origin) and all((folder / name).exists() for name in record.files)
+    beside = [name for name in record.files if "/" not in name]
+    return origin.same_as(record.origin) and all((folder / name).exists() for name in beside)
 
 
 def _copy_named(job: ScanJob) -> None:
@@ -222,7 +256,7 @@ def _shown_place(out: Path, job: ScanJob) -> str:
 
 
 def _line(job: ScanJob, record: ScanRecord, state: State) -> dict[str, Any]:
-    """What happened to a scan, as plain values."""
+    """Report on a scan, as plain values."""
     return {
         "scan": job.name,
         "state": state,
@@ -238,7 +272,3 @@ def _line(job: ScanJob, record: ScanRecord, state: State) -> dict[str, Any]:
 
 def _failure(job: ScanJob, line: str) -> dict[str, Any]:
     return {"scan": job.name, "state": "left out", "image": str(job.image), "error": line}
-
-
-def _tell_nothing(_: Mapping[str, Any]) -> None:
-    """The listener of a command that prints nothing for each scan."""

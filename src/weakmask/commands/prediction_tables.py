@@ -90,7 +90,7 @@ def write_tables(out: Path, records: Records) -> None:
 
 
 def rewrite_report(out: Path) -> None:
-    """Write tables and report of a folder of results again, from what is there.
+    """Write tables and report of a folder of results again, from the results in it.
 
     Raises:
         UserError: The folder holds no result, or the model is not there any more.

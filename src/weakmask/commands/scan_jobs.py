@@ -58,7 +58,7 @@ def find_jobs(
     Args:
         paths: Files, DICOM folders, or folders of scans; or scans.
         outputs: Name and path of a scan -> the files that may be written for it.
-        naming: What names are made of, see `names_of`.
+        naming: Source of the names, see `names_of`.
 
     Raises:
         UserError: A path does not exist, or none of them holds a scan.

@@ -2,7 +2,7 @@
 
 `trained_model`  a model that is loaded once, and segments images of any form
 `result`         mask, maps, regions, values and warnings of one image
-`origin`         what a result was made from, so that it is made again only if that changes
+`origin`         the model, settings and inputs of a result, so that it is made again only if that changes
 `statistics`     volumes, lesions and grey values of each region
 `result_files`   the folder of a result: complete or absent, with a record in `scan.json`
 """

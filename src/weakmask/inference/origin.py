@@ -1,4 +1,4 @@
-"""What a result was made from: the model, the settings, and the digests of the files that were read."""
+"""The origin of a result: the model, the settings, and the digests of the files that were read."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from weakmask.volume.volume import Volume
 
 @dataclass(frozen=True)
 class Origin:
-    """What a result was made from; the same origin gives the same result.
+    """The origin of a result; the same origin gives the same result.
 
     Attributes:
         model: Digest of the model file; empty for a model that is not in a file.
-        settings: What else changes a number, as plain values.
+        settings: All else that changes a number, as plain values.
         files: Name of an input (image, regions, lobe_model) -> its state.
     """
 

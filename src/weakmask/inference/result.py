@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from weakmask.errors import UserError
+from weakmask.inference.dicom_export import add_dicom
 from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import INSTANCES, PREVIEW, Content, layer_files, save_content
 from weakmask.inference.scan_record import RECORD, ScanRecord
 from weakmask.inference.statistics import region_statistics
 from weakmask.outgoing_text import escaped
+from weakmask.pacs.source_series import read_source
 from weakmask.pipeline import provenance
 from weakmask.prediction import Kind, Prediction, Scan, Segmenter, value_rows
 from weakmask.report.figures import data_uri
@@ -31,9 +34,9 @@ class Result:
 
     Attributes:
         scan: The image, with the regions that were used and their names.
-        prediction: What the model made of it.
+        prediction: Output of the model.
         segmenter: The model.
-        origin: What the result was made from.
+        origin: Its model, settings and inputs.
         image: The file or folder of the image; None for a volume or an array.
         model_file: The file of the model; None for a model that is not in a file.
         ids: PatientID and UIDs of a DICOM image, by the names of their columns; empty for another.
@@ -141,11 +144,12 @@ class Result:
             region_names=self.scan.region_names,
         )
 
-    def save(self, out: str | Path) -> Path:
+    def save(self, out: str | Path, *, dicom: bool = False) -> Path:
         """Write the folder of the result, as `weakmask predict` does: complete or not at all.
 
         Args:
             out: The folder of all results; this one is OUT/NAME. An earlier result of the scan is replaced.
+            dicom: Also write its DICOM objects; for an image that is DICOM.
 
         Returns:
             The folder.
@@ -155,7 +159,12 @@ class Result:
             MachineError: The folder cannot be written.
         """
         folder = Path(out) / self.scan.name
-        self.save_into(folder)
+        record = self.save_into(folder)
+        if dicom and self.image is not None:
+            source = read_source(self.image, self.origin.settings.get("series"))
+            add_dicom(folder, record, source, self.segmenter.about.title)
+        elif dicom:
+            raise UserError(f"{self.scan.name}: DICOM objects need a DICOM image; it was given as a volume or an array")
         return folder
 
     def save_into(self, folder: Path, replaceable: Collection[str] = (), *, shared: bool = False) -> ScanRecord:

@@ -3,7 +3,7 @@
 NAME/
   mask.nii.gz  activation.nii.gz  regions.nii.gz  subtypes.nii.gz    of a picture .png
   preview.webp    one slice of each plane with the mask
-  scan.json       what the result was made from, its values, warnings, and the digests of its files
+  scan.json       the model and the inputs of the result, its values, warnings, and the digests of its files
 
 Of a model that finds instances: instances.tif, probability.tif, instances.csv and scan.json.
 """
@@ -40,7 +40,7 @@ def layer_files(kind: Kind, *, picture: bool) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """What the folder of a result holds.
+    """Content of the folder of a result.
 
     Attributes:
         layers: Volumes by file name; of a picture, maps come as bytes.
@@ -94,7 +94,7 @@ def save_content(
 def refuse_changed(
     folder: Path, old: ScanRecord | None, names: Collection[str], replaceable: Collection[str] = ()
 ) -> None:
-    """Refuse to replace what a user put into the folder of a result, or changed there.
+    """Refuse to replace files that a user put into the folder of a result, or changed there.
 
     Args:
         folder: The folder.

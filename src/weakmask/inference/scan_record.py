@@ -19,13 +19,13 @@ FORMAT = "weakmask result 1"
 
 @dataclass(frozen=True)
 class ScanRecord:
-    """What is known of a finished result.
+    """The content of `scan.json`.
 
     Attributes:
         scan: Name of the scan.
         image: Its file or folder; empty for an array.
         model_file: The model's file; empty for a model that is not in a file.
-        origin: What the result was made from.
+        origin: Its model, settings and inputs.
         ids: PatientID and UIDs, by column; empty where there are none.
         rows: Its rows of scores.csv.
         statistics: Its rows of statistics.csv.
@@ -52,6 +52,11 @@ class ScanRecord:
     seconds: float
     files: Mapping[str, str]
     provenance: Mapping[str, Any]
+
+    @property
+    def written(self) -> str:
+        """When, as `2026-11-28T09:08:22+0000`."""
+        return str(self.provenance.get("written", ""))
 
 
 def write_record(folder: Path, record: ScanRecord) -> None:
@@ -89,7 +94,7 @@ def read_record(folder: Path) -> ScanRecord | None:
 
 
 def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with None for numbers that are none, which JSON does not know."""
+    """A row with None instead of NaN, which JSON does not know."""
     return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
 
 

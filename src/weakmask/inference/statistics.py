@@ -37,8 +37,8 @@ def region_statistics(
     """A row for each region that has voxels, and one for all of them.
 
     A row has `region`, `region_ml`, `lesion_ml`, `fraction`, `score`, `lesions` (connected parts of the mask in the
-    region), `largest_ml`, and of a CT `region_mean_hu` and `lesion_mean_hu`. The score of all regions is the sum of
-    theirs. A number that does not exist is None.
+    region), `largest_ml`, and of a CT `region_mean_hu` and `lesion_mean_hu`. The score of all regions is the sum
+    of their scores. A number that does not exist is None.
 
     Args:
         image: Its grey values.

@@ -128,7 +128,7 @@ class Model:
         known: Origin | None = None,
         without: Path | None = None,
     ) -> Origin:
-        """What the result of an image is made from, without making it.
+        """The origin of the result of an image, without making it.
 
         Args:
             image: A file, a folder, or a volume.
@@ -172,7 +172,7 @@ def load(
         device: auto (a GPU if there is one), cpu, cuda, cuda:1 or mps, or a device of torch.
         memory_gb: Memory for feature maps of networks that take whole scans, in GB.
         precision: Number format of these maps: auto, float32, bfloat16 or float16.
-        subtypes: Reference table of `weakmask subtypes-table`: lesions of a CT are then told apart.
+        subtypes: Reference table of `weakmask subtypes-table`: the lesions of a CT are then classified.
 
     Raises:
         UserError: No such model, a run that is not finished, or a device that is not available.

@@ -1,0 +1,10 @@
+"""Results as DICOM objects that a PACS stores and a viewer shows on the scan.
+
+`source_series`        the DICOM images that a result belongs to
+`segmentation_object`  masks as DICOM SEG
+`measurement_report`   volumes, shares and scores per region as a structured report (SR, TID 1500)
+`captured_picture`     a picture with the scores (secondary capture), which every viewer shows
+`identifiers`          UIDs that are the same whenever the same result is written
+`codes`                terms of DICOM's context groups, kept in `codes.yaml`
+`result_objects`       all of them for one result
+"""
