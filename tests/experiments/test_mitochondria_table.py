@@ -110,7 +110,7 @@ def test_numbers_are_those_of_the_written_instances(made: Path) -> None:
     truth = read_volume(test / "truth" / f"{case.name}.nii.gz", "label").voxels
     for row in ASKED:
         run = made / "rows" / row / "seed-0" / "fold-0"
-        found = open_stack(run / "04-instances" / OWN / f"{case.name}.tif", "label")[:]
+        found = open_stack(run / "06-instances" / OWN / f"{case.name}.tif", "label")[:]
         scores = instance_scores(instance_overlap(found, truth)).row()
         for name in ("dice", "ap_75", "ap_50", "tp", "fp", "fn", "merges"):
             assert table.loc[row, name] == pytest.approx(scores[name], abs=1e-5), (row, name)
@@ -122,7 +122,7 @@ def test_numbers_are_those_of_the_written_instances(made: Path) -> None:
 
 
 def test_rows_that_differ_in_the_decoder_share_one_network(made: Path) -> None:
-    files = [made / "rows" / row / "seed-0" / "fold-0" / "02-train" / "first" / "last.safetensors" for row in ASKED[:2]]
+    files = [made / "rows" / row / "seed-0" / "fold-0" / "03-train" / "first" / "last.safetensors" for row in ASKED[:2]]
     assert files[0].stat().st_ino == files[1].stat().st_ino
 
 
@@ -130,7 +130,7 @@ def test_a_killed_table_goes_on_and_trains_nothing_again(made: Path) -> None:
     weights = {file: file.stat().st_mtime_ns for file in made.rglob("*.safetensors")}
     table = (made / "table.csv").read_text(encoding="utf-8")
     run = made / "rows" / "components" / "seed-0" / "fold-0"
-    shutil.rmtree(run / "06-evaluation")
+    shutil.rmtree(run / "08-evaluation")
     for name in ("report.html", "results.csv", "summary.csv"):
         (run / name).unlink()
     (made / "table.csv").unlink()

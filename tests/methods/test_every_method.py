@@ -54,6 +54,9 @@ TINY = {  # changes of configs/METHOD_phantom.yaml; every stage has something to
     "mitochondria": (
         "device=cpu",
         "network.widths=[2,2]",
+        "denoise_training.method=gaussian",
+        "denoise.method=interpolation",
+        "denoise.steps=1",
         "train.patch=[4,16,16]",
         "train.steps=1",
         "train.fine_patch=[4,24,24]",

@@ -7,6 +7,7 @@ from weakmask.csv_table import read_csv
 from weakmask.evaluation.instance_overlap import instance_overlap
 from weakmask.methods.method import Method
 from weakmask.methods.mitochondria import MitochondriaSettings
+from weakmask.methods.mitochondria.denoise import denoise_training
 from weakmask.methods.mitochondria.evaluation import (
     TITLES,
     Found,
@@ -24,7 +25,7 @@ from weakmask.report.page import Page
 
 def evaluate(work: Work[MitochondriaSettings]) -> None:
     """Write the tables of the evaluation; the row has the title of a run's own instances."""
-    training, _ = read_stacks(work.stage("prepare"))
+    training, _ = read_stacks(work)
     threshold = best_threshold([stack.image for stack in training], [stack.labels for stack in training])
     work.note(f"voxels up to the grey value {threshold} are foreground")
     found = [
@@ -52,7 +53,10 @@ FLOOR = Method(
     settings=MitochondriaSettings,
     stages=(
         Stage("prepare", prepare, settings=("data", "prepare")),
-        Stage("evaluation", evaluate, after=("prepare",), settings=("data", "decoder")),
+        Stage(
+            "denoise_training", denoise_training, after=("prepare",), settings=("seed", "device", "denoise_training")
+        ),
+        Stage("evaluation", evaluate, after=("prepare", "denoise_training"), settings=("data", "decoder")),
     ),
     report=report,
 )

@@ -74,6 +74,11 @@ def _decoded(title: str, method: str, *, below: str | None = BASE) -> Row:
     return Row(title, "mitochondria", {"decoder": {"method": method}}, below=below, after=(BASE,))
 
 
+def _denoised(title: str, method: str) -> Row:
+    """A row of noisy test sections; the network is that of the row without denoising."""
+    return Row(title, "mitochondria", {"denoise": {"method": method}}, below=NOISY, after=(NOISY,))
+
+
 def _base(title: str, changes: Changes, published: float | None = None) -> Row:
     """A row that changes one thing of the base row."""
     return Row(title, "mitochondria", changes, below=BASE, published={} if published is None else {PAPER: published})
@@ -93,6 +98,9 @@ ROWS: Mapping[str, Row] = {
     ),
     "no-augmentation": _base("no augmentation", _STILL),
     "uniform": _base("patches anywhere", {"train": {"foreground": 0.0}}),
+    NOISY: Row("noisy sections as they are", "mitochondria", below=BASE),
+    f"{NOISY}-gaussian": _denoised("noisy sections, Gaussian", "gaussian"),
+    f"{NOISY}-interpolation": _denoised("noisy sections, interpolated from neighbours", "interpolation"),
     PHANTOMS_ALONE: _base("learnt on phantoms alone", {}),
 }
 

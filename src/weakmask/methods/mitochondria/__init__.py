@@ -3,6 +3,7 @@
 The files are the stages, in this order:
 
 `prepare`          cohort -> stacks and instances on the working grid; the last sections are validation
+`denoise`          training stacks, and those to test on, with less noise; off by default (`interpolation`)
 `training`         stacks and instances -> network, at two sizes of patches (`augmentation`)
 `probabilities`    network and stacks -> probabilities of mask and contour
 `instances`        probabilities -> instances on each stack's own grid; thresholds from the validation sections
@@ -13,6 +14,7 @@ The files are the stages, in this order:
 
 from weakmask.methods.method import Method
 from weakmask.methods.mitochondria.config import MitochondriaSettings
+from weakmask.methods.mitochondria.denoise import denoise, denoise_training
 from weakmask.methods.mitochondria.evaluation import evaluate
 from weakmask.methods.mitochondria.instances import instances
 from weakmask.methods.mitochondria.model import load, model
@@ -30,13 +32,26 @@ METHOD = Method(
     stages=(
         Stage("prepare", prepare, settings=("data", "prepare")),
         Stage(
+            "denoise_training",
+            denoise_training,
+            after=("prepare",),
+            settings=("seed", "device", "denoise_training"),
+            resumable=True,
+        ),
+        Stage(
             "train",
             train,
-            after=("prepare",),
+            after=("prepare", "denoise_training"),
             settings=("seed", "device", "network", "targets", "augmentation", "train"),
             resumable=True,
         ),
-        Stage("probabilities", probabilities, after=("prepare", "train"), settings=("device", "train", "predict")),
+        Stage("denoise", denoise, after=("prepare",), settings=("seed", "device", "denoise"), resumable=True),
+        Stage(
+            "probabilities",
+            probabilities,
+            after=("prepare", "denoise_training", "train", "denoise"),
+            settings=("device", "train", "predict"),
+        ),
         Stage("instances", instances, after=("prepare", "probabilities"), settings=("decoder",)),
         Stage("model", model, after=("prepare", "train", "instances")),
         Stage("evaluation", evaluate, after=("prepare", "instances"), settings=("data", "decoder")),

@@ -43,6 +43,29 @@ class PrepareSettings(Settings):
     )
 
 
+class DenoiseSettings(Settings):
+    """The removal of noise before the network sees stacks."""
+
+    method: Literal["none", "gaussian", "interpolation"] = Field(
+        default="none", description="none, a Gaussian (O), or sections interpolated from their neighbours (P)"
+    )
+    sigma_pixels: Annotated[float, Field(ge=0, le=20)] = Field(
+        default=0.7, description="sigma of the Gaussian within sections, in working pixels (O)"
+    )
+    sigma_sections: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=0.5, description="sigma of the Gaussian along z, in sections (O)"
+    )
+    share: Fraction = Field(
+        default=0.5, description="share of the interpolated section in the result, the rest is the section itself (O)"
+    )
+    kernel: Literal[3, 5, 7] = Field(default=5, description="side of the two predicted kernels in pixels (O; P: 3)")
+    width: Channels = Field(default=8, description="base width of the U-Net that predicts them (O)")
+    patch: Annotated[int, Field(ge=8, le=1024)] = Field(default=64, description="side of its training patches (O)")
+    batch: Batch = Field(default=8, description="patches per step (O)")
+    steps: Count = Field(default=300, description="optimiser steps for each stack (O)")
+    learning_rate: Rate = Field(default=1e-3, description="learning rate of Adam, poly schedule (O)")
+
+
 class NetworkSettings(Settings):
     """The network."""
 
@@ -163,7 +186,7 @@ class DecoderSettings(Settings):
 
 
 class MitochondriaSettings(Settings):
-    """Everything that changes a number in a run."""
+    """Everything that changes a number in a run; `denoise` is of stacks to test on and to predict."""
 
     method: Literal["mitochondria"] = "mitochondria"
     seed: Seed = Field(default=0, description="random seed of initialisation, sampling and augmentation")
@@ -172,6 +195,8 @@ class MitochondriaSettings(Settings):
     )
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
+    denoise_training: DenoiseSettings = DenoiseSettings()
+    denoise: DenoiseSettings = DenoiseSettings()
     network: NetworkSettings = NetworkSettings()
     targets: TargetSettings = TargetSettings()
     augmentation: AugmentationSettings = AugmentationSettings()

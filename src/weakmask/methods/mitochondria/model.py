@@ -12,6 +12,7 @@ from torch import nn
 from weakmask.config import parse
 from weakmask.errors import UserError
 from weakmask.methods.mitochondria.config import MitochondriaSettings
+from weakmask.methods.mitochondria.denoise import denoised
 from weakmask.methods.mitochondria.instances import OWN, read_decoders
 from weakmask.methods.mitochondria.probabilities import probability_maps
 from weakmask.methods.mitochondria.report_text import TITLE, methods_text
@@ -154,6 +155,7 @@ class MitochondriaSegmenter:
             )
         factor = binning_of(spacing, self.config.prepare.pixel_nm)
         grey = binned(grey_bytes(scan.image.voxels), factor)
+        grey = denoised(grey, self.config.denoise, self.config.seed, str(self.device))
         mask, contour = probability_maps(self.network, grey, self.config.predict, self.device)[[MASK, CONTOUR]]
         shape = scan.image.geometry.shape
         labels = enlarged(self.decoder.decode(mask, contour), mask, self.decoder, factor, shape)

@@ -13,7 +13,8 @@ from weakmask.activation.blended_probabilities import BlendingWork, blended_prob
 from weakmask.activation.blended_windows import Windows
 from weakmask.errors import UserError
 from weakmask.methods.mitochondria.config import MitochondriaSettings, PredictSettings
-from weakmask.methods.mitochondria.stack_index import StackRow, image_file, read_index
+from weakmask.methods.mitochondria.denoise import grey_file
+from weakmask.methods.mitochondria.stack_index import StackRow, read_index
 from weakmask.methods.mitochondria.training import trained_weights
 from weakmask.networks import network_with
 from weakmask.networks.blocks import CHANNELS_LAST
@@ -37,7 +38,7 @@ def probabilities(work: Work[MitochondriaSettings]) -> None:
     network = network_with(header["network"], header["arguments"], state).eval().to(device)
     rows = [row for row in read_index(prepared) if row.training_sections < row.sections]
     for row in track(rows, "probabilities", len(rows)):
-        image = read_volume(image_file(prepared, row))
+        image = read_volume(grey_file(work, row))
         depth, height, width = image.geometry.shape
         sections = image.crop(Box((row.training_sections, 0, 0), (depth, height, width)))
         maps = probability_maps(network, sections.voxels, config.predict, device)

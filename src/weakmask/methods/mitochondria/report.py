@@ -44,7 +44,7 @@ def run_page(run: Run[MitochondriaSettings]) -> Page:
     """
     summary = read_csv(run.stage("evaluation") / "summary.csv")
     rows = [row for row in summary.to_dict("records") if row["method"] == TITLES[OWN]]
-    own = {name: float(rows[0][name]) for name in ("ap_75", "tp", "truths", "fp", "dice")} if rows else None
+    own = {name: float(rows[0][name]) for name in (*KEYS, "tp", "truths", "fp")} if rows else None
     return Page(
         title=f"{TITLE}: {run.folder.name}",
         summary=_sentence(own),

@@ -16,7 +16,8 @@ from weakmask.datasets.patch_sampling import draw_centre, draw_volume, foregroun
 from weakmask.losses import weighted_cross_entropy
 from weakmask.methods.mitochondria.augmentation import patch_of, plain_patch
 from weakmask.methods.mitochondria.config import MitochondriaSettings, TrainSettings
-from weakmask.methods.mitochondria.stack_index import TRAINING, image_file, labels_file, read_index
+from weakmask.methods.mitochondria.denoise import grey_file
+from weakmask.methods.mitochondria.stack_index import TRAINING, labels_file, read_index
 from weakmask.networks import build_network, network_with
 from weakmask.networks.res_unet import CONTOUR, MASK
 from weakmask.pipeline import Work
@@ -52,7 +53,7 @@ class Stack:
 def train(work: Work[MitochondriaSettings]) -> None:
     """Train; leaves first/ and, with `train.fine_steps`, fine/, each with its weights, and curves.csv of both."""
     config, settings = work.config, work.config.train
-    training, validation = read_stacks(work.stage("prepare"))
+    training, validation = read_stacks(work)
     validate = Validation(validation) if validation else None
     seed_all(config.seed)
     name, arguments = config.network.described()
@@ -107,13 +108,14 @@ def weight_groups(network: nn.Module, weight_decay: float) -> list[dict[str, lis
     return [group for group in groups if group["params"]]
 
 
-def read_stacks(prepared: Path) -> tuple[list[Stack], list[Stack]]:
+def read_stacks(work: Work[MitochondriaSettings]) -> tuple[list[Stack], list[Stack]]:
     """The training sections and the validation sections of each stack; there may be no validation sections."""
     training, validation = [], []
+    prepared = work.stage("prepare")
     for row in read_index(prepared):
         if row.part != TRAINING:
             continue
-        image = read_volume(image_file(prepared, row)).voxels
+        image = read_volume(grey_file(work, row)).voxels
         labels = read_volume(labels_file(prepared, row), "label").voxels.astype(np.int32)
         last, pixel_nm = row.training_sections, (row.working_nm[1] + row.working_nm[2]) / 2
         for sections, stacks in ((slice(0, last), training), (slice(last, None), validation)):
