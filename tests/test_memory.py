@@ -28,6 +28,7 @@ def test_the_errors_of_the_libraries_are_known(take) -> None:
     assert is_out_of_memory(told.value)
     assert asked_bytes(told.value) == pytest.approx(TOO_MUCH, rel=0.01)
     assert not is_out_of_memory(RuntimeError("the shapes do not fit"))
+    assert not is_out_of_memory(RuntimeError("Unhandled PixelFormat: BitsAllocated :18"))  # an element of DICOM
     assert asked_bytes(MemoryError()) == 0
 
 

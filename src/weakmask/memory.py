@@ -11,7 +11,9 @@ from pathlib import Path
 from weakmask.errors import MachineError, UserError
 
 TOO_LARGE = 0.25  # share of the machine's memory: a scan with one array of this size does not fit beside its copies
-_WORDS = re.compile(r"alloc|out of memory|not enough memory", re.IGNORECASE)  # of torch and ITK, in a RuntimeError
+_WORDS = re.compile(  # of torch and ITK, in a RuntimeError; `BitsAllocated` is an element of DICOM
+    r"bad_alloc|\b(?:allocate|allocating|allocation)\b|out of memory|not enough memory", re.IGNORECASE
+)
 _ASKED = re.compile(r"allocate\D{0,40}?(\d+(?:\.\d+)?) ?(bytes|[KMGTPE]i?B)", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50, "e": 2**60}
 _GROUPS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

@@ -60,6 +60,10 @@ def nrrd(path, data=None, **changes):
         ({"ElementNumberOfChannels": "2", "DimSize": "3 5 4"}, "expected one volume of one channel"),
         ({"BinaryData": "False"}, "voxels as text"),
         ({"CompressedData": "True"}, "without CompressedDataSize"),
+        (
+            {"CompressedData": "True", "CompressedDataSize": "-1"},
+            "CompressedDataSize is -1; expected a positive number",
+        ),
         ({"CompressedData": "True", "CompressedDataSize": "240"}, "damaged"),
         ({"CompressedData": "True", "CompressedDataSize": "many"}, "not a MetaImage header"),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume
+from weakmask.volume.itk import stated_sizes
 from weakmask.volume.nrrd import read_nrrd_header
 
 VOXELS = np.arange(120, dtype=np.int16).reshape(4, 5, 6)
@@ -117,3 +118,18 @@ def test_numbers_of_the_grid_beyond_any_body_are_refused(tmp_path, fields):
     path = nrrd(tmp_path / "a.nrrd", **(grid | fields))
     with pytest.raises(UserError, match=r"has a number above 1e\+09; correct the header"):
         read_volume(path)
+
+
+@pytest.mark.parametrize("line", ["x" * 1000, "foo: " + "y" * 1000, "kinds: " + "domain " * 500])
+def test_a_long_line_is_refused_before_it_crashes_itk(tmp_path, line):
+    path = nrrd(tmp_path / "a.nrrd", RAW, more=[line])
+    with pytest.raises(UserError, match=rf"a\.nrrd: its header has a line of {len(line.strip())} letters \("):
+        read_volume(path)
+    assert stated_sizes(path) is None
+
+
+@pytest.mark.parametrize("line", ["content: " + "y" * 3000, "key:=" + "v" * 30000, "# " + "c" * 3000])
+def test_a_long_description_is_read(tmp_path, line):
+    path = nrrd(tmp_path / "a.nrrd", RAW, more=[line])
+    assert same(path)
+    assert stated_sizes(path) == (4, 5, 6)

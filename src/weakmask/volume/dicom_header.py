@@ -8,6 +8,7 @@ from pathlib import Path
 import pydicom
 
 from weakmask.errors import UserError, refuse_machine_fault
+from weakmask.volume.dicom_file import read_dataset
 from weakmask.volume.slice_stack import Slice
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # masks of bits; label maps
@@ -70,11 +71,11 @@ def is_segmentation(path: Path) -> bool:
     if not is_dicom(path):
         return False
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality"], force=True)
+        header = read_dataset(path, pixels=False, only=["SOPClassUID", "Modality"], force=True)
         return str(header.get("SOPClassUID", "")) in SEGMENTATIONS or header.get("Modality") == "SEG"
     except (OSError, MemoryError):
         raise
-    except Exception:  # noqa: BLE001 (a damaged header makes pydicom raise nearly anything, MemoryError too)
+    except Exception:  # noqa: BLE001 (a damaged header makes pydicom raise nearly anything)
         return False
 
 
@@ -95,7 +96,7 @@ def read_header(path: Path) -> Header | None:
         marked = _is_marked(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # non-standard headers are common and mostly harmless
-            header = pydicom.dcmread(path, stop_before_pixels=True, force=not marked)
+            header = read_dataset(path, pixels=False, force=not marked)
             sized = "Rows" in header and "Columns" in header
             known = "SOPClassUID" in header or (sized and (marked or "BitsAllocated" in header))
             grey = sized and int(header.get("SamplesPerPixel", None) or 1) == 1
@@ -103,7 +104,7 @@ def read_header(path: Path) -> Header | None:
     except OSError as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
-    except Exception as error:  # MemoryError too: a length in the header may be anything
+    except Exception as error:
         if not named and not marked:  # by chance it began like DICOM
             return None
         raise UserError(f"{path}: its DICOM header is damaged; copy or export it again, or remove it") from error

@@ -8,6 +8,7 @@ import pydicom
 
 from weakmask.errors import MachineError, UserError, refuse_machine_fault
 from weakmask.progress import note
+from weakmask.volume.dicom_file import read_dataset
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.payload import LARGE, refuse_bomb
 from weakmask.volume.structures import LabelOf, listed, merged, numbers_of
@@ -31,7 +32,7 @@ def read_segmentation(path: Path, label_of: LabelOf | None = None) -> Volume:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of incomplete headers
-            dataset = pydicom.dcmread(path)
+            dataset = read_dataset(path)
             _refuse_promises(dataset, path)
             held = highdicom.seg.Segmentation.from_dataset(dataset, copy=False)
             return _label_map(held, path, label_of)

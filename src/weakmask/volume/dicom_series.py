@@ -8,10 +8,10 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import pydicom
 
 from weakmask.errors import UserError
 from weakmask.progress import note
+from weakmask.volume.dicom_file import read_dataset
 from weakmask.volume.dicom_header import Header, read_header
 from weakmask.volume.file_tree import folders_below
 from weakmask.volume.slice_stack import Slice
@@ -150,7 +150,7 @@ def _pixel_hash(header: Header) -> bytes:
     """A hash of the stored pixels; of the whole file if they cannot be found."""
     path = header.slice.path
     try:
-        pixels = pydicom.dcmread(path, specific_tags=["PixelData"], force=True).get("PixelData", None)
+        pixels = read_dataset(path, only=["PixelData"], force=True).get("PixelData", None)
     except (OSError, MemoryError):
         raise
     except Exception:  # noqa: BLE001 (the header was readable; a damaged file is refused when its pixels are decoded)

@@ -91,6 +91,8 @@ def _check_meta(file: IO[bytes], path: Path, large: int) -> None:
     needed = int(np.prod(size, dtype=object)) * bytes_per_number * channels
     data = path if source.upper() == "LOCAL" else beside(path, source)
     if packed_size is not None:
+        if packed_size < 0:  # ITK would reserve nearly all memory that there can be
+            raise UserError(f"{path}: CompressedDataSize is {packed_size}; expected a positive number; {AGAIN}")
         refuse_bomb(path, needed, data.stat().st_size, large)
     if data == path:
         if packed_size == 0:  # ITK would take the header for voxels

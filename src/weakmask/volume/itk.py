@@ -13,6 +13,7 @@ import SimpleITK as sitk
 from weakmask.errors import UserError
 from weakmask.memory import is_out_of_memory
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.nrrd import read_nrrd_header
 from weakmask.volume.payload import LARGE
 from weakmask.volume.volume import Kind, packed_labels
 
@@ -74,6 +75,11 @@ def stated_sizes(path: Path) -> tuple[int, ...] | None:
     """
     if not path.is_file():
         return None
+    if path.suffix.lower() in (".nrrd", ".nhdr"):
+        try:
+            read_nrrd_header(path)
+        except UserError:  # some faults crash ITK
+            return None
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

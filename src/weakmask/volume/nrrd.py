@@ -31,6 +31,8 @@ _PACKED = {"gzip": "gzip", "gz": "gzip", "bzip2": "bzip2", "bz2": "bzip2"}
 _TEXT = ("text", "txt", "ascii", "hex")
 _NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|[-+]?inf\b")
 _MOST_HEADER = 1 << 24  # bytes; 3D Slicer writes several lines for each segment
+_MOST_FIELD = 400  # letters of a line: ITK writes a wrong one into an error of fixed size, and crashes
+_UNBOUNDED = ("content", "labels")  # fields that ITK takes at any length
 _MOST_FILES = 10_000
 
 
@@ -59,7 +61,7 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
     """Read the header of a NRRD file.
 
     Raises:
-        UserError: It is not NRRD, or its header is too long.
+        UserError: It is not NRRD, or its header or one of its fields is too long.
     """
     fields: dict[str, str] = {}
     pairs: dict[str, str] = {}
@@ -73,16 +75,25 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
             if file.tell() > _MOST_HEADER:
                 raise UserError(f"{path}: its header does not end; {AGAIN}")
             key, field, value = text.partition(":")
-            if text.startswith("#") or not field:
+            if text.startswith("#"):
+                continue
+            if not field:
+                _refuse_long_field(path, "", text)
                 continue
             if value.startswith("="):
                 pairs[key.strip()] = value[1:].strip()
                 continue
+            _refuse_long_field(path, key, text)
             fields[key.strip().lower()] = value.strip()
             if key.strip().lower() in ("data file", "datafile") and value.split()[:1] == ["LIST"]:
                 listed = file.read(_MOST_HEADER).decode("utf-8", errors="replace").splitlines()
                 return NrrdHeader(fields, pairs, file.tell(), tuple(name.strip() for name in listed if name.strip()))
         return NrrdHeader(fields, pairs, file.tell())
+
+
+def _refuse_long_field(path: Path, name: str, line: str) -> None:
+    if len(line) > _MOST_FIELD and name.strip().lower() not in _UNBOUNDED:
+        raise UserError(f"{path}: its header has a line of {len(line)} letters ({line[:30]}...); {AGAIN}")
 
 
 def refuse_faulty_nrrd(path: Path, large: int = LARGE) -> None:
