@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from PIL import Image
 
 from weakmask.errors import UserError
@@ -15,6 +14,7 @@ from weakmask.inference.scan_record import ScanRecord, write_record
 from weakmask.pacs.result_objects import FOLDER, ResultForPacs, write_objects
 from weakmask.pacs.segmentation_object import ObjectIdentity
 from weakmask.pacs.source_series import SourceSeries
+from weakmask.volume.dicom_file import read_dataset
 from weakmask.volume.dicom_header import SEGMENTATIONS
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Volume
@@ -26,7 +26,7 @@ def has_dicom(folder: Path, record: ScanRecord, *, labelmap: bool) -> bool:
     if not files or not all(file.exists() for file in files):
         return False
     masks = [file for file in files if file.name in {"lesions.dcm", "regions.dcm"}]
-    kinds = {str(pydicom.dcmread(file, specific_tags=["SOPClassUID"]).SOPClassUID) for file in masks}
+    kinds = {str(read_dataset(file, only=["SOPClassUID"]).SOPClassUID) for file in masks}
     return kinds <= {SEGMENTATIONS[1] if labelmap else SEGMENTATIONS[0]}
 
 

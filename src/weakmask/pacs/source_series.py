@@ -4,11 +4,11 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
 from pydicom import Dataset
 
 from weakmask.errors import UserError
 from weakmask.volume.dicom import find_dicom
+from weakmask.volume.dicom_file import read_dataset
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.slice_stack import stack_geometry
 from weakmask.volume.storage_order import in_order_of
@@ -76,7 +76,7 @@ def read_source(path: Path, series: str | None = None) -> SourceSeries:
         raise UserError(f"{path}: enhanced DICOM with {found.frames} frames in a file cannot be referred to yet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of non-standard headers
-        images = tuple(pydicom.dcmread(one.path, stop_before_pixels=True, force=True) for one in found.slices)
+        images = tuple(read_dataset(one.path, pixels=False, force=True) for one in found.slices)
     for image, one in zip(images, found.slices, strict=True):
         absent = [name for name in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID") if not image.get(name)]
         absent += ["ImagePositionPatient"] if one.position is None else []

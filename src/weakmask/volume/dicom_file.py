@@ -4,16 +4,13 @@ import io
 from pathlib import Path
 
 import pydicom
-from pydicom.tag import BaseTag
-
-Element = int | str | tuple[int, int] | BaseTag
 
 
 def read_dataset(
     path: Path,
     *,
     pixels: bool = True,
-    only: list[Element] | None = None,
+    only: list[str] | None = None,
     force: bool = False,
 ) -> pydicom.Dataset:
     """The elements of a DICOM file.
