@@ -30,7 +30,7 @@ LAYERS: tuple[set[str], ...] = (
     {"region_learning"},
     {"regions"},
     {"config", "pipeline", "prediction"},
-    {"training", "report", "pacs"},
+    {"training", "report", "pacs", "web"},
     {"activation", "refinement", "evaluation", "scoring", "anatomy", "phantoms", "datasets"},
     {"networks", "losses", "volume"},
     {

@@ -39,6 +39,7 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     labelmap: Annotated[
         bool, typer.Option("--labelmap", help="DICOM masks in the small form; needs new viewers.")
     ] = False,
+    viewer: Annotated[bool, typer.Option("--viewer", help="Also write NAME/view.html, a page to scroll in.")] = False,
 ) -> None:
     """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
     from weakmask.commands.predict import Asked, RegionSource
@@ -48,7 +49,7 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
     source = RegionSource(regions, numbering, lobe_model)
     loaded = load(model, device, memory_gb, precision, subtypes)
-    asked = Asked(names, "labelmap" if labelmap else "bits" if dicom else "")
+    asked = Asked(names, "labelmap" if labelmap else "bits" if dicom else "", viewer=viewer)
     asked = replace(asked, listener=print_json_line) if as_json else asked
     done = segment_scans(loaded, chosen_scans(paths, series or ()), folder, source, device, asked)
     print_notes(done.notes)
@@ -56,6 +57,28 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
         print_summary(done.scores)
         print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
     exit_if_any(done.failures)
+
+
+@verb("view masks/scan_1")
+def view(
+    results: Annotated[Path, typer.Argument(help="Result of `weakmask predict` (a scan's folder, or all), or a mask.")],
+    image: Annotated[Path | None, typer.Option(help="Image of a mask of any tool.", show_default="recorded")] = None,
+    truth: Annotated[Path | None, typer.Option(help="True mask to show beside a mask.", show_default="none")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--out", "-o", help="HTML file for a mask.", show_default="beside it")
+    ] = None,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+) -> None:
+    """Write a page in which a result is scrolled: three planes and 3-D, mask and regions, scores; one offline file."""
+    import webbrowser
+
+    from weakmask.commands.view import write_pages
+
+    pages = write_pages(results, image, truth, file)
+    for page in pages:
+        print_line(f"page: {page}")
+    if browser:
+        webbrowser.open(pages[0].absolute().as_uri())
 
 
 @verb("to-dicom masks/ --source study/")

@@ -148,6 +148,30 @@ def test_statistics_have_a_row_for_the_scan(model: Path, scans: Path, tmp_path: 
     assert table["region_ml"].iloc[5] == pytest.approx(whole, abs=1e-3)
 
 
+def test_pages_to_scroll_in_are_added_without_computing_and_linked(
+    model: Path, scans: Path, tmp_path: Path, weakmask: Run, segmented: list[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["predict", model, scans / "images", "--regions", scans / "regions", "-o", out]
+    assert again(segmented, weakmask, *command) == ["s0", "s1"]
+    assert again(segmented, weakmask, "view", out / "s0", "--no-open") == []
+    assert [path.parent.name for path in out.glob("*/view.html")] == ["s0"]
+    assert again(segmented, weakmask, *command, "--viewer") == []
+    assert "LUL" in (out / "s1" / "view.html").read_text(encoding="utf-8")
+    report = (out / "report.html").read_text(encoding="utf-8")
+    assert [f'href="s{number}/view.html"' in report for number in (0, 1)] == [True, True]
+    (out / "s1" / "view.html").unlink()
+    assert again(segmented, weakmask, *command) == []
+    brighter(scans / "images" / "s0.nii.gz")
+    assert again(segmented, weakmask, *command) == ["s0"]
+    assert not (out / "s0" / "view.html").exists()  # of another mask
+    mask, page = out / "s1" / "mask.nii.gz", tmp_path / "page.html"
+    image = scans / "images" / "s1.nii.gz"
+    assert weakmask("view", mask, "--image", image, "--truth", mask, "-o", page, "--no-open") == (0, [])
+    assert "<title>mask</title>" in page.read_text(encoding="utf-8")
+    assert "no result of `weakmask predict`" in weakmask("view", scans / "images", "--no-open")[1][0]
+
+
 def killed(command: list[object], out: Path, after: int) -> None:
     """Run a command in a process of its own and kill it once some results are there."""
     process = subprocess.Popen([sys.executable, "-m", "weakmask", *map(str, command)], stderr=subprocess.DEVNULL)

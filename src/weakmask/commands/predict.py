@@ -35,8 +35,9 @@ from weakmask.errors import MachineError, UserError
 from weakmask.inference.dicom_export import add_dicom, has_dicom
 from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import digest_of, layer_files, refuse_changed
-from weakmask.inference.scan_record import RECORD, ScanRecord, read_record
+from weakmask.inference.scan_record import RECORD, VIEWER, ScanRecord, read_record
 from weakmask.inference.trained_model import Model, load
+from weakmask.inference.viewer_file import add_viewer
 from weakmask.pacs.source_series import read_source
 from weakmask.prediction import finds_instances, one_sided
 from weakmask.progress import note
@@ -65,11 +66,13 @@ class Asked:
         naming: Source of the names of the scans, see `job_names.names_of`.
         objects: Also write DICOM objects of DICOM scans, with masks as bits or as a label map; empty: none.
         listener: Is called with a report on each scan, as plain values.
+        viewer: Also write a page to scroll in.
     """
 
     naming: Naming = "path"
     objects: Objects = ""
     listener: Listener = _tell_nothing
+    viewer: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,8 @@ class _Work:
         record = self._computed(job, folder, source, before) if before is None or not had else before
         _copy_named(job)
         record = self._with_objects(job, folder, record) if self.asked.objects else record
+        if self.asked.viewer and not (folder / VIEWER).exists() and not record.is_empty:
+            record = add_viewer(folder, record)
         self.records.add(folder, record)
         self.asked.listener(_line(job, record, "had" if had else "done"))
         return record
@@ -230,8 +235,7 @@ def _folder(job: ScanJob) -> Path:
 
 def _is_whole(record: ScanRecord, folder: Path, origin: Origin) -> bool:
     """Whether a result is that of an origin, and its files are there."""
-    beside = [name for name in record.files if "/" not in name]
-    return origin.same_as(record.origin) and all((folder / name).exists() for name in beside)
+    return origin.same_as(record.origin) and all((folder / name).exists() for name in record.computed_files)
 
 
 def _copy_named(job: ScanJob) -> None:

@@ -1,28 +1,26 @@
 """The tables and the report of a folder of results, made from the results that are there."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
-import numpy as np
 import pandas as pd
 
 from weakmask.atomic_write import atomic_file
 from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
-from weakmask.inference.result_files import INSTANCES, layer_files
-from weakmask.inference.scan_record import RECORD, ScanRecord, read_record
+from weakmask.inference.scan_record import RECORD, VIEWER, ScanRecord, read_record
 from weakmask.inference.trained_model import load
+from weakmask.inference.viewer_file import recorded_layers
 from weakmask.pipeline import provenance
 from weakmask.prediction import Quantity, Segmenter, one_sided
 from weakmask.progress import collected_notes
 from weakmask.regions.segment_scan import read_scan
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.scoring.subtypes import SUBTYPES
-from weakmask.volume.files import read_volume
-from weakmask.volume.volume import Volume
 
 REPORT = "report.html"
 TABLES = ("scores.csv", "statistics.csv", REPORT)
@@ -145,32 +143,20 @@ def _view(segmenter: Segmenter, folder: Path, one: ScanRecord) -> ScanView:
         raise UserError(f"{one.scan}: its image was given as an array")
     with collected_notes():  # they were printed when the scan was segmented
         scan = read_scan(Path(one.image), one.scan, one.origin.settings.get("series"))
-    image = scan.image
-    names = INSTANCES if INSTANCES["mask"] in one.files else layer_files("classes", picture="mask.png" in one.files)
-
-    def layer(name: str, read: Callable[[Path], Volume]) -> Volume | None:
-        """A written file on the image's grid; None if it was not written."""
-        file = folder / names.get(name, "-")
-        return image.with_voxels(read(file).voxels) if file.exists() else None
-
-    regions = layer("regions", partial(read_volume, kind="label"))
-    activation = layer("activation", read_volume)
-    if activation is not None and activation.voxels.dtype == np.uint8:
-        activation = activation.with_voxels(activation.voxels / np.float32(255))
-    shown, window = segmenter.shown(replace(scan, regions=regions, region_names=one.region_names))
+    layers = recorded_layers(folder, one, scan.image)
+    shown, window = segmenter.shown(replace(scan, regions=layers["regions"], region_names=one.region_names))
     columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}
     of_regions = [{new: row.get(old) for old, new in columns.items()} for row in one.rows if row["region"]]
     return ScanView(
         name=one.scan,
         image=shown,
         window_hu=window,
-        mask=layer("mask", partial(read_volume, kind="label")),
-        activation=activation,
-        regions=regions,
+        **layers,
         headline=_headline(one),
         rank=-float(one.severity or 0),
         scores=pd.DataFrame(of_regions).dropna(axis="columns", how="all") if of_regions else None,
         region_names=one.region_names,
+        link=f"{quote(folder.name)}/{VIEWER}" if (folder / VIEWER).exists() else "",
     )
 
 

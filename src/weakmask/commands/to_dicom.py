@@ -24,11 +24,10 @@ from weakmask.pacs.source_series import read_source
 from weakmask.prediction import Prediction
 from weakmask.regions.scan_regions import RegionSource, read_regions
 from weakmask.report.preview import preview_pixels
-from weakmask.report.scan_view import ScanView
+from weakmask.report.scan_view import LUNG_WINDOW, ScanView
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Volume
 
-LUNG_WINDOW = (-1350.0, 150.0)  # HU that are black and white
 OBJECTS = ("lesions.dcm", "regions.dcm", "scores.dcm", "picture.dcm")
 
 

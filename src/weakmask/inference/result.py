@@ -16,6 +16,7 @@ from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import INSTANCES, PREVIEW, Content, layer_files, save_content
 from weakmask.inference.scan_record import RECORD, ScanRecord
 from weakmask.inference.statistics import region_statistics
+from weakmask.inference.viewer_file import add_viewer
 from weakmask.outgoing_text import escaped
 from weakmask.pacs.source_series import read_source
 from weakmask.pipeline import provenance
@@ -106,6 +107,13 @@ class Result:
         """Whether the image has a region mask without a region, and so an empty mask."""
         return self.scan.regions is not None and not bool((self.scan.regions.voxels > 0).any())
 
+    @property
+    def window(self) -> tuple[float, float]:
+        """Grey values that are black and white in pictures of it; of a picture all."""
+        if self.is_picture or self.is_empty:
+            return float(self.scan.image.voxels.min()), float(self.scan.image.voxels.max())
+        return self.view().window_hu
+
     @cached_property
     def rows(self) -> list[dict[str, object]]:
         """The rows of scores.csv, with the volume of each subtype where lesions were classified."""
@@ -144,12 +152,13 @@ class Result:
             region_names=self.scan.region_names,
         )
 
-    def save(self, out: str | Path, *, dicom: bool = False) -> Path:
+    def save(self, out: str | Path, *, dicom: bool = False, viewer: bool = False) -> Path:
         """Write the folder of the result, as `weakmask predict` does: complete or not at all.
 
         Args:
             out: The folder of all results; this one is OUT/NAME. An earlier result of the scan is replaced.
             dicom: Also write its DICOM objects; for an image that is DICOM.
+            viewer: Also write view.html, a page to scroll in.
 
         Returns:
             The folder.
@@ -162,9 +171,11 @@ class Result:
         record = self.save_into(folder)
         if dicom and self.image is not None:
             source = read_source(self.image, self.origin.settings.get("series"))
-            add_dicom(folder, record, source, self.segmenter.about.title)
+            record = add_dicom(folder, record, source, self.segmenter.about.title)
         elif dicom:
             raise UserError(f"{self.scan.name}: DICOM objects need a DICOM image; it was given as a volume or an array")
+        if viewer:
+            add_viewer(folder, record, self.scan.image)
         return folder
 
     def save_into(self, folder: Path, replaceable: Collection[str] = (), *, shared: bool = False) -> ScanRecord:
@@ -205,6 +216,8 @@ class Result:
             statistics=self.statistic_rows,
             severity=self.severity,
             region_names={int(label): name for label, name in self.scan.region_names.items()},
+            hounsfield=self.segmenter.needs_hounsfield and not self.is_picture,
+            window=self.window,
             is_empty=self.is_empty,
             warnings=self.warnings,
             seconds=round(self.seconds, 3),

@@ -14,6 +14,7 @@ from weakmask.errors import refuse_machine_fault
 from weakmask.inference.origin import Origin, read_origin
 
 RECORD = "scan.json"
+VIEWER = "view.html"
 FORMAT = "weakmask result 1"
 
 
@@ -31,6 +32,8 @@ class ScanRecord:
         statistics: Its rows of statistics.csv.
         severity: The sum of its scores; None if the method gives none.
         region_names: Label -> name.
+        hounsfield: Whether its image is in HU.
+        window: Grey values that are black and white in pictures of it.
         is_empty: Whether its region mask has no region.
         warnings: Notes on it.
         seconds: Time of reading and segmenting.
@@ -47,11 +50,18 @@ class ScanRecord:
     statistics: list[dict[str, Any]]
     severity: int | None
     region_names: Mapping[int, str]
+    hounsfield: bool
+    window: tuple[float, float]
     is_empty: bool
     warnings: tuple[str, ...]
     seconds: float
     files: Mapping[str, str]
     provenance: Mapping[str, Any]
+
+    @property
+    def computed_files(self) -> list[str]:
+        """The files that are computed with the result; the others are made from these."""
+        return [name for name in self.files if "/" not in name and name != VIEWER]
 
     @property
     def written(self) -> str:
@@ -86,7 +96,7 @@ def read_record(folder: Path) -> ScanRecord | None:
             return None
         plain["origin"] = read_origin(plain["origin"])
         plain["region_names"] = {int(label): str(name) for label, name in plain["region_names"].items()}
-        plain["warnings"] = tuple(plain["warnings"])
+        plain["warnings"], plain["window"] = tuple(plain["warnings"]), tuple(plain["window"])
         return ScanRecord(**plain)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         refuse_machine_fault(error, file)

@@ -75,6 +75,7 @@ class Card:
         level_width: Width of a level where the levels stand in a column beside two rows, CSS pixels.
         drawn: The available layers of mask, truth, activation, regions.
         scores: Severity per region.
+        link: Address of a page to scroll in; empty: there is none.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Card:
     level_width: int
     drawn: tuple[str, ...]
     scores: ScoreTable | None
+    link: str = ""
 
     @property
     def compared(self) -> bool:
@@ -124,6 +126,7 @@ def draw_scan(view: ScanView) -> Card:
         level_width=_level_width(row_width, max(down_mm) / columns, across_mm[0] / down_mm[0]),
         drawn=tuple(k for k in ("mask", "truth", "activation", "regions") if getattr(view, k) is not None),
         scores=None if view.scores is None else score_table(view.scores),
+        link=view.link,
     )
 
 

@@ -10,6 +10,8 @@ from jaxtyping import Shaped
 from weakmask.report.planes import Frame, facing
 from weakmask.volume.volume import Volume
 
+LUNG_WINDOW = (-1350.0, 150.0)  # HU that are black and white where no training says it
+
 
 @dataclass(frozen=True, eq=False)
 class ScanView:
@@ -26,6 +28,7 @@ class ScanView:
         headline: A short line of numbers beside the name, for example `Dice 0.41`.
         rank: Views are shown by ascending rank: give the worst case the lowest.
         region_names: Label -> name of the regions; of a picture, they say where its left and right are.
+        link: Address of a page to scroll in, relative to the report; empty: there is none.
         scores: One row per region: `region`, and any of `fraction` (in [0, 1]), `predicted`, `given` (scores).
 
     Raises:
@@ -43,6 +46,7 @@ class ScanView:
     rank: float = 0.0
     scores: pd.DataFrame | None = None
     region_names: Mapping[int, str] = field(default_factory=dict)
+    link: str = ""
 
     def __post_init__(self) -> None:
         """Check that every layer lies on the image's grid."""
