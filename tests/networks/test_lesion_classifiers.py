@@ -91,7 +91,7 @@ def test_a_patch_sees_thirteen_pixels() -> None:
     torch.manual_seed(0)
     network = InstanceNetwork(2).double().eval()
     picture = image(1, 1, 45, 45).double().requires_grad_()
-    network.patch_logits(picture, torch.ones(1, 1, 45, 45, dtype=torch.float64))[0, 0, 4, 4].backward()
+    network(picture, torch.ones(1, 1, 45, 45, dtype=torch.float64))[0, 0, 4, 4].backward()
     assert picture.grad is not None
     rows = picture.grad[0, 0].any(1).nonzero().flatten()
     assert (int(rows.min()), int(rows.max())) == (16, 28)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weakmask.training.sampling import balanced_batch, uniform_batch
+from weakmask.training.sampling import alternating_batch, balanced_batch, uniform_batch
 
 SCORES = [0] * 50 + [1] * 7 + [2] * 11 + [5]
 
@@ -69,3 +69,16 @@ def test_nothing_to_draw_is_refused(scores: list[int], batch: int):
         balanced_batch(scores, batch, 0, 0)
     with pytest.raises(ValueError, match="at least 1"):
         uniform_batch(len(scores), batch, 0, 0)
+
+
+def test_alternating_batches_draw_classes_in_turn_and_groups_alike() -> None:
+    classes, groups = [0] * 30 + [1] * 12, [0] * 25 + [1] * 5 + [0] * 2 + [2] * 10
+    drawn = [item for step in range(100) for item in alternating_batch(classes, groups, 6, 3, step)]
+    assert [classes[item] for item in drawn] == [0, 1] * 300
+    for one in (0, 1):
+        counts = Counter(groups[item] for item in drawn if classes[item] == one)
+        assert set(counts.values()) == {150}  # each of both groups of a class
+    assert set(drawn) == set(range(42))
+    assert alternating_batch(classes, groups, 6, 3, 7) == drawn[42:48]  # of the step alone
+    with pytest.raises(ValueError, match="from 0 items"):
+        alternating_batch([], [], 1, 0, 0)

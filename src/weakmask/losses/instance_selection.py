@@ -35,7 +35,7 @@ class Selected(NamedTuple):
 def easiness(step: int, steps: int) -> float:
     """The limit tau at a step: exp(-lambda) falls from 0.9 to 0.5, lambda rising linearly over 75 % of the steps."""
     done = min(1.0, step / max(1.0, UNTIL * steps))
-    return math.exp(math.log(START) + done * (math.log(END) - math.log(START)))
+    return START ** (1.0 - done) * END**done
 
 
 def blended(

@@ -49,23 +49,26 @@ class InstanceNetwork(SegmentationNetwork):
         self.head = nn.Sequential(pointwise(WIDTHS[-1], 32, 1), nn.ReLU(inplace=True), pointwise(32, out_channels, 1))
         self.apply(kaiming)
 
-    def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch class *space"]:
-        """The logit of each pixel's patch; all pixels count."""
-        logits = self.patch_logits(image, torch.ones_like(image[:, :1]))
-        for axis in range(2, image.ndim):
-            logits = logits.repeat_interleave(self.patch, axis).narrow(axis, 0, image.shape[axis])
-        return logits
-
-    def patch_logits(
-        self, image: Float[Tensor, "batch channel *space"], region: Float[Tensor, "batch 1 *space"]
-    ) -> Float[Tensor, "batch class *patches"]:
-        """The logits of the patches, from the mean of the features over the pixels of the region in each.
+    def forward(
+        self, image: Float[Tensor, "batch channel *space"], region: Float[Tensor, "batch 1 *space"] | None = None
+    ) -> Float[Tensor, "batch class *output"]:
+        """The logits of the patches.
 
         Args:
             image: The image. Patches begin at its first pixel; those at its far end may be cut.
-            region: 1 inside, 0 outside. A patch without a pixel inside has the logit of features that are all zero.
+            region: 1 inside, 0 outside: features are averaged over the pixels inside. A patch without such a pixel has
+                the logit of features that are all zero. None: all pixels count, and each has the logit of its patch.
+
+        Returns:
+            One logit per patch; on the grid of the image where no region is given.
         """
-        return self.head(patch_means(self.layers(image), region, self.patch))
+        features = self.layers(image)
+        if region is not None:
+            return self.head(patch_means(features, region, self.patch))
+        logits = self.head(patch_means(features, torch.ones_like(image[:, :1]), self.patch))
+        for axis in range(2, image.ndim):
+            logits = logits.repeat_interleave(self.patch, axis).narrow(axis, 0, image.shape[axis])
+        return logits
 
     def reach(self) -> Reach:
         """A patch sees four pixels beyond its own: 13 in all for patches of 5."""

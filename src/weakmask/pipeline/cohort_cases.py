@@ -5,14 +5,21 @@ from pathlib import Path
 from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
+from weakmask.datasets.yes_or_no import yes_or_no
 from weakmask.pipeline.stages import Work
 
 TABLES = ("scores.csv", "scores.xlsx", "scores.yaml", "labels.csv", "labels.xlsx", "regions.yaml", "truth.yaml")
 
 
 def noted_cohort(folder: Path, work: Work) -> Cohort:
-    """A cohort of which only tables and file names have been read; every fault is noted."""
+    """A cohort of which only tables and file names have been read; every fault is noted.
+
+    A method that learns from yes or no has a setting `data.finding`: it sees no score.
+    """
     cohort = read_cohort(folder)
+    finding = getattr(work.config.data, "finding", None)
+    if finding is not None:
+        cohort = yes_or_no(cohort, finding)
     for name in TABLES:
         work.hash_input(folder / name)
     work.note_all({fault.message: fault.kind for fault in cohort.faults})

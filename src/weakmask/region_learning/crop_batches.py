@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from weakmask.region_learning.bag_settings import BagTrainingSettings
 from weakmask.region_learning.settings import PrepareSettings, TrainingSettings
 from weakmask.training.devices import Device
 from weakmask.training.plan import Plan
@@ -15,7 +16,9 @@ def dimensions_of(prepare: PrepareSettings) -> int:
     return 2 if prepare.crop_shape[0] == 1 else 3
 
 
-def plan_of(settings: TrainingSettings, seed: int, device: Device, header: Mapping[str, object]) -> Plan:
+def plan_of(
+    settings: TrainingSettings | BagTrainingSettings, seed: int, device: Device, header: Mapping[str, object]
+) -> Plan:
     """The loop's plan from a method's training section, whose fields have the plan's names."""
     return Plan(
         steps=settings.steps,

@@ -1,5 +1,6 @@
 """The model file of a method that works region by region: weights, and a header with all that a prediction needs."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -89,18 +90,19 @@ class RegionModel:
         return self.config.maps.scales
 
 
-def write_model(work: Work, weights: Path) -> None:
+def write_model(work: Work, weights: Path, further: Mapping[str, object] | None = None) -> None:
     """The stage between training and maps: write model.safetensors.
 
     Args:
         work: Of the stage; the run has the crops of `01-prepare`.
         weights: Weights of the training, with the network's name and arguments in the header.
+        further: Data that the method adds to the header.
     """
     state, header = load_weights(weights)
     score_map = noted_cohort(work.config.data.cohort, work).score_map
     described_as = header["network"], header["arguments"]
     described = model_header(work.config, described_as, score_map, trained_on(work))
-    save_weights(work.out / MODEL, trained_network(state, header, weights), described)
+    save_weights(work.out / MODEL, trained_network(state, header, weights), {**described, **(further or {})})
 
 
 def trained_on(work: Work) -> dict[str, Any]:

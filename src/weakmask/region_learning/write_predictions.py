@@ -51,7 +51,7 @@ def write_predictions(
     if not rows:
         raise UserError("no scan to evaluate: give data.test, or a larger data.validation")
     table = pd.DataFrame(rows)
-    if line := one_sided(table["fraction"].tolist(), len(set(table["scan"]))):
+    if line := one_sided(table["fraction"].dropna().tolist(), len(set(table["scan"]))):
         work.note(line)
     write_csv(table, work.out / "scores.csv")
 

@@ -49,6 +49,37 @@ def uniform_batch(count: int, batch: int, seed: int, step: int) -> list[int]:
     return [in_turn(everything, slot, seed, "items") for slot in range(step * batch, (step + 1) * batch)]
 
 
+def alternating_batch(classes: Sequence[int], groups: Sequence[int], batch: int, seed: int, step: int) -> list[int]:
+    """Draw items for one step: classes in turn, and within a class all groups equally often, so that none tells it.
+
+    The slots of all steps form one sequence; slot s belongs to class s modulo their number. The groups of a class are
+    used in shuffled order, and so are the items of a class in a group.
+
+    Args:
+        classes: The class of each item.
+        groups: The group of each item, such as its patient.
+        batch: Slots of a step.
+        seed: The run's seed.
+        step: The step, from 0.
+
+    Returns:
+        `batch` indices; an item can occur twice if its class has few in its group.
+
+    Raises:
+        ValueError: There are no items, or the batch is below 1.
+    """
+    demand_items(len(classes), batch)
+    members = items_by_class_and_group(tuple(classes), tuple(groups))
+    names = tuple(members)
+    chosen = []
+    for slot in range(step * batch, (step + 1) * batch):
+        turn, place = divmod(slot, len(names))
+        of_class = members[names[place]]
+        group = in_turn(tuple(of_class), turn, seed, f"groups of {names[place]}")
+        chosen.append(in_turn(of_class[group], turn // len(of_class), seed, f"class {names[place]}, group {group}"))
+    return chosen
+
+
 def in_turn(items: Sequence[int], turn: int, seed: int, stream: str) -> int:
     """The item at a turn, when items are used in shuffled order and shuffled again in each round."""
     epoch, place = divmod(turn, len(items))
@@ -65,6 +96,18 @@ def shuffled(count: int, seed: int, number: int, stream: str) -> tuple[int, ...]
 def items_by_score(scores: tuple[int, ...]) -> dict[int, tuple[int, ...]]:
     """Items of each score, in ascending order of scores."""
     return {score: tuple(i for i, each in enumerate(scores) if each == score) for score in sorted(set(scores))}
+
+
+@lru_cache(maxsize=8)
+def items_by_class_and_group(
+    classes: tuple[int, ...], groups: tuple[int, ...]
+) -> dict[int, dict[int, tuple[int, ...]]]:
+    """Items of each group of each class, both in ascending order."""
+    found: dict[int, dict[int, tuple[int, ...]]] = {}
+    for one, group in sorted(set(zip(classes, groups, strict=True))):
+        members = tuple(i for i, pair in enumerate(zip(classes, groups, strict=True)) if pair == (one, group))
+        found.setdefault(one, {})[group] = members
+    return found
 
 
 def demand_items(count: int, batch: int) -> None:

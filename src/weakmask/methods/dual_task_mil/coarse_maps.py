@@ -1,0 +1,75 @@
+"""The classifier, and its Grad-CAM: the coarse label of every crop."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from weakmask.activation.cam import enlarged
+from weakmask.activation.grad_cam import gradient_maps
+from weakmask.methods.dual_task_mil.config import DualTaskSettings
+from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.pipeline import Work
+from weakmask.progress import track
+from weakmask.region_learning.bag_batches import load_bags
+from weakmask.region_learning.bag_classifier import Classifier, image_alone, train_classifier, trained_classifier
+from weakmask.region_learning.crop_batches import dimensions_of
+from weakmask.region_learning.crop_maps import quantile_inside, write_crop_map, write_scale
+
+MAPS = "maps"
+LAST = "bottom"  # the layer whose output are the last features
+
+
+def classification(work: Work[DualTaskSettings]) -> None:
+    """Train the classifier of regions with and without lesions; leaves what `train_classifier` does."""
+    config = work.config
+    arguments = {"dimensions": dimensions_of(config.prepare), "width": config.network.width}
+    train_classifier(work, Classifier("encoder_classifier", arguments, image_alone), config.classification)
+
+
+def grad_cam(work: Work[DualTaskSettings]) -> None:
+    """Write maps/*.nii of the training crops, and in scale.csv the value that is 1 in them."""
+    crops, network = load_bags(work, "training"), classifier_of(work)
+    device = next(network.parameters()).device
+    coarse = torch.cat([coarse_map(network, part.float().to(device)).cpu() for part in crops.image.split(16)])
+    shape = tuple(crops.image.shape[2:])
+
+    def maps() -> Iterable[np.ndarray]:
+        """The map of each crop, one after the other."""
+        for one in coarse.split(1):
+            yield enlarged(one, shape, network.stride)[0, 0].numpy()
+
+    scale = quantile_inside(zip(maps(), crops.region[:, 0].numpy(), strict=True), work.config.grad_cam.quantile)
+    files = crops.table["file"].tolist()
+    for file, values in track(zip(files, maps(), strict=True), "maps", len(files)):
+        write_crop_map(work.stage("prepare"), file, np.minimum(values / scale, 1.0), work.out / MAPS)
+    write_scale(work.out, scale)
+
+
+def classifier_of(work: Work[DualTaskSettings]) -> EncoderClassifier:
+    """The trained classifier.
+
+    Raises:
+        TypeError: The stage has left another network.
+    """
+    network = trained_classifier(work, "classification")
+    if not isinstance(network, EncoderClassifier):
+        raise TypeError(f"the stage classification left a {type(network).__name__}")
+    return network
+
+
+def coarse_map(
+    network: EncoderClassifier, image: Float[Tensor, "batch channel *space"]
+) -> Float[Tensor, "batch 1 *coarse"]:
+    """Grad-CAM of `lesion` at the last features, equation (1) of the sheet: not rescaled."""
+    with torch.inference_mode(mode=False):  # inside it no gradient can be taken
+        return gradient_maps(network, LAST, image.clone(), (0,), "gradcam")[0]
+
+
+def grad_cam_activation(
+    network: EncoderClassifier, image: Float[Tensor, "batch channel *space"], region: Float[Tensor, "batch 1 *space"]
+) -> Float[Tensor, "batch 1 *space"]:
+    """Grad-CAM on the grid of the crops, zero outside the regions; not rescaled."""
+    return enlarged(coarse_map(network, image), tuple(image.shape[2:]), network.stride) * region
