@@ -39,6 +39,7 @@ class Row:
         below: The row that it adds one thing to; None: it adds to none.
         after: Rows whose finished stages it reuses: it waits for them where several rows are trained at a time.
         published: The paper's own numbers, on the paper's images: heading in the report -> number.
+        folds: Its folds, where they are not those of the experiment; 0: no cross-validation.
     """
 
     title: str
@@ -50,6 +51,7 @@ class Row:
     below: str | None = None
     after: tuple[str, ...] = ()
     published: Mapping[str, float] = field(default_factory=dict)
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -195,10 +197,15 @@ class Experiment:
         row = replace(row, template=self.template(place) or row.template)
         return settings_of(row, setup.preset, place.seed, cohorts)
 
+    def folds_of(self, row: str) -> tuple[int | None, ...]:
+        """The folds of a row; None alone: it is not cross-validated."""
+        own = self.rows[row].folds
+        return tuple(range(self.folds if own is None else own)) or (None,)
+
     def complete_runs(self, out: Path) -> Iterator[tuple[Place, Path]]:
         """All complete runs, asked for now or not, in the order of rows, seeds and folds."""
         for row in self.rows:
-            runs = (out / "rows" / row).glob("seed-*/fold-*" if self.folds else "seed-*")
+            runs = (out / "rows" / row).glob("seed-*" if None in self.folds_of(row) else "seed-*/fold-*")
             places = {run: _place(row, run) for run in runs if self.is_judged(run)}
             for run in sorted(places, key=lambda run: (places[run].seed, places[run].fold or 0)):
                 yield places[run], run

@@ -11,6 +11,7 @@ from weakmask.experiments import (
     covid_cxr,
     covid_semiseg,
     dram_phantoms,
+    dual_task,
     lobe_networks,
     mitochondria_table,
     wsmis_tables,
@@ -25,6 +26,7 @@ from weakmask.terminal import say
 EXPERIMENTS = {
     "covid-cxr": covid_cxr.EXPERIMENT,
     "covid-semiseg": covid_semiseg.EXPERIMENT,
+    "dual-task": dual_task.EXPERIMENT,
     "lobes": lobe_networks.EXPERIMENT,
     "mitochondria": mitochondria_table.EXPERIMENT,
     "table2": dram_phantoms.EXPERIMENT,
@@ -121,7 +123,8 @@ def places_of(experiment: Experiment, request: Request) -> list[Place]:
         for seed in range(request.seeds or experiment.seeds)
         for row in experiment.rows
         if (seed == 0 if row in experiment.floors else row in names)
-        for fold in (folds if experiment.folds else (None,))
+        for fold in experiment.folds_of(row)
+        if fold is None or not folds or fold in folds
     ]
     found = [place for place in places if experiment.has(place)]
     if not any(place.row in names for place in found):

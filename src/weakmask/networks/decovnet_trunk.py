@@ -13,7 +13,8 @@ from weakmask.networks.blocks import BATCH_NORM, CONVOLUTION, kaiming
 MAX_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 ADAPTIVE_MAX = {2: nn.AdaptiveMaxPool2d, 3: nn.AdaptiveMaxPool3d}
 FEATURES = 128
-STRIDES = (2, 8, 8)  # voxels of the image per voxel of the features, z y x
+STRIDES = (2.0, 8.0, 8.0)  # voxels of the image per voxel of the features, z y x
+FIRST = (0.5, 0.0, 0.0)  # voxel of the image in the middle of the first feature
 
 
 def along(dimensions: int, sides: tuple[int, int, int]) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weakmask.config import Batch, Count, Fraction, Rate, Settings, Share
+from weakmask.config import Batch, Count, Fraction, Grey, Rate, Scales, Settings, Share
 from weakmask.region_learning.settings import DataSettings, Parts
 
 
@@ -53,4 +53,23 @@ class BagTrainingSettings(Settings):
     )
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(
         default="auto", description="number format; auto: bfloat16 where the device is faster with it, else float32"
+    )
+
+
+class LocalisationSettings(Settings):
+    """The maps of a classifier and their masks."""
+
+    scales: Scales = Field(default=(1.0,), description="sizes at which the map is computed and averaged (O)")
+    rule: Literal["clean cut", "highest"] = Field(
+        default="clean cut",
+        description=(
+            "clean cut: where half of the held-out regions without lesions have less than 1 % marked (O); highest: the "
+            "highest `share` of the regions (C of DeCoVNet)"
+        ),
+    )
+    share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.05, description="part of the voxels of a scan's regions that the rule `highest` marks (C of DeCoVNet)"
+    )
+    gate_hu: Grey | None = Field(
+        default=-671.0, description="only voxels brighter than this are marked (C of DeCoVNet); null: all"
     )

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from weakmask.activation.dram import dense_regression_map
+from weakmask.errors import UserError
 from weakmask.losses import inverse_frequency_weights
 from weakmask.pipeline import Work
+from weakmask.refinement.clean_cut import clean_cut
 from weakmask.refinement.grey_opening import opened
-from weakmask.region_learning.crops import load_crops
+from weakmask.region_learning.crops import CropSet, load_crops
 from weakmask.region_learning.evaluate_run import fixed_threshold
 from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.scan_map import scan_map
@@ -32,7 +34,8 @@ from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.volume import Volume
 
 ThresholdMask = Literal[
-    "nothing", "everything", "Otsu in the region", "fixed threshold", "fixed threshold, balanced", "opened picture"
+    *("nothing", "everything", "Otsu in the region", "fixed threshold", "fixed threshold, balanced"),
+    *("opened picture", "opened picture, clean cut"),
 ]
 Mask = Callable[[Volume, Volume, list[int]], np.ndarray]  # image, regions, their labels -> mask
 STEEP = 200.0  # slope of the sigmoid that stands for a threshold
@@ -71,23 +74,45 @@ def mask_function(work: Work[Any], kind: ThresholdMask, opening_voxels: int, sco
     if kind == "Otsu in the region":
         return lambda image, regions, labels: otsu_in_regions(image.voxels, regions.voxels, labels)
     prepared, prepare = work.stage("prepare"), work.config.prepare
+    if kind == "opened picture, clean cut":
+        threshold = opened_clean_cut(load_crops(prepared, "validation", prepare), opening_voxels, score_map)
+        work.note(f"cut of the opened picture chosen on held-out regions without lesions: {threshold:.3f}")
+        return partial(_opened_mask, _opened_model(work, opening_voxels, threshold, score_map))
     crops = load_crops(prepared, "training", prepare)
     if kind == "opened picture":
         threshold = opened_threshold(crops, opening_voxels, score_map)
         work.note(f"threshold of the opened picture chosen on the training scores: {threshold:.3f} of the window")
-        model = RegionModel(
-            network=OpenedPicture(opening_voxels, threshold).eval(),
-            config=SimpleNamespace(prepare=prepare, maps=SimpleNamespace(scales=(1.0,))),
-            score_map=score_map,
-            region_names={},
-            crop_spacing_mm=(1.0, 1.0, 1.0),
-            header={},
-        )
-        return partial(_opened_mask, model)
+        return partial(_opened_mask, _opened_model(work, opening_voxels, threshold, score_map))
     weights = inverse_frequency_weights(crops.table["score"].tolist()) if kind.endswith("balanced") else None
     threshold = fixed_threshold(prepared, prepare, score_map, weights)
     work.note(f"fixed threshold chosen on the training scores: {threshold:.0f}")
     return lambda image, regions, labels: fixed_threshold_mask(image.voxels, regions.voxels, labels, threshold)
+
+
+def opened_clean_cut(held_out: CropSet, voxels: int, score_map: ScoreMap) -> float:
+    """The lowest cut of the opened images at which half of the held-out healthy regions have less than 1 % marked.
+
+    Raises:
+        UserError: No region without lesions is held out.
+    """
+    healthy = [row for row, score in enumerate(held_out.table["score"]) if score_map.healthy(score)]
+    if not healthy:
+        raise UserError("no region without lesions is held out; expected some to choose the cut on")
+    found = []
+    for image, region in zip(held_out.image[healthy], held_out.region[healthy], strict=True):
+        found.append(opened(image[None].float(), voxels)[0][region].numpy())
+    return clean_cut(found)
+
+
+def _opened_model(work: Work[Any], voxels: int, threshold: float, score_map: ScoreMap) -> RegionModel:
+    return RegionModel(
+        network=OpenedPicture(voxels, threshold).eval(),
+        config=SimpleNamespace(prepare=work.config.prepare, maps=SimpleNamespace(scales=(1.0,))),
+        score_map=score_map,
+        region_names={},
+        crop_spacing_mm=(1.0, 1.0, 1.0),
+        header={},
+    )
 
 
 def _opened_mask(model: RegionModel, image: Volume, regions: Volume, labels: list[int]) -> np.ndarray:

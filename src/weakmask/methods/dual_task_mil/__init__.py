@@ -1,6 +1,7 @@
 """Dual-task MIL: lesion masks from a yes or no per region.
 
-Wang, "Dual-task MIL" (an abstract). The files are the stages, in this order:
+Wang Y., "Dual-task mutual learning for weakly-supervised COVID-19 lesion segmentation from chest CT" (an abstract of
+one page). The files are the stages, in this order:
 
 `region_learning.prepare`  cohort -> one crop per region, with yes or no
 `coarse_maps`              crops and yes or no -> classifier; classifier -> Grad-CAM of the training crops
@@ -38,7 +39,7 @@ def _once(config: DualTaskSettings) -> bool:
 
 METHOD = Method(
     title="lesion masks from a yes or no per region, by patches from easy to hard",
-    paper='Wang, "Dual-task MIL" (abstract)',
+    paper="Wang Y., Dual-task mutual learning (abstract)",
     labels="yes or no per region (scores.csv or labels.csv)",
     settings=DualTaskSettings,
     stages=(

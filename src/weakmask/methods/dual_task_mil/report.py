@@ -9,9 +9,10 @@ from weakmask.report.page import Page
 
 ROWS = {"grad-cam": "Grad-CAM", "patches": "dual-task MIL, patches", "segmentation": "dual-task MIL"}
 CITATION = (
-    "Method: Wang, Dual-task MIL (abstract). Grad-CAM: Selvaraju RR et al. ICCV 2017. From easy to hard: Kumar MP, "
-    "Packer B, Koller D. Self-paced learning for latent variable models. NIPS 2010. Bootstrapping: Reed S et al. arXiv "
-    "1412.6596. The abstract names the steps and patches of 5 x 5; networks, losses and thresholds are this package's."
+    "Method: Wang Y. Dual-task mutual learning for weakly-supervised COVID-19 lesion segmentation from chest CT "
+    "(abstract). Grad-CAM: Selvaraju RR et al. ICCV 2017. From easy to hard: Kumar MP, Packer B, Koller D. Self-paced "
+    "learning for latent variable models. NIPS 2010. Bootstrapping: Reed S et al. arXiv 1412.6596. The abstract names "
+    "the steps and patches of 5 x 5; networks, losses and thresholds are this package's."
 )
 
 
