@@ -27,6 +27,7 @@ from weakmask.methods.dual_task_mil.config import DualTaskSettings
 from weakmask.region_learning.bag_settings import BagTrainingSettings, YesNoDataSettings
 from weakmask.region_learning.settings import NetworkSettings, PrepareSettings
 
+FOLDS = covid_semiseg.FOLDS  # of the bound
 HELD_OUT = 0.2  # of the 20 volumes: for the AUC and for every cut
 _COMMON: dict[str, Any] = {
     "data": YesNoDataSettings(cohort=Path(), validation=HELD_OUT),
@@ -82,9 +83,7 @@ ROWS = {
     "ad3d-ungated": Row("AD3D-MIL, instances, no gate", "ad3d_mil", _UNGATED, after=("ad3d-instance",)),
     "ad3d-attention": Row("AD3D-MIL, attention", "ad3d_mil", {"maps": {"of": "attention"}}, after=("ad3d-instance",)),
     "dram": replace(covid_semiseg.ROWS["complete"], title="dRAM complete, from scores"),
-    "supervised": replace(
-        covid_semiseg.ROWS["supervised"], title="supervised U-Net, from masks", folds=covid_semiseg.FOLDS
-    ),
+    "supervised": replace(covid_semiseg.ROWS["supervised"], title="supervised U-Net, from masks", folds=FOLDS),
 }
 
 
@@ -103,7 +102,7 @@ def make_cohorts(setup: Setup, places: Collection[Place]) -> None:
         UserError: The data set is incomplete, or the folder cannot be written.
     """
     slices = read_covid_semiseg(setup.data)
-    splits = k_fold(slices.expert, covid_semiseg.FOLDS, covid_semiseg.SPLIT_SEED)
+    splits = k_fold(slices.expert, FOLDS, covid_semiseg.SPLIT_SEED)
     for place in places:
         learnt, tested = slices.weak, slices.expert
         if place.fold is not None:
@@ -131,7 +130,7 @@ def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:
 
 EXPERIMENT = Experiment(
     title="Dual-task MIL on COVID-SemiSeg, from a yes or no per lung",
-    paper="Wang Y., Dual-task mutual learning for weakly-supervised COVID-19 lesion segmentation from chest CT (abstract)",
+    paper="Wang Y., Dual-task mutual learning for weakly-supervised COVID-19 lesion segmentation (abstract)",
     rows=ROWS,
     presets={"slices": SLICES},
     cohorts=cohorts_of,

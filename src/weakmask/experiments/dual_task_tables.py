@@ -87,7 +87,7 @@ def tabulate(runs: Sequence[Judged]) -> Tables:
     return Tables(
         files={"results.csv": all_results(runs), "seeds.csv": seeds, "table.csv": table},
         report=table,
-        console=table[shown],
+        console=table.loc[:, shown],
         summary=claims[0] if claims else "The chain of dual-task MIL has not been trained yet.",
         notes=(*claims[1:], LEAK),
     )

@@ -34,8 +34,13 @@ from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.volume import Volume
 
 ThresholdMask = Literal[
-    *("nothing", "everything", "Otsu in the region", "fixed threshold", "fixed threshold, balanced"),
-    *("opened picture", "opened picture, clean cut"),
+    "nothing",
+    "everything",
+    "Otsu in the region",
+    "fixed threshold",
+    "fixed threshold, balanced",
+    "opened picture",
+    "opened picture, clean cut",
 ]
 Mask = Callable[[Volume, Volume, list[int]], np.ndarray]  # image, regions, their labels -> mask
 STEEP = 200.0  # slope of the sigmoid that stands for a threshold
