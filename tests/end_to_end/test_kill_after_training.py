@@ -39,6 +39,7 @@ from weakmask.pipeline import Stage, Work, run_stages
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
 from weakmask.volume.stack_files import open_stack
 
+OF_BAGS = ("dual_task_mil", "decovnet", "ad3d_mil")
 SCORES = {"healthy": {"LUL": 0, "LLL": 0}, "ill": {"LUL": 2, "LLL": 0}, "worse": {"LUL": 3, "LLL": 1}}
 
 
@@ -67,10 +68,10 @@ def settings(method: str, cohort: Path) -> Settings:
         return CamSettings(**shared, classification=training)
     if method == "supervised":
         return SupervisedSettings(**shared, network=narrow, segmentation=training)
-    if method == "wsmis":
-        return with_rounds(cohort)
-    if method == "mitochondria":
-        return at_two_sizes(cohort)
+    if method in {"wsmis", "mitochondria"}:
+        return with_rounds(cohort) if method == "wsmis" else at_two_sizes(cohort)
+    if method in OF_BAGS:
+        return of_bags(method, cohort)
     return LobeSettings(
         device="cpu",
         data=LobeData(phantoms=2, phantom_spacing_mm=6.0, validation=0.0),
@@ -105,6 +106,20 @@ def at_two_sizes(cohort: Path) -> MitochondriaSettings:
     return MitochondriaSettings.model_validate(values)
 
 
+def of_bags(method: str, cohort: Path) -> Settings:
+    """A method that learns from yes or no, with all its trainings, those of dual-task MIL twice."""
+    training = {"steps": 4, "batch": 2, "checkpoint_every": 2, "average_decay": 0.9}
+    values = {
+        "device": "cpu",
+        "data": {"cohort": cohort, "test": cohort, "seen": True, "validation": 0.34},
+        "prepare": {"spacing_mm": None, "crop_shape": (16, 16, 16)},
+        "network": {"width": 2} if method == "dual_task_mil" else {"shrink": 8},
+        "classification": training,
+        **({"patches": training, "segmentation": training, "rounds": 2} if method == "dual_task_mil" else {}),
+    }
+    return METHODS[method].settings.model_validate(values)
+
+
 def write_cohort(method: str, folder: Path) -> None:
     """What the method learns from: pictures, stacks, or balls with scores."""
     if method == "wsmis":
@@ -115,6 +130,7 @@ def write_cohort(method: str, folder: Path) -> None:
         write_ball_cohort(folder, SCORES)
 
 
+CLASSIFIER = "weakmask.region_learning.bag_classifier"
 TRAININGS = {  # stages up to the last training, and the modules that train
     "dram": (METHODS["dram"].stages[:6], ("dram.vessels", "dram.regression", "dram.context_training")),
     "cam": (METHODS["cam"].stages[:2], ("cam.classification",)),
@@ -122,6 +138,12 @@ TRAININGS = {  # stages up to the last training, and the modules that train
     "lobes": (METHODS["lobes"].stages[:2], ("lobes.segmentation",)),
     "mitochondria": (METHODS["mitochondria"].stages[:2], ("mitochondria.training",)),
     "wsmis": (METHODS["wsmis"].stages[:6], ("wsmis.classification", "wsmis.boundary", "wsmis.segmentation")),
+    "dual_task_mil": (
+        METHODS["dual_task_mil"].stages[:6],
+        (CLASSIFIER, "dual_task_mil.patches", "dual_task_mil.segmentation"),
+    ),
+    "decovnet": (METHODS["decovnet"].stages[:2], (CLASSIFIER,)),
+    "ad3d_mil": (METHODS["ad3d_mil"].stages[:2], (CLASSIFIER,)),
 }
 
 
@@ -135,7 +157,8 @@ def test_no_step_is_computed_twice(method: str, tmp_path: Path, monkeypatch: pyt
     computed = len(steps)
     assert computed >= 3 * len(modules)
     for module in modules:
-        run_until_trained(f"weakmask.methods.{module}", stages, tmp_path / "broken", config)
+        whole = module if module in sys.modules else f"weakmask.methods.{module}"
+        run_until_trained(whole, stages, tmp_path / "broken", config)
     run_stages(stages, tmp_path / "broken", config)
     assert len(steps) == 2 * computed
     written = sorted(file.relative_to(tmp_path / "unbroken") for file in (tmp_path / "unbroken").rglob("*.safetensors"))

@@ -40,6 +40,17 @@ TINY = {  # changes of configs/METHOD_phantom.yaml; every stage has something to
     ),
     "cam": (*CROPS, "classification.steps=1"),
     "supervised": (*CROPS, "segmentation.steps=1"),
+    "dual_task_mil": (
+        *CROPS,
+        *(
+            f"{section}.{field}"
+            for section in ("classification", "patches", "segmentation")
+            for field in ("steps=1", "batch=4")
+        ),
+        "rounds=2",
+    ),
+    "decovnet": (*CROPS[:2], *CROPS[3:], "network.shrink=8", "classification.steps=1", "classification.batch=2"),
+    "ad3d_mil": (*CROPS[:2], *CROPS[3:], "network.shrink=8", "classification.steps=1", "classification.batch=2"),
     "lobes": (
         "device=cpu",
         "data.phantoms=2",

@@ -46,14 +46,19 @@ def measured(runs: Sequence[Judged]) -> dict[str, Any]:
     positives = [line for line in lines if line["tp"] + line["fn"]]
     inside = sum((Overlap(*(int(line[count]) for count in COUNTS)) for line in lines), Overlap())
     whole = sum((picture_overlap(run) for run in runs), Overlap())
-    areas = [read_csv(run.run / TABLE)["auc"].iloc[0] for run in runs if (run.run / TABLE).exists()]
     return {
         "scans": len(lines),
         **{f"slice_{name}": condensed((line[name] for line in positives), fmean) for name in RATIOS},
         **{f"inside_{name}": getattr(inside, name) for name in RATIOS},
         **{f"picture_{name}": getattr(whole, name) for name in RATIOS},
-        "auc": condensed(areas, fmean),
+        "auc": classifier_area(runs),
     }
+
+
+def classifier_area(runs: Sequence[Judged]) -> float:
+    """The mean AUC of the classifiers of runs; nan where none has one."""
+    files = [run.run / TABLE for run in runs]
+    return condensed((read_csv(file)["auc"].iloc[0] for file in files if file.exists()), fmean)
 
 
 def picture_overlap(run: Judged) -> Overlap:

@@ -34,7 +34,7 @@ class BagTrainingSettings(Settings):
     )
     augment: bool = Field(default=True, description="flip, resize, blur and stretch the contrast of crops at random")
     contrast: Fraction = Field(
-        default=0.1,
+        default=0.03,
         description="contrast stretching: gain and gamma within 1 +- this, offset half of it, noise a fifth (O)",
     )
     blur: Annotated[float, Field(ge=0, le=10)] = Field(

@@ -1,6 +1,7 @@
-"""Maps of training crops in files beside them, one byte per voxel, on the grid of the crop."""
+"""Maps of training crops in stacks of 256, one byte per voxel, on the grids of the crops."""
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,33 +12,50 @@ from torch import Tensor
 
 from weakmask.atomic_write import atomic_file
 from weakmask.csv_table import read_csv, write_csv
-from weakmask.region_learning.crops import CropSet, as_batch
+from weakmask.region_learning.crops import CropSet
 from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.geometry import Geometry
+from weakmask.volume.volume import Volume
 
 WHOLE = 255  # the byte of the value 1
+PER_FILE = 256  # crops
 SCALE = "scale.csv"
 EVERY = 8  # voxel of a region enters a quantile
 LEAST = 1e-6  # of a scale: a map that is 0 everywhere stays so
 
 
-def write_crop_map(prepared: Path, file: str, values: Shaped[np.ndarray, "*space"], folder: Path) -> None:
-    """Write the map of a crop.
+def write_crop_maps(folder: Path, maps: Iterable[Shaped[np.ndarray, "*space"]]) -> None:
+    """Write the maps of crops as stacks 0000.nii, 0001.nii ...: 256 crops each, one behind the other along z.
 
     Args:
-        prepared: The folder of the stage `prepare`.
-        file: The crop's file in it.
-        values: Bytes, or numbers in [0, 1], which become bytes.
         folder: The folder to write into.
+        maps: One per crop, in the order of the crops: bytes, or numbers in [0, 1], which become bytes.
     """
-    crop = read_volume(prepared / file)
-    in_bytes = values if values.dtype == np.uint8 else np.rint(values * WHOLE).astype(np.uint8)
-    write_volume(crop.with_voxels(in_bytes.reshape(crop.geometry.shape), "label"), folder / Path(file).name)
+    coming, number = iter(maps), 0
+    while stack := list(islice(coming, PER_FILE)):
+        voxels = np.concatenate([_slices(values) for values in stack])
+        volume = Volume(voxels, Geometry(voxels.shape), "label")
+        write_volume(volume, folder / f"{number:04d}.nii")
+        number += 1
 
 
 def read_crop_maps(folder: Path, crops: CropSet) -> UInt8[Tensor, "crops 1 *space"]:
-    """The maps of crops, in their order, as bytes."""
-    found = [read_volume(folder / Path(file).name, "label").voxels.astype(np.uint8) for file in crops.table["file"]]
-    return as_batch(torch.from_numpy(np.stack(found)))
+    """The maps of crops, in their order, as bytes.
+
+    Raises:
+        ValueError: The folder holds the maps of other crops.
+    """
+    stacks = [read_volume(file, "label").voxels for file in sorted(folder.glob("*.nii"))]
+    found = np.concatenate(stacks) if stacks else np.zeros((0, 0, 0), np.uint8)
+    if found.size != crops.image.numel():
+        raise ValueError(f"{folder} holds {found.shape} voxels; expected those of {tuple(crops.image.shape)}")
+    return torch.from_numpy(found.astype(np.uint8)).reshape(crops.image.shape)
+
+
+def _slices(values: np.ndarray) -> UInt8[np.ndarray, "z y x"]:
+    """A map as bytes, with at least one slice."""
+    in_bytes = values if values.dtype == np.uint8 else np.rint(values * WHOLE).astype(np.uint8)
+    return in_bytes.reshape(-1, *values.shape[-2:])
 
 
 def quantile_inside(

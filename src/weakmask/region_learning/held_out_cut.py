@@ -44,7 +44,6 @@ def held_out_cut(work: Work, activation: Activation, scales: tuple[float, ...] =
     return cut
 
 
-@torch.no_grad()
 def maps_of_crops(
     crops: CropSet, activation: Activation, device: torch.device, scales: tuple[float, ...] = (1.0,)
 ) -> Iterator[tuple[Float[np.ndarray, "*space"], Bool[np.ndarray, "*space"]]]:
@@ -53,5 +52,6 @@ def maps_of_crops(
     for start in range(0, len(crops), AT_ONCE):
         rows = slice(start, start + AT_ONCE)
         image, region = (part[rows].float().to(device) for part in (crops.image, crops.region))
-        found: Tensor = mapped(image, region)
+        with torch.no_grad():  # not around the function: a generator leaves it at the first value
+            found: Tensor = mapped(image, region)
         yield from zip(found[:, 0].cpu().numpy(), crops.region[rows, 0].numpy(), strict=True)

@@ -16,7 +16,7 @@ from weakmask.progress import track
 from weakmask.region_learning.bag_batches import load_bags
 from weakmask.region_learning.bag_classifier import Classifier, image_alone, train_classifier, trained_classifier
 from weakmask.region_learning.crop_batches import dimensions_of
-from weakmask.region_learning.crop_maps import quantile_inside, write_crop_map, write_scale
+from weakmask.region_learning.crop_maps import quantile_inside, write_crop_maps, write_scale
 
 MAPS = "maps"
 LAST = "bottom"  # the layer whose output are the last features
@@ -30,7 +30,7 @@ def classification(work: Work[DualTaskSettings]) -> None:
 
 
 def grad_cam(work: Work[DualTaskSettings]) -> None:
-    """Write maps/*.nii of the training crops, and in scale.csv the value that is 1 in them."""
+    """Write maps/ of the training crops, and in scale.csv the value that is 1 in them."""
     crops, network = load_bags(work, "training"), classifier_of(work)
     device = next(network.parameters()).device
     coarse = torch.cat([coarse_map(network, part.float().to(device)).cpu() for part in crops.image.split(16)])
@@ -42,9 +42,7 @@ def grad_cam(work: Work[DualTaskSettings]) -> None:
             yield enlarged(one, shape, network.stride)[0, 0].numpy()
 
     scale = quantile_inside(zip(maps(), crops.region[:, 0].numpy(), strict=True), work.config.grad_cam.quantile)
-    files = crops.table["file"].tolist()
-    for file, values in track(zip(files, maps(), strict=True), "maps", len(files)):
-        write_crop_map(work.stage("prepare"), file, np.minimum(values / scale, 1.0), work.out / MAPS)
+    write_crop_maps(work.out / MAPS, (np.minimum(values / scale, 1.0) for values in track(maps(), "maps", len(crops))))
     write_scale(work.out, scale)
 
 

@@ -10,7 +10,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.bag_batches import load_bags, positive
 from weakmask.region_learning.bag_classifier import trained_classifier
-from weakmask.region_learning.crop_maps import write_crop_map
+from weakmask.region_learning.crop_maps import write_crop_maps
 from weakmask.region_learning.held_out_cut import held_out_cut, maps_of_crops
 from weakmask.training.devices import device_of
 
@@ -18,7 +18,7 @@ LABELS = "labels"
 
 
 def labels(work: Work[DualTaskSettings], *, again: bool) -> None:
-    """Write labels/*.nii of the training crops: 1 in lesions; a region that has none is 0 everywhere.
+    """Write labels/ of the training crops: 1 in lesions; a region that has none is 0 everywhere.
 
     Args:
         work: Of the stage.
@@ -33,12 +33,12 @@ def labels(work: Work[DualTaskSettings], *, again: bool) -> None:
     activation = partial(patch_activation, network, work.config.patches)
     cut = held_out_cut(work, activation)
     crops = load_bags(work, "training")
-    found = maps_of_crops(crops, activation, device_of(work.config.device))
-    known = zip(crops.table["file"], positive(crops).tolist(), found, strict=True)
-    marked = 0
-    for file, has, (values, inside) in track(known, "labels", len(crops)):
-        label = ((values >= cut) & inside & has).astype(np.uint8)
-        marked += int(label.any())
-        write_crop_map(work.stage("prepare"), file, label, work.out / LABELS)
-    with_lesions = int(positive(crops).sum())
-    work.note(f"{marked} of {with_lesions} regions with lesions have a label that is not empty")
+    found = track(maps_of_crops(crops, activation, device_of(work.config.device)), "labels", len(crops))
+    has = positive(crops)
+    fine = [
+        ((values >= cut) & inside & yes).astype(np.uint8)
+        for (values, inside), yes in zip(found, has.tolist(), strict=True)
+    ]
+    write_crop_maps(work.out / LABELS, fine)
+    marked = sum(bool(label.any()) for label in fine)
+    work.note(f"{marked} of {int(has.sum())} regions with lesions have a label that is not empty")

@@ -15,7 +15,7 @@ from weakmask.pipeline import Work
 from weakmask.progress import track
 from weakmask.region_learning.bag_batches import BagBatches, load_bags
 from weakmask.region_learning.crop_batches import dimensions_of, plan_of
-from weakmask.region_learning.crop_maps import read_crop_maps, write_crop_map
+from weakmask.region_learning.crop_maps import read_crop_maps, write_crop_maps
 from weakmask.region_learning.held_out_cut import maps_of_crops
 from weakmask.training.devices import device_of
 from weakmask.training.fit import fit
@@ -30,7 +30,7 @@ def is_wanted(config: DualTaskSettings, *, again: bool) -> bool:
 
 
 def segmentation(work: Work[DualTaskSettings], *, again: bool) -> None:
-    """Train; leaves last.safetensors and curves.csv, and where a second round follows maps/*.nii of training crops.
+    """Train; leaves last.safetensors and curves.csv, and where a second round follows maps/ of the training crops.
 
     Args:
         work: Of the stage.
@@ -54,9 +54,8 @@ def segmentation(work: Work[DualTaskSettings], *, again: bool) -> None:
     if config.rounds == 2 and not again:
         device = device_of(config.device)
         activation = partial(dense_regression_map, network.eval().to(device))
-        found = zip(crops.table["file"], maps_of_crops(crops, activation, device), strict=True)
-        for file, (values, _) in track(found, "maps", len(crops)):
-            write_crop_map(work.stage("prepare"), file, values, work.out / MAPS)
+        found = track(maps_of_crops(crops, activation, device), "maps", len(crops))
+        write_crop_maps(work.out / MAPS, (values for values, _ in found))
 
 
 class Objective:
