@@ -40,7 +40,7 @@ def write_pictures(folder: Path, count: int, seed: int, *, truth: bool) -> Path:
             if rng.random() < 0.5:
                 centre, radius = (
                     (rng.integers(9, 31), rng.integers(columns.start + 6, columns.stop - 6)),
-                    rng.integers(4, 8),
+                    rng.integers(3, 9),
                 )
                 disc = (y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2
                 lesions[disc & (regions == label)] = 1
@@ -90,7 +90,7 @@ def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[
 
     def of(method: str) -> tuple[Path, pd.DataFrame]:
         if method not in runs:
-            config = settings(method, cohort, 80)
+            config = settings(method, cohort, 60)
             runs[method] = (root / method, train_method(METHODS[method], config, root / method))
         return runs[method]
 

@@ -1,6 +1,5 @@
 """What methods share that learn from yes or no: batches, classifiers, cuts, maps in files, probabilities of scans."""
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,10 +69,16 @@ def test_yes_and_no_come_in_turn_and_maps_move_with_their_crops() -> None:
         assert not batch["image"][batch["region"] == 0].any()
 
 
-def test_a_training_needs_yes_and_no(monkeypatch: pytest.MonkeyPatch) -> None:
-    work: Any = SimpleNamespace(
-        stage=lambda _: Path(), config=SimpleNamespace(data=SimpleNamespace(cohort="cohort"), prepare=None)
-    )
+def work_in(folder: Path) -> Work[Any]:
+    """A work whose run has a stage `prepare` and a stage `classification`."""
+    for stage in ("01-prepare", "02-classification", "03-out"):
+        (folder / stage).mkdir()
+    config = SimpleNamespace(data=SimpleNamespace(cohort="cohort"), prepare=PrepareSettings(), device="cpu")
+    return Work(folder, folder / "03-out", config)
+
+
+def test_a_training_needs_yes_and_no(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    work = work_in(tmp_path)
     for scores in ([0, 0], [1, 1]):
         monkeypatch.setattr(bag_batches, "load_crops", lambda *_, scores=scores: crops(scores))
         with pytest.raises(UserError, match=r"cohort: . of 2 training regions have lesions; expected some with"):
@@ -109,19 +114,17 @@ def test_validation_ranks_held_out_regions() -> None:
 def test_the_auc_has_an_interval_over_patients(tmp_path: Path) -> None:
     lines = [("a", 0, 0.1), ("a", 1, 0.8), ("b", 0, 0.9), ("b", 1, 0.7), ("c", 0, 0.2), ("c", 1, 0.95)]
     table = pd.DataFrame(lines, columns=["patient", "lesion", "probability"])
-    (tmp_path / "out").mkdir()
-    table.to_csv(tmp_path / "classifier.csv", index=False)
-    work: Any = SimpleNamespace(stage=lambda _: tmp_path, out=tmp_path / "out")
+    work = work_in(tmp_path)
+    table.to_csv(tmp_path / "02-classification" / "classifier.csv", index=False)
     write_classifier_score(work, "classification")
-    (line,) = pd.read_csv(tmp_path / "out" / "classifier.csv").to_dict("records")
+    (line,) = pd.read_csv(work.out / "classifier.csv").to_dict("records")
     assert (line["regions"], line["with_lesions"]) == (6, 3)
     assert line["auc"] == pytest.approx(7 / 9, abs=1e-5)
     assert line["auc_low"] <= line["auc"] <= line["auc_high"]
 
 
 def test_a_cut_needs_a_held_out_region_without_lesions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    config = SimpleNamespace(data=SimpleNamespace(cohort="cohort"), device="cpu")
-    work = Work(tmp_path, tmp_path, config)
+    work = work_in(tmp_path)
     monkeypatch.setattr(held_out_cut, "load_bags", lambda *_: crops([1, 1]))
     with pytest.raises(UserError, match=r"^cohort: no region without lesions is held out, and the cut of the maps"):
         held_out_cut.held_out_cut(work, lambda image, region: image * region)
@@ -139,7 +142,7 @@ def test_maps_of_crops_come_back_from_their_files(tmp_path: Path) -> None:
         found = read_crop_maps(folder, given)
         torch.testing.assert_close(found / 255, values, atol=0.5 / 255 + 1e-6, rtol=0)
         with pytest.raises(ValueError, match="expected those of"):
-            read_crop_maps(folder, replace(given, image=values[:-1]))
+            read_crop_maps(folder, CropSet(values[:-1], values[:-1] > 0, pd.DataFrame()))
 
 
 def test_a_scale_is_a_quantile_inside_and_becomes_one_half() -> None:

@@ -121,7 +121,8 @@ class Result:
         if self.subtypes is None or self.regions is None:
             return rows
         volumes = subtype_volumes(self.subtypes, self.regions)
-        return [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=True)]
+        of_regions = [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=False)]
+        return [*of_regions, *rows[len(volumes) :]]  # a value of the whole image comes last
 
     @cached_property
     def statistics(self) -> pd.DataFrame:
