@@ -41,7 +41,7 @@ def _finding(cohort: Cohort, finding: str) -> str:
     if finding or len(classes) > 1:
         came = f"data.finding is {finding!r}" if finding else "data.finding is empty"
         raise UserError(f"{cohort.folder}: {came}, and labels.csv has the classes {', '.join(classes)}; name one")
-    return classes[0]
+    return next(iter(classes))
 
 
 def _reduced(case: Case, cohort: Cohort, finding: str, faults: list[Fault]) -> Case:

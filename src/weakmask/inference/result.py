@@ -121,8 +121,9 @@ class Result:
         if self.subtypes is None or self.regions is None:
             return rows
         volumes = subtype_volumes(self.subtypes, self.regions)
-        of_regions = [{**row, **volumes[label]} for row, label in zip(rows, sorted(volumes), strict=False)]
-        return [*of_regions, *rows[len(volumes) :]]  # a value of the whole image comes last
+        count = len(volumes)  # a value of the whole image comes behind those of the regions
+        of_regions = zip(rows[:count], sorted(volumes), strict=True)
+        return [*({**row, **volumes[label]} for row, label in of_regions), *rows[count:]]
 
     @cached_property
     def statistics(self) -> pd.DataFrame:
