@@ -18,6 +18,7 @@ CONFIGS = {path.stem: path for path in sorted((Path(__file__).parents[1] / "conf
 DEFAULTS = {
     "wsmis": "wsmis_photographs",
     "mitochondria": "mitochondria_paper",
+    "v_net": "v_net_promise12",
 }  # file with a method's defaults; of the others METHOD_ct
 OF_CHESTS = [method for method in METHODS if method not in DEFAULTS]
 SAME = ("steps", "batch", "optimiser", "learning_rate", "schedule", "augment", "contrast", "average_decay", "keep")

@@ -33,7 +33,9 @@ app = typer.Typer(
     epilog="Start with `weakmask demo`; `weakmask VERB --help` explains one verb. For research; not a medical device.",
 )
 
-TABLES = "covid-cxr, covid-semiseg, lobes, mitochondria, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
+TABLES = (
+    "covid-cxr, covid-semiseg, hippocampus, lobes, mitochondria, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
+)
 verb = verb_of(app)
 app.add_typer(scans)
 

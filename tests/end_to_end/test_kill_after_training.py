@@ -24,6 +24,7 @@ from weakmask.methods.lobes.config import FrameSettings, SegmentationSettings
 from weakmask.methods.lobes.config import NetworkSettings as LobeNetwork
 from weakmask.methods.mitochondria import MitochondriaSettings
 from weakmask.methods.supervised import SupervisedSettings
+from weakmask.methods.v_net import VNetSettings
 from weakmask.methods.wsmis.config import (
     BoundarySettings,
     ClassificationSettings,
@@ -68,8 +69,9 @@ def settings(method: str, cohort: Path) -> Settings:
         return CamSettings(**shared, classification=training)
     if method == "supervised":
         return SupervisedSettings(**shared, network=narrow, segmentation=training)
-    if method in {"wsmis", "mitochondria"}:
-        return with_rounds(cohort) if method == "wsmis" else at_two_sizes(cohort)
+    own = {"wsmis": with_rounds, "mitochondria": at_two_sizes, "v_net": framed}
+    if method in own:
+        return own[method](cohort)
     if method in OF_BAGS:
         return of_bags(method, cohort)
     return LobeSettings(
@@ -93,6 +95,18 @@ def with_rounds(cohort: Path) -> WsmisSettings:
         boundary=BoundarySettings(train=True, steps=3, batch=2, checkpoint_every=2),
         segmentation=PictureTraining(steps=3, batch=2, widths=(4,), rounds=2, checkpoint_every=2),
     )
+
+
+def framed(cohort: Path) -> VNetSettings:
+    """V-Net on a small grid."""
+    values = {
+        "device": "cpu",
+        "data": {"cohort": cohort, "validation": 0.34},
+        "prepare": {"spacing_mm": None, "shape": [16, 16, 16]},
+        "network": {"width": 2},
+        "train": {"steps": 4, "batch": 1, "checkpoint_every": 2},
+    }
+    return VNetSettings.model_validate(values)
 
 
 def at_two_sizes(cohort: Path) -> MitochondriaSettings:
@@ -136,7 +150,8 @@ TRAININGS = {  # stages up to the last training, and the modules that train
     "cam": (METHODS["cam"].stages[:2], ("cam.classification",)),
     "supervised": (METHODS["supervised"].stages[:2], ("supervised.segmentation",)),
     "lobes": (METHODS["lobes"].stages[:2], ("lobes.segmentation",)),
-    "mitochondria": (METHODS["mitochondria"].stages[:2], ("mitochondria.training",)),
+    "v_net": (METHODS["v_net"].stages[:2], ("v_net.training",)),
+    "mitochondria": (METHODS["mitochondria"].stages[:3], ("mitochondria.training",)),
     "wsmis": (METHODS["wsmis"].stages[:6], ("wsmis.classification", "wsmis.boundary", "wsmis.segmentation")),
     "dual_task_mil": (
         METHODS["dual_task_mil"].stages[:6],

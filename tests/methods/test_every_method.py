@@ -75,6 +75,15 @@ TINY = {  # changes of configs/METHOD_phantom.yaml; every stage has something to
         "decoder.seed=0.4",
         "decoder.search=false",
     ),
+    "v_net": (
+        "device=cpu",
+        "data.classes=[glass,solid,mixed]",
+        "data.validation=0.34",
+        "prepare.spacing_mm=null",
+        "prepare.shape=[16,16,16]",
+        "network.width=2",
+        "train.steps=1",
+    ),
     "wsmis": (
         "device=cpu",
         "prepare.side=32",
@@ -92,7 +101,7 @@ TINY = {  # changes of configs/METHOD_phantom.yaml; every stage has something to
     ),
 }
 WITHOUT_REGIONS = ("wsmis", "mitochondria")
-CONFIG = {"wsmis": "wsmis_photographs"}  # of methods without phantoms of a chest
+CONFIG = {"wsmis": "wsmis_photographs", "v_net": "v_net_hippocampus"}  # of methods without phantoms of a chest
 
 
 def run(*words: object) -> None:

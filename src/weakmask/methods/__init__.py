@@ -23,7 +23,18 @@ from weakmask.report.page import write_report
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
 
-NAMES = ("dram", "cam", "supervised", "lobes", "wsmis", "mitochondria", "dual_task_mil", "decovnet", "ad3d_mil")
+NAMES = (
+    "dram",
+    "cam",
+    "supervised",
+    "lobes",
+    "wsmis",
+    "mitochondria",
+    "v_net",
+    "dual_task_mil",
+    "decovnet",
+    "ad3d_mil",
+)
 
 
 class _Methods(Mapping[str, Method]):

@@ -2,7 +2,8 @@
 
 import torch
 
-from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
+from weakmask.datasets.random_moves import draw_grid, moved
+from weakmask.methods.lobes.augmentation import ranges_of, recoloured
 from weakmask.methods.lobes.config import AugmentationSettings
 
 NOTHING = AugmentationSettings(scale=0, angle_degrees=0, shift=0, bend=0, contrast=0, noise=0)
@@ -22,21 +23,21 @@ def ramp(axis: int) -> torch.Tensor:
 
 def test_nothing_asked_changes_nothing() -> None:
     image = torch.rand(1, 1, *SHAPE, generator=generator(1))
-    grid = draw_grid(generator(), SHAPE, NOTHING)
+    grid = draw_grid(generator(), SHAPE, ranges_of(NOTHING))
     torch.testing.assert_close(moved(image, grid), image, atol=1e-5, rtol=1e-4)
     assert torch.equal(moved(torch.round(3 * image), grid, labels=True), torch.round(3 * image))
     torch.testing.assert_close(recoloured(image, generator(), NOTHING), image)
 
 
 def test_the_same_generator_moves_the_same_way() -> None:
-    first, second = (draw_grid(generator(5), SHAPE, AugmentationSettings()) for _ in range(2))
+    first, second = (draw_grid(generator(5), SHAPE, ranges_of(AugmentationSettings())) for _ in range(2))
     assert torch.equal(first, second)
-    assert not torch.equal(first, draw_grid(generator(6), SHAPE, AugmentationSettings()))
+    assert not torch.equal(first, draw_grid(generator(6), SHAPE, ranges_of(AugmentationSettings())))
 
 
 def test_no_draw_mirrors() -> None:
     for seed in range(8):
-        grid = draw_grid(generator(seed), SHAPE, AugmentationSettings())
+        grid = draw_grid(generator(seed), SHAPE, ranges_of(AugmentationSettings()))
         for axis, component in ((0, 2), (1, 1), (2, 0)):  # grids count x, y, z
             assert torch.corrcoef(torch.stack([grid[..., component].flatten(), ramp(axis).flatten()]))[0, 1] > 0.9
 

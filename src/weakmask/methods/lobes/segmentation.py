@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.csv_table import read_csv
+from weakmask.datasets.random_moves import draw_grid, moved
 from weakmask.losses import dice_by_class
-from weakmask.methods.lobes.augmentation import draw_grid, moved, recoloured
+from weakmask.methods.lobes.augmentation import ranges_of, recoloured
 from weakmask.methods.lobes.config import LobeSettings
 from weakmask.pipeline import Work, provenance
 from weakmask.regions.lobe_frame import BLANK, network_input
@@ -115,7 +116,7 @@ class Grids:
         voxels, lobes, field = self.scan(row)
         image = _batch_of(network_input(voxels, None, kept))
         labels = torch.cat([_batch_of(each) for each in (lobes, field) if each is not None], dim=1)
-        grid = draw_grid(generator, tuple(image.shape[2:]), settings)
+        grid = draw_grid(generator, tuple(image.shape[2:]), ranges_of(settings))
         labels = moved(labels, grid, labels=True)
         image = recoloured(moved(image, grid), generator, settings)
         if field is not None:
