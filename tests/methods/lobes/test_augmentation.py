@@ -44,7 +44,7 @@ def test_no_draw_mirrors() -> None:
 
 def test_a_shift_moves_by_part_of_the_side() -> None:
     settings = NOTHING.model_copy(update={"shift": 0.2})
-    grid = draw_grid(generator(3), SHAPE, settings) - draw_grid(generator(3), SHAPE, NOTHING)
+    grid = draw_grid(generator(3), SHAPE, ranges_of(settings)) - draw_grid(generator(3), SHAPE, ranges_of(NOTHING))
     assert grid.abs().max() <= 0.4
     torch.testing.assert_close(grid, grid[:, :1, :1, :1].expand_as(grid), atol=1e-5, rtol=0)
 
