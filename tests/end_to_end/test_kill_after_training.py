@@ -102,7 +102,7 @@ def framed(cohort: Path) -> VNetSettings:
     values = {
         "device": "cpu",
         "data": {"cohort": cohort, "validation": 0.34},
-        "prepare": {"spacing_mm": None, "shape": [16, 16, 16]},
+        "prepare": {"spacing_mm": None, "shape": [32, 16, 16]},
         "network": {"width": 2},
         "train": {"steps": 4, "batch": 1, "checkpoint_every": 2},
     }
