@@ -23,7 +23,7 @@ class DataSettings(Settings):
         default=False, description="true: the test scans may be among the training scans, and the report says so"
     )
     classes: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
-        default=("organ",), min_length=1, max_length=254, description="names of the labels 1, 2, ... of the masks"
+        default=("prostate",), min_length=1, max_length=254, description="names of the labels 1, 2, ... of the masks"
     )
     validation: Share = Field(default=0.1, description="share of the patients kept to choose the weights (O)")
     split_seed: Seed = Field(default=0, description="random seed of that split")

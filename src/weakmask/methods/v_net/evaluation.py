@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from weakmask.training.devices import device_of
 from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
 
+Scores = dict[str, str | float]
 COLUMNS = ("method", "scan", "patient", "class", "dice", "surface_mm")
 
 
@@ -36,18 +36,18 @@ def evaluate(work: Work[VNetSettings]) -> None:
 
 def summarised(results: pd.DataFrame) -> pd.DataFrame:
     """A row per class with its mean Dice and surface distance, and the mean over the classes."""
-    lines: list[dict[str, object]] = []
+    lines: list[Scores] = []
     for name in dict.fromkeys(results["class"]):
         some = results.loc[results["class"] == name, :]
         means = {column: float(some[column].mean()) for column in ("dice", "surface_mm")}
         lines.append({"method": some["method"].iloc[0], "class": name, "scans": len(some), **means})
     if lines:
-        means = {name: float(np.mean([line[name] for line in lines])) for name in ("dice", "surface_mm")}  # pyright: ignore[reportArgumentType, reportCallIssue]
+        means = {name: float(np.mean([float(line[name]) for line in lines])) for name in ("dice", "surface_mm")}
         lines.append({**lines[0], "class": "mean", **means})
     return pd.DataFrame(lines, columns=["method", "class", "scans", "dice", "surface_mm"])
 
 
-def _evaluated(work: Work[VNetSettings]) -> Iterator[list[dict[str, Any]]]:
+def _evaluated(work: Work[VNetSettings]) -> Iterator[list[Scores]]:
     """The rows of each scan; its mask is written."""
     config = work.config
     segmenter = load(work.stage("model") / MODEL, device_of(config.device), Limits())
@@ -66,7 +66,7 @@ def _evaluated(work: Work[VNetSettings]) -> Iterator[list[dict[str, Any]]]:
             yield [{**words, **scores} for scores in class_scores(mask, truth, config.data.classes)]
 
 
-def class_scores(mask: Volume, truth: Volume, classes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def class_scores(mask: Volume, truth: Volume, classes: tuple[str, ...]) -> Iterator[Scores]:
     """Dice and mean surface distance of each class; Dice is nan where mask and truth lack it."""
     counted = truth.voxels != IGNORED
     for k, name in enumerate(classes, 1):

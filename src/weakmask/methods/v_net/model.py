@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, JsonValue
 from torch import nn
 
 from weakmask.config import parse
@@ -32,7 +32,7 @@ class ModelHeader(NetworkHeader):
     """The header of a model file."""
 
     method: Name
-    config: dict[str, Any]
+    config: dict[str, JsonValue]
     provenance: Annotated[Facts, Field(default_factory=dict)]
 
 
