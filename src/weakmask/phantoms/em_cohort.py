@@ -19,7 +19,7 @@ SHAPE: Index3 = (16, 256, 256)
 SPACING_NM: Float3 = (30.0, 16.0, 16.0)
 MOST_VOXELS = 2**28
 FINEST_NM, COARSEST_NM = 1.0, 200.0
-VERSION = 1  # of the recipe
+VERSION = 2  # of the recipe; 2: no instance of a few voxels
 
 
 def write_em_cohort(

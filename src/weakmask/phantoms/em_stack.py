@@ -21,6 +21,7 @@ from weakmask.volume.volume import Volume
 
 NM_PER_MM = 1e6
 MEMBRANE, RIM, LYSOSOME = 0.16, 0.24, 0.2  # grey values in [0, 1]
+LEAST_NM3 = 2.5e5  # of an instance, about 130 voxels of 30 x 8 x 8 nm
 RIM_NM, MEMBRANE_NM, CRISTAE_NM = 16.0, 10.0, 62.0
 
 
@@ -92,6 +93,8 @@ def make_em_phantom(seed: int, shape: Index3, spacing_nm: Float3, style: Style =
         _draw_lookalikes(grey, seed, space, bodies)
     _draw_mitochondria(grey, bodies, seed, grid)
     clean, labels = _shifted(np.clip(grey, 0, 1), bodies.labels, stream(seed, "shift"), style.shift)
+    least = int(np.ceil(LEAST_NM3 / np.prod(spacing_nm)))
+    labels = cc3d.dust(labels, threshold=least, connectivity=6)  # what the shift has cut off
     labels = cc3d.connected_components(labels, connectivity=6).astype(np.int32)
     image = _acquired(clean, stream(seed, "acquisition"), style)
     z, y, x = (s / NM_PER_MM for s in spacing_nm)
