@@ -34,7 +34,8 @@ app = typer.Typer(
 )
 
 TABLES = (
-    "covid-cxr, covid-semiseg, hippocampus, lobes, mitochondria, table2, wsmis-pets, -busi, -siim, -voc or -phantoms"
+    "covid-cxr, covid-semiseg, dual-task, hippocampus, lobes, mitochondria, table2, wsmis-pets, -busi, -siim, -voc or "
+    "-phantoms"
 )
 verb = verb_of(app)
 app.add_typer(scans)
