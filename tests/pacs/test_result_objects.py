@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import highdicom
 import numpy as np
 import pydicom
 import pytest
@@ -17,6 +18,7 @@ from weakmask.pacs.result_objects import ResultForPacs, write_objects
 from weakmask.pacs.segmentation_object import ObjectIdentity
 from weakmask.pacs.source_series import read_source
 from weakmask.prediction import Prediction, Value
+from weakmask.progress import collected_notes
 from weakmask.volume.dicom_segmentation import read_segmentation
 from weakmask.volume.files import read_volume
 from weakmask.volume.geometry import Box, Geometry
@@ -142,6 +144,34 @@ def test_the_same_result_makes_the_same_bytes_and_another_result_other_uids(
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes(), file.name
         ours, other = (pydicom.dcmread(tmp_path / name / file.name).SOPInstanceUID for name in ("a", "c"))
         assert ours != other
+
+
+def test_a_tilted_gantry_is_read_with_a_note_and_its_mask_lies_on_the_slices(
+    tmp_path: Path, write_scan: Callable[..., Path], errors_of: Errors
+) -> None:
+    geometry = Geometry((9, 24, 26), (2.5, 0.7, 0.7), (-100.0, -80.0, -60.0))
+    voxels = np.full(geometry.shape, -900, np.int16)
+    for place in range(9):
+        voxels[place, 4 + place : 12 + place, 8:16] = 50  # a rod that stands upright leans in the slices
+    folder = write_scan(tmp_path / "ct", Volume(voxels, geometry))
+    for place, file in enumerate(sorted(folder.iterdir())):
+        data = pydicom.dcmread(file)
+        data.ImagePositionPatient = [-60.0, -80.0 - 0.7 * place, -100.0 + 2.5 * place]
+        data.save_as(file)
+    with collected_notes() as notes:
+        image = read_volume(folder)
+    assert "the gantry was tilted by 15.6 degrees; slices are moved to a rectangular grid" in notes[0]
+    rod = image.voxels > 0
+    assert all(np.array_equal(rod[0], one) for one in rod)
+    assert np.argwhere(rod).min(axis=0)[1] == 4 + 8  # the first slice lies 8 pixels below the upper edge of the grid
+    source = read_source(folder)
+    mask = image.with_voxels(rod.astype(np.uint8), "label")
+    result = ResultForPacs(mask, {1: "lesion"}, None, {}, [], None)
+    write_objects(tmp_path / "out", result, source, IDENTITY)
+    assert errors_of(tmp_path / "out" / "lesions.dcm") == []
+    made = highdicom.seg.segread(tmp_path / "out" / "lesions.dcm")
+    frames = made.get_pixels_by_source_instance([str(one.SOPInstanceUID) for one in source.images])[..., 0]
+    assert np.array_equal(frames > 0, voxels > 0)
 
 
 def test_the_small_form_holds_the_same_labels(tmp_path: Path, write_scan: Callable[..., Path]) -> None:

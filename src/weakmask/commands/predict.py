@@ -32,13 +32,11 @@ from weakmask.commands.output_folder import OutputFolder, open_output
 from weakmask.commands.prediction_tables import REPORT, TABLES, Records, page_of, table_of, write_tables
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of, stacks_in
 from weakmask.errors import MachineError, UserError
-from weakmask.inference.dicom_export import add_dicom, has_dicom
 from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import digest_of, layer_files, refuse_changed
 from weakmask.inference.scan_record import RECORD, VIEWER, ScanRecord, read_record
 from weakmask.inference.trained_model import Model, load
 from weakmask.inference.viewer_file import add_viewer
-from weakmask.pacs.source_series import read_source
 from weakmask.prediction import finds_instances, one_sided
 from weakmask.progress import note
 from weakmask.regions.scan_regions import RegionSource
@@ -141,6 +139,9 @@ class _Work:
 
     def _with_objects(self, job: ScanJob, folder: Path, record: ScanRecord) -> ScanRecord:
         """The record after its DICOM objects are written, if the scan is DICOM and they are not there."""
+        from weakmask.inference.dicom_export import add_dicom, has_dicom  # noqa: PLC0415 (highdicom takes time to import)
+        from weakmask.pacs.source_series import read_source  # noqa: PLC0415 (likewise)
+
         labelmap = self.asked.objects == "labelmap"
         if not record.ids or has_dicom(folder, record, labelmap=labelmap):
             return record

@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 
 from weakmask.errors import UserError
-from weakmask.inference.dicom_export import add_dicom
 from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import INSTANCES, PREVIEW, Content, layer_files, save_content
 from weakmask.inference.scan_record import RECORD, ScanRecord
 from weakmask.inference.statistics import region_statistics
 from weakmask.inference.viewer_file import add_viewer
 from weakmask.outgoing_text import escaped
-from weakmask.pacs.source_series import read_source
 from weakmask.pipeline import provenance
 from weakmask.prediction import Kind, Prediction, Scan, Segmenter, value_rows
 from weakmask.report.figures import data_uri
@@ -172,6 +170,9 @@ class Result:
         folder = Path(out) / self.scan.name
         record = self.save_into(folder)
         if dicom and self.image is not None:
+            from weakmask.inference.dicom_export import add_dicom  # noqa: PLC0415 (highdicom takes time to import)
+            from weakmask.pacs.source_series import read_source  # noqa: PLC0415 (likewise)
+
             source = read_source(self.image, self.origin.settings.get("series"))
             record = add_dicom(folder, record, source, self.segmenter.about.title)
         elif dicom:

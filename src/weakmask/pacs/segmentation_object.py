@@ -71,7 +71,7 @@ def segmentation_object(
         kind: Whether the segments are findings, or parts of the body.
         labelmap: Write the small form of DICOM 2024c, which older viewers do not know, instead of bits.
     """
-    voxels = source.on_grid(mask, "mask").voxels
+    voxels = source.frames_of(mask, "mask")
     labels = [int(label) for label in np.unique(voxels) if label > 0]
     if not labels:
         return None

@@ -4,11 +4,13 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from pydicom import Dataset
 
 from weakmask.errors import UserError
 from weakmask.volume.dicom import find_dicom
 from weakmask.volume.dicom_file import read_dataset
+from weakmask.volume.gantry_tilt import TiltedStack, tilted_stack
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.slice_stack import stack_geometry
 from weakmask.volume.storage_order import in_order_of
@@ -27,16 +29,31 @@ class SourceSeries:
         path: Their folder or file, for messages.
         images: Their headers.
         geometry: Of the volume that they make.
+        tilted: The leaning stack that they are; None if they do not lean.
     """
 
     path: Path
     images: tuple[Dataset, ...]
     geometry: Geometry
+    tilted: TiltedStack | None = None
 
     @property
     def uid(self) -> str:
         """SeriesInstanceUID."""
         return str(self.images[0].SeriesInstanceUID)
+
+    def frames_of(self, mask: Volume, what: str) -> np.ndarray:
+        """The labels of a mask at the pixels of the images, (image, row, column).
+
+        Args:
+            mask: A mask on the grid of the series, its voxels in any order.
+            what: Its name or file, for the message.
+
+        Raises:
+            UserError: It lies on another grid.
+        """
+        voxels = self.on_grid(mask, what).voxels
+        return voxels if self.tilted is None else self.tilted.leaning(voxels)
 
     def on_grid(self, mask: Volume, what: str) -> Volume:
         """A mask with its slices in the order of the images.
@@ -84,7 +101,9 @@ def read_source(path: Path, series: str | None = None) -> SourceSeries:
         if absent:
             raise UserError(f"{one.path}: has no {absent[0]}, which DICOM objects refer to; export the scan again")
         _complete(image, found.slices[0].orientation)
-    return SourceSeries(path, images, stack_geometry(found.slices, str(path)))
+    tilted = tilted_stack(found.slices, str(path))
+    geometry = stack_geometry(found.slices, str(path)) if tilted is None else tilted.geometry
+    return SourceSeries(path, images, geometry, tilted)
 
 
 def _complete(image: Dataset, orientation: tuple[float, ...] | None) -> None:

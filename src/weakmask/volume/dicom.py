@@ -10,6 +10,7 @@ from weakmask.progress import note
 from weakmask.volume.dicom_header import is_dicom, read_header
 from weakmask.volume.dicom_pixels import decoded
 from weakmask.volume.dicom_series import Series, choose_series, find_series, series_of
+from weakmask.volume.gantry_tilt import tilted_stack
 from weakmask.volume.mixed_acquisitions import mixed_acquisitions
 from weakmask.volume.slice_stack import Slice, stack_geometry
 from weakmask.volume.volume import Volume
@@ -18,7 +19,8 @@ from weakmask.volume.volume import Volume
 def read_dicom(folder: str | Path, series: str | None = None) -> Volume:
     """Read the one series of a folder, slope and intercept applied slice by slice (CT: Hounsfield units).
 
-    Localizers are ignored, and so are series of fewer than 3 slices beside a longer one; a note counts the latter.
+    Slices that lean because the gantry was tilted are moved to a rectangular grid, and a note says so. Localizers are
+    ignored, and so are series of fewer than 3 slices beside a longer one; a note counts the latter.
 
     Args:
         folder: May hold other files and other folders, see `find_series`.
@@ -30,19 +32,23 @@ def read_dicom(folder: str | Path, series: str | None = None) -> Volume:
 
     Raises:
         UserError: No series or several, slices missing or double, two acquisitions in one series, positions or spacings
-            that are missing or differ, gantry tilt, or a file that cannot be decoded.
+            that are missing or differ, or a file that cannot be decoded.
     """
     folder = Path(folder)
     chosen = choose_series(find_series(folder), series, folder)
     _refuse_frames(chosen.slices[0].path, chosen.frames)
     where = f"{folder}, series {chosen.description or chosen.uid or 'without UID'}"
-    geometry = stack_geometry(chosen.slices, where)
+    tilted = tilted_stack(chosen.slices, where)
+    geometry = stack_geometry(chosen.slices, where) if tilted is None else tilted.geometry
     mixed = mixed_acquisitions(chosen.slices)
     if mixed and chosen.modality == "MR":  # concatenations of one MR scan alternate, too
         note(f"{where}: {mixed}; they are read as one scan")
     elif mixed:
         raise UserError(f"{where}: {mixed}; keep the files of one acquisition in the folder")
     _note_spacing(chosen.slices, where)
+    if tilted is not None:
+        note(f"{where}: the gantry was tilted by {tilted.degrees:.1f} degrees; slices are moved to a rectangular grid")
+        return tilted.upright(decoded(chosen.slices))
     return Volume(decoded(chosen.slices), geometry)
 
 

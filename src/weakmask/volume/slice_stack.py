@@ -157,20 +157,45 @@ def _even_step(slices: tuple[Slice, ...], where: str) -> float:
     )
 
 
-def _refuse_leaning(slices: tuple[Slice, ...], pixel_mm: float, where: str) -> None:
-    """Refuse slices that are shifted sideways against each other."""
+def lean_of(slices: tuple[Slice, ...]) -> np.ndarray | None:
+    """How far a stack leans because the gantry was tilted: sideways mm per mm of height, (x, y, z); None if it stands.
+
+    Args:
+        slices: Slices with a position, sorted by height.
+    """
+    if len(slices) < 2 or any(one.position is None or one.spacing_mm is None for one in slices):
+        return None
+    heights, sideways = _offsets(slices)
+    limit = 0.5 * min(slices[0].spacing_mm or (0.0,))
+    if heights[-1] <= 0 or np.linalg.norm(sideways, axis=1).max() <= limit:
+        return None
+    lean = sideways[-1] / heights[-1]
+    leans = np.linalg.norm(sideways - heights[:, None] * lean, axis=1).max() <= limit
+    return lean if leans else None
+
+
+def tilt_degrees(lean: np.ndarray) -> float:
+    """The angle of a lean."""
+    return float(np.degrees(np.arctan(np.linalg.norm(lean))))
+
+
+def _offsets(slices: tuple[Slice, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Height of each slice above the first, and its offset sideways, in mm."""
     first = slices[0]
     offsets = np.array([s.position for s in slices]) - np.asarray(first.position)
     heights = offsets @ first.normal
-    sideways = offsets - heights[:, None] * first.normal
-    limit = 0.5 * pixel_mm
-    if np.linalg.norm(sideways, axis=1).max() <= limit:
+    return heights, offsets - heights[:, None] * first.normal
+
+
+def _refuse_leaning(slices: tuple[Slice, ...], pixel_mm: float, where: str) -> None:
+    """Refuse slices that are shifted sideways against each other."""
+    _, sideways = _offsets(slices)
+    if np.linalg.norm(sideways, axis=1).max() <= 0.5 * pixel_mm:
         return
-    lean = sideways[-1] / heights[-1]
-    if np.linalg.norm(sideways - heights[:, None] * lean, axis=1).max() <= limit:
-        angle = np.degrees(np.arctan(np.linalg.norm(lean)))
+    lean = lean_of(slices)
+    if lean is not None:
         raise UserError(
-            f"{where}: the gantry was tilted by {angle:.1f} degrees, the stack of slices leans; "
+            f"{where}: the gantry was tilted by {tilt_degrees(lean):.1f} degrees, the stack of slices leans; "
             "resample it onto a rectangular grid first (a DICOM converter with tilt correction does)"
         )
     raise UserError(f"{where}: slices are shifted sideways against each other; export the series again")
