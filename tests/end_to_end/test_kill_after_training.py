@@ -110,10 +110,13 @@ def framed(cohort: Path) -> VNetSettings:
 
 
 def at_two_sizes(cohort: Path) -> MitochondriaSettings:
-    """Mitochondria with both of its trainings."""
+    """Mitochondria with both of its trainings, and a denoising network for the training stacks and for all."""
+    denoise = {"method": "interpolation", "width": 2, "patch": 16, "batch": 1, "steps": 3}
     values = {
         "device": "cpu",
-        "data": {"cohort": cohort, "validation": 0.34},
+        "data": {"cohort": cohort, "test": cohort, "seen": True, "validation": 0.34},
+        "denoise_training": denoise,
+        "denoise": denoise,
         "network": {"widths": [4, 4], "padding": "zeros"},
         "train": {"patch": [4, 16, 16], "steps": 4, "fine_patch": [4, 24, 24], "fine_steps": 3, "checkpoint_every": 2},
     }

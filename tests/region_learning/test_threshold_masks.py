@@ -41,7 +41,11 @@ def test_each_kind_makes_its_mask(work: Work[Any]) -> None:
     for kind in ("Otsu in the region", "fixed threshold", "fixed threshold, balanced", "opened picture"):
         assert dice(masks[kind], truth) > 0.7, kind
         assert not masks[kind][regions.voxels == 0].any()
-    assert [note.split(" chosen")[0] for note in work.notes] == ["fixed threshold", "threshold of the opened picture"]
+    assert [note.split(" chosen")[0] for note in work.notes] == [
+        "fixed threshold",
+        "threshold of the opened picture",
+        "cut of the opened picture",
+    ]
 
 
 def test_only_the_regions_that_are_asked_for_are_marked(work: Work[Any]) -> None:

@@ -23,6 +23,7 @@ from weakmask.regions.scan_regions import RegionSource
 from weakmask.regions.segment_scan import segment_scan
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.scoring.subtypes import label_subtypes
+from weakmask.training.devices import device_of
 from weakmask.volume.dicom import dicom_ids
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.volume import Volume
@@ -179,6 +180,7 @@ def load(
     """
     if isinstance(model, Model):
         return model
+    device_of(device)  # before a model is read in vain
     table = None if subtypes is None else Path(subtypes)
     if isinstance(model, str | Path):
         segmenter = load_segmenter(model, device, Limits(memory_gb, precision))

@@ -3,10 +3,10 @@
 from functools import cache
 from pathlib import Path
 
-import yaml
 from highdicom.sr import CodedConcept
 
 from weakmask.anatomy.region_parts import region_part
+from weakmask.yaml_text import read_yaml_file
 
 FILE = Path(__file__).with_name("codes.yaml")
 
@@ -49,5 +49,5 @@ def site(region: str) -> tuple[CodedConcept, CodedConcept | None]:
 
 @cache
 def _terms() -> dict[str, dict[str, tuple[str, str, str]]]:
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content = read_yaml_file(FILE)
     return {group: {str(name): tuple(term) for name, term in terms.items()} for group, terms in content.items()}

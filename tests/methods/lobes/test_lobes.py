@@ -192,11 +192,9 @@ def test_two_scans_of_one_name_do_not_overwrite_each_other(run: Path, folder: Pa
     shutil.copy(folder / "images" / "scan2.nii.gz", other)
     done = write_lobe_masks([scan, scan, other], tmp_path / "out", run, "cpu")
     table, failures = done.table, done.failures
-    assert table["scan"].tolist() == ["scan1"]
-    assert [failure.partition(";")[0] for failure in failures] == [
-        f"{scan}: given twice",
-        f"{other}: another scan has the name scan1 ({scan})",
-    ]
+    assert table["scan"].tolist() == ["images_scan1", "other_scan1"]
+    assert [failure.partition(";")[0] for failure in failures] == [f"{scan}: given twice"]
+    assert {path.name for path in (tmp_path / "out").glob("*.nii.gz")} == {"images_scan1.nii.gz", "other_scan1.nii.gz"}
 
 
 def test_scans_that_cannot_be_learnt_from_are_told(tmp_path: Path, folder: Path) -> None:

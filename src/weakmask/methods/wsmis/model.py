@@ -34,6 +34,7 @@ from weakmask.training.model_header import (
     refuse_other_method,
     typed_header,
 )
+from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
 
 CLASSIFIER, SEGMENTATION = "classifier", "segmentation"
@@ -189,7 +190,7 @@ class WsmisSegmenter:
 
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The grey image, from black to white."""
-        _, shown = picture_of(Scan(scan.name, scan.image), self.config.prepare.window)
+        _, shown = picture_of(Scan(scan.name, upright(scan.image)), self.config.prepare.window)
         return scan.image, shown
 
 
