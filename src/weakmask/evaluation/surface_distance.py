@@ -34,4 +34,4 @@ def mean_surface_distance(
 
 def surface(mask: Bool[np.ndarray, "z y x"]) -> Bool[np.ndarray, "z y x"]:
     """The voxels of a mask that have a face outside it."""
-    return mask & ~ndimage.binary_erosion(mask)
+    return mask & np.logical_not(ndimage.binary_erosion(mask))
