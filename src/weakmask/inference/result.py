@@ -19,6 +19,7 @@ from weakmask.inference.viewer_file import add_viewer
 from weakmask.outgoing_text import escaped
 from weakmask.pipeline import provenance
 from weakmask.prediction import Kind, Prediction, Scan, Segmenter, value_rows
+from weakmask.regions.segment_scan import is_empty
 from weakmask.report.figures import data_uri
 from weakmask.report.preview import preview
 from weakmask.report.scan_view import ScanView
@@ -103,7 +104,7 @@ class Result:
     @property
     def is_empty(self) -> bool:
         """Whether the image has a region mask without a region, and so an empty mask."""
-        return self.scan.regions is not None and not bool((self.scan.regions.voxels > 0).any())
+        return is_empty(self.scan)
 
     @property
     def window(self) -> tuple[float, float]:

@@ -56,6 +56,20 @@ class BagTrainingSettings(Settings):
     )
 
 
+class ReleasedTrainingSettings(BagTrainingSettings):
+    """The training as in the released codes of DeCoVNet and AD3D-MIL; the number of steps is a method's own."""
+
+    batch: Batch = Field(default=1, description="crops per optimiser step (C)")
+    learning_rate: Rate = Field(default=1e-5, description="learning rate (C)")
+    schedule: Literal["constant", "cosine", "poly"] = Field(
+        default="constant", description="course of the learning rate over the training (C)"
+    )
+    average_decay: Share = Field(
+        default=0.0, description="decay of the moving average of the weights (C); 0: no average"
+    )
+    validate_every: Count = Field(default=500, description="steps between validations")
+
+
 class LocalisationSettings(Settings):
     """The maps of a classifier and their masks."""
 

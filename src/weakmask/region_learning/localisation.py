@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from weakmask.pipeline import Work
+from weakmask.pipeline import Stage, Work
 from weakmask.region_learning.bag_batches import load_bags
 from weakmask.region_learning.bag_classifier import InputOf, trained_classifier
 from weakmask.region_learning.bag_settings import LocalisationSettings
@@ -16,6 +16,7 @@ from weakmask.region_learning.classifying_segmenter import ClassifyingSegmenter
 from weakmask.region_learning.crop_maps import in_unit_range, quantile_inside
 from weakmask.region_learning.cut_model import CutModel
 from weakmask.region_learning.held_out_cut import held_out_cut, maps_of_crops
+from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.region_model import write_model
 from weakmask.region_learning.run_report import ReportText, about_model
 from weakmask.region_learning.scan_map import Activation, scan_map
@@ -25,7 +26,23 @@ from weakmask.training.devices import device_of
 from weakmask.volume.volume import Volume
 
 QUANTILE = 0.98  # of the training maps, the value that becomes one half
+StageFunction = Callable[[Any], None]
 RawMap = Callable[[nn.Module, Any, Tensor, Tensor], Tensor]  # network, settings, crops, regions -> maps, at least 0
+
+
+def localisation_stages(
+    classification: StageFunction, model: StageFunction, maps: StageFunction, evaluate: StageFunction
+) -> tuple[Stage, ...]:
+    """The stages of a method that trains a classifier and makes maps of it: its functions in their order."""
+    crops = ("device", "data", "prepare")
+    learnt = ("seed", *crops, "network", "classification")
+    return (
+        Stage("prepare", prepare, settings=crops),
+        Stage("classification", classification, after=("prepare",), settings=learnt, resumable=True),
+        Stage("model", model, after=("prepare", "classification")),
+        Stage("maps", maps, after=("prepare", "model")),
+        Stage("evaluation", evaluate, after=("prepare", "classification", "maps")),
+    )
 
 
 def write_localisation_model(work: Work, raw_map: RawMap) -> None:

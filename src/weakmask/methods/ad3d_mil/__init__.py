@@ -12,29 +12,14 @@ from weakmask.methods.ad3d_mil.config import AD3DMILSettings
 from weakmask.methods.ad3d_mil.localisation import classification, evaluate, load, maps, model
 from weakmask.methods.ad3d_mil.report import run_page
 from weakmask.methods.method import Method
-from weakmask.pipeline import Stage
-from weakmask.region_learning.prepare import prepare
-
-CROPS = ("device", "data", "prepare")
+from weakmask.region_learning.localisation import localisation_stages
 
 METHOD = Method(
     title="whether a region has lesions, and where, by multiple instance learning with attention",
     paper="Han et al. 2020, IEEE TMI 39(8)",
     labels="yes or no per region (scores.csv or labels.csv)",
     settings=AD3DMILSettings,
-    stages=(
-        Stage("prepare", prepare, settings=CROPS),
-        Stage(
-            "classification",
-            classification,
-            after=("prepare",),
-            settings=("seed", *CROPS, "network", "classification"),
-            resumable=True,
-        ),
-        Stage("model", model, after=("prepare", "classification")),
-        Stage("maps", maps, after=("prepare", "model")),
-        Stage("evaluation", evaluate, after=("prepare", "classification", "maps")),
-    ),
+    stages=localisation_stages(classification, model, maps, evaluate),
     report=run_page,
     load=load,
 )

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weakmask.config import Batch, Rate, Seed, Settings, Share
-from weakmask.region_learning.bag_settings import BagTrainingSettings, LocalisationSettings, YesNoDataSettings
+from weakmask.config import Count, Seed, Settings, Share
+from weakmask.region_learning.bag_settings import LocalisationSettings, ReleasedTrainingSettings, YesNoDataSettings
 from weakmask.region_learning.settings import PrepareSettings, refuse_huge
 
 WIDTH = 16  # channels of the first convolution
@@ -24,21 +24,10 @@ class NetworkSettings(Settings):
     )
 
 
-class ClassificationSettings(BagTrainingSettings):
+class ClassificationSettings(ReleasedTrainingSettings):
     """The training of the classifier."""
 
-    steps: Annotated[int, Field(ge=1, le=10**9)] = Field(
-        default=150_000, description="optimiser steps (C: 300 epochs of some 500 scans)"
-    )
-    batch: Batch = Field(default=1, description="crops per optimiser step (C)")
-    learning_rate: Rate = Field(default=1e-5, description="learning rate (C)")
-    schedule: Literal["constant", "cosine", "poly"] = Field(
-        default="constant", description="course of the learning rate over the training (C)"
-    )
-    average_decay: Share = Field(
-        default=0.0, description="decay of the moving average of the weights (C); 0: no average"
-    )
-    validate_every: Annotated[int, Field(ge=1, le=10**9)] = Field(default=500, description="steps between validations")
+    steps: Count = Field(default=150_000, description="optimiser steps (C: 300 epochs of some 500 scans)")
 
 
 class DeCoVNetSettings(Settings):
