@@ -82,6 +82,26 @@ def test_python_saves_dicom_and_masks_of_another_tool_become_the_same_lesions(
     assert weakmask("to-dicom", tmp_path / "saved", "--source", study / "p1")[0] == 0
 
 
+def test_other_files_beside_the_scans_are_not_named(study: Path, tmp_path: Path, weakmask: Run) -> None:
+    """Each picture below the folder cost a line, and the mask that was at fault was not named."""
+    image = wm.read_volume(study / "p1" / "CT")
+    write_volume(image, study / "p1" / "copy.nii.gz")
+    mask = tmp_path / "masks" / "CT.nii.gz"
+    mask.parent.mkdir()
+    mask.write_bytes(b"hello")
+    code, lines = weakmask("to-dicom", mask, "--source", study / "p1")
+    assert code == 2
+    assert len(lines) == 1
+    assert str(mask) in lines[0]
+    (tmp_path / "pictures").mkdir()
+    write_volume(image, tmp_path / "pictures" / "CT.nii.gz")
+    code, lines = weakmask("to-dicom", mask, "--source", tmp_path / "pictures")
+    assert code == 2
+    assert lines == [
+        f"error {tmp_path}/pictures: holds no DICOM images; expected the folder of the scans that the masks belong to"
+    ]
+
+
 def test_objects_of_a_user_are_not_replaced(study: Path, tmp_path: Path, weakmask: Run) -> None:
     image = wm.read_volume(study / "p1" / "CT")
     write_volume(image.with_voxels((image.voxels > 0).astype(np.uint8), "label"), tmp_path / "masks" / "CT.nii.gz")

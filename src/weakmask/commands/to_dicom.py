@@ -13,7 +13,7 @@ from pathlib import Path
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
 from weakmask.commands.evaluate import find_mask
 from weakmask.commands.output_folder import open_output
-from weakmask.commands.scan_jobs import Done, ScanJob, chosen_scans, each_scan, find_jobs
+from weakmask.commands.scan_jobs import Done, ScanJob, chosen_scans, each_scan, find_jobs, find_scans
 from weakmask.errors import MachineError, UserError
 from weakmask.inference.dicom_export import add_dicom, finding_names, identity_of
 from weakmask.inference.result_files import digest_of
@@ -25,7 +25,9 @@ from weakmask.prediction import Prediction
 from weakmask.regions.scan_regions import RegionSource, read_regions
 from weakmask.report.preview import preview_pixels
 from weakmask.report.scan_view import LUNG_WINDOW, ScanView
+from weakmask.volume.dicom_header import is_dicom
 from weakmask.volume.files import read_volume
+from weakmask.volume.scan_files import ScanFile
 from weakmask.volume.volume import Volume
 
 OBJECTS = ("lesions.dcm", "regions.dcm", "scores.dcm", "picture.dcm")
@@ -114,7 +116,7 @@ def write_dicom(
     if not masks.exists():
         raise UserError(f"{masks}: no such mask or folder; expected results of `weakmask predict`, or masks")
     place = out or (masks if masks.is_dir() else masks.parent)
-    jobs, twice = find_jobs(chosen_scans([source], series), partial(_outputs, place))
+    jobs, twice = find_jobs(_dicom_scans(source, series), partial(_outputs, place))
     results = _results(masks) if masks.is_dir() else {}
     request = _Request(masks, place, regions or RegionSource(), method, labelmap, len(jobs) == 1)
     own = {file for folder, _ in results.values() for file in (folder / FOLDER).glob("*.dcm")}
@@ -126,6 +128,20 @@ def write_dicom(
         opened.forget()
         raise
     return Done(done.results, (*twice, *done.failures))
+
+
+def _dicom_scans(source: Path, series: Sequence[str]) -> list[ScanFile]:
+    """The DICOM scans of a folder; files of other formats may lie beside them.
+
+    Raises:
+        UserError: The path does not exist, or holds no DICOM images.
+    """
+    chosen = chosen_scans([source], series)
+    found = [scan for one in chosen for scan in ([one] if isinstance(one, ScanFile) else find_scans(one))]
+    scans = [scan for scan in found if scan.path.is_dir() or is_dicom(scan.path)]
+    if not scans:
+        raise UserError(f"{source}: holds no DICOM images; expected the folder of the scans that the masks belong to")
+    return scans
 
 
 def _outputs(out: Path, name: str, _: Path) -> dict[str, Path]:
