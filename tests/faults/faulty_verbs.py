@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from ball_cohort import write_ball_cohort
+from ct_series import write_ct_series
 from safetensors.torch import load_file
 from write_faults import Kind
 
@@ -26,11 +27,11 @@ from weakmask.volume.files import read_volume, write_volume
 SCORES = {"healthy": {"LUL": 0, "LLL": 0}, "ill": {"LUL": 2, "LLL": 0}, "worse": {"LUL": 3, "LLL": 1}}
 HERE = Path(__file__).parent
 TIMED = {"stage.json", "manifest.json", "report.html", "predict.json", "lobes.json", "evaluate.json"}
-TIMED.add("scan.json")  # all of them hold the time
+TIMED |= {"scan.json", "to-dicom.json", "table2.csv"}  # all of them hold the time
 
 ONCE = ("phantom", "export-nnunet")  # refuse to write over what is complete, as it is when the last rename was killed
 
-VERBS: dict[str, Sequence[str]] = {
+VERBS: dict[str, tuple[str, ...]] = {
     "phantom": ("phantom", "OUT/made", "--scans", "2", "--size", "24", "26", "28", "--spacing", "12", "12", "12"),
     "train": ("train", "config.yaml", "--out", "OUT/run"),
     "predict": ("predict", "run", "cohort/images", "--regions", "cohort/regions", "--out", "OUT/masks"),
@@ -38,7 +39,14 @@ VERBS: dict[str, Sequence[str]] = {
     "evaluate": ("evaluate", "cohort/lesions", "cohort", "--out", "OUT/judged"),
     "report": ("report", "OUT/run"),
     "export-nnunet": ("export-nnunet", "cohort", "--out", "OUT/raw", "--dataset-id", "501", "--folds", "2"),
+    "to-dicom": ("to-dicom", "OUT/masks", "--source", "series"),
+    "view": ("view", "OUT/masks", "--no-open"),
+    "demo": ("demo", "--out", "OUT/demo"),
+    "reproduce": ("reproduce", "table2", "--rows", "nothing,raw", "--seeds", "1", "--jobs", "1", "--out", "OUT/table2"),
     "subtypes-table": ("subtypes-table", "subtypes", "--out", "OUT/table.csv"),
+}
+FOR_INPUTS = {
+    "predict series": ("predict", "run", "series", "--regions", "cohort/regions/ill.nii.gz", "--out", "OUT/masks"),
 }
 
 
@@ -50,6 +58,8 @@ def write_inputs(folder: Path) -> None:
         lesions = read_volume(file, "label")
         write_volume(lesions.with_voxels(lesions.voxels * np.uint8(label)), file)
     write_phantom_cohort(folder / "phantoms", 1, 0, (44, 48, 48), (7.0, 7.0, 7.0), workers=1)
+    scan = read_volume(folder / "cohort" / "images" / "ill.nii.gz")
+    write_ct_series(folder / "series", scan)
     data = DataSettings(cohort=folder / "cohort", test=folder / "cohort", seen=True, validation=0.0)
     settings = DramSettings(
         device="cpu",
@@ -83,7 +93,7 @@ class Commands:
         """Run a verb with a fault."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        arguments = [word.replace("OUT", str(out)) for word in VERBS[verb]]
+        arguments = [word.replace("OUT", str(out)) for word in (VERBS | FOR_INPUTS)[verb]]
         command: dict[str, Any] = {"arguments": arguments, "folder": str(self.inputs), "below": str(out)}
         self.process.stdin.write(json.dumps(command | {"position": position, "kind": kind}) + "\n")
         self.process.stdin.flush()
@@ -94,17 +104,21 @@ class Commands:
         out.mkdir(parents=True)
         if verb == "report":
             shutil.copytree(self.inputs / "run", out / "run")
+        if verb in {"to-dicom", "view"}:
+            shutil.copytree(self.inputs / "masks", out / "masks")
         return out
 
 
 @contextmanager
 def serving(inputs: Path) -> Iterator[Commands]:
-    """Start the server; the inputs are made, the run is trained."""
+    """Start the server; the inputs are made, the run is trained, and a series is segmented."""
     server = [sys.executable, str(HERE / "command_server.py")]
     with subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         commands = Commands(process, inputs)
         trained = commands.run("train", inputs)
         assert trained.code == 0, trained.lines
+        segmented = commands.run("predict series", inputs)
+        assert segmented.code == 0, segmented.lines
         yield commands
         assert process.stdin is not None
         process.stdin.close()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faulty_verbs import VERBS, Commands, check_fault, serving, write_inputs
 from write_faults import Kind
@@ -16,9 +17,12 @@ QUICK: tuple[tuple[str, Kind, float], ...] = (  # verb, fault, place among its w
     ("predict", "ENOSPC", 0.6),
     ("predict", "kill", 0.5),
     ("report", "ENOSPC", 0.5),
+    ("to-dicom", "EIO", 0.4),
+    ("view", "ENOSPC", 0.8),
     *((verb, kind, 0.7) for verb in ("evaluate", "export-nnunet", "subtypes-table") for kind in KINDS),
 )
-MOST = 200  # positions of one verb and fault
+MOST = 200  # positions of one verb and fault that are tried one by one; of later ones every tenth
+SPREAD = {"demo": 20, "reproduce": 60}  # these consist of the other verbs: so many positions, evenly spread
 EVERY = int(os.environ.get("FAULTS_EVERY", "1"))
 
 
@@ -45,6 +49,13 @@ def without_fault(verb: str, commands: Commands, known: dict[str, tuple[Path, in
     return known[verb]
 
 
+def positions(verb: str, writes: int) -> list[int]:
+    """The positions at which a fault is tried, from 1."""
+    if verb in SPREAD:
+        return np.linspace(1, writes, SPREAD[verb], dtype=int).tolist()
+    return [*range(1, min(writes, MOST) + 1), *range(MOST + 10, writes + 1, 10)]
+
+
 @pytest.mark.parametrize(("verb", "kind", "place"), QUICK)
 def test_a_fault_at_one_write(
     verb: str, kind: Kind, place: float, commands: Commands, unbroken: dict[str, tuple[Path, int]], tmp_path: Path
@@ -61,5 +72,5 @@ def test_a_fault_at_every_write(
     verb: str, kind: Kind, commands: Commands, unbroken: dict[str, tuple[Path, int]], tmp_path: Path
 ) -> None:
     whole, writes = without_fault(verb, commands, unbroken, tmp_path)
-    for position in range(1, min(writes, MOST) + 1, EVERY):
+    for position in positions(verb, writes)[::EVERY]:
         check_fault(commands, verb, (position, kind), whole, tmp_path / f"{position}")

@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from weakmask.errors import UserError
-from weakmask.inference.result_files import PREVIEW, digest_of, refuse_changed
-from weakmask.inference.scan_record import ScanRecord, write_record
-from weakmask.pacs.result_objects import FOLDER, ResultForPacs, write_objects
+from weakmask.inference.result_files import PREVIEW, add_files, refuse_changed
+from weakmask.inference.scan_record import ScanRecord
+from weakmask.pacs.result_objects import FOLDER, ResultForPacs, result_objects
 from weakmask.pacs.segmentation_object import ObjectIdentity
 from weakmask.pacs.source_series import SourceSeries
 from weakmask.volume.dicom_file import read_dataset
@@ -61,14 +60,9 @@ def add_dicom(
         picture=np.asarray(Image.open(preview).convert("RGB")) if PREVIEW in record.files else None,
     )
     digest = hashlib.sha256(json.dumps([record.origin.content, labelmap], sort_keys=True).encode()).hexdigest()
-    names = write_objects(
-        folder / FOLDER, result, source, identity_of(digest, method, record.written), labelmap=labelmap
-    )
-    others = {name: value for name, value in record.files.items() if not name.startswith(f"{FOLDER}/")}
-    added = {f"{FOLDER}/{name}": digest_of(folder / FOLDER / name) for name in names}
-    updated = replace(record, files={**others, **added})
-    write_record(folder, updated)
-    return updated
+    made = result_objects(result, source, identity_of(digest, method, record.written), labelmap=labelmap)
+    old = [name for name in record.files if name.startswith(f"{FOLDER}/")]
+    return add_files(folder, record, {f"{FOLDER}/{name}": content for name, content in made.items()}, old)
 
 
 def finding_names(mask: Volume) -> dict[int, str]:

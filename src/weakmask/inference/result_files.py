@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.atomic_write import atomic_folder, move_into
+from weakmask.atomic_write import atomic_file, atomic_folder, move_into, writing_into
 from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.inference.scan_record import RECORD, ScanRecord, read_record, write_record
@@ -89,6 +89,37 @@ def save_content(
         record = replace(content.record, files=files)
         write_record(temporary, record)
     return record
+
+
+def add_files(folder: Path, record: ScanRecord, contents: Mapping[str, bytes], old: Collection[str]) -> ScanRecord:
+    """Write more files into the folder of a result.
+
+    The record lists them before they are written: after a kill it names files that are absent, which the same call
+    writes, and never a file that it does not know.
+
+    Args:
+        folder: The folder of the result.
+        record: Its record.
+        contents: Path in the folder -> content.
+        old: Files of an earlier call, which are removed.
+
+    Returns:
+        The record that the folder holds now.
+
+    Raises:
+        MachineError: The folder cannot be written.
+    """
+    with writing_into(folder):
+        for name in old:
+            (folder / name).unlink(missing_ok=True)
+    others = {name: digest for name, digest in record.files.items() if name not in old}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    updated = replace(record, files={**others, **digests})
+    write_record(folder, updated)
+    for name, content in contents.items():
+        with atomic_file(folder / name) as temporary:
+            temporary.write_bytes(content)
+    return updated
 
 
 def refuse_changed(

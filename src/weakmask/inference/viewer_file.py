@@ -1,20 +1,19 @@
 """The page to scroll in of a result that lies in its folder, and its layers read back from there."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
 
 from weakmask.errors import UserError
-from weakmask.inference.result_files import INSTANCES, PREVIEW, digest_of, layer_files, refuse_changed
-from weakmask.inference.scan_record import VIEWER, ScanRecord, write_record
+from weakmask.inference.result_files import INSTANCES, PREVIEW, add_files, layer_files, refuse_changed
+from weakmask.inference.scan_record import VIEWER, ScanRecord
 from weakmask.progress import collected_notes
 from weakmask.regions.segment_scan import read_scan
 from weakmask.report.scan_view import ScanView
 from weakmask.volume.files import read_volume
 from weakmask.volume.volume import Kind, Volume
-from weakmask.web.viewer_page import write_viewer
+from weakmask.web.viewer_page import viewer_page
 
 
 def recorded_image(record: ScanRecord) -> Volume:
@@ -81,7 +80,5 @@ def add_viewer(folder: Path, record: ScanRecord, image: Volume | None = None) ->
     layers = recorded_layers(folder, record, shown)
     view = ScanView(record.scan, shown, record.window, **layers, region_names=record.region_names)
     preview = (folder / PREVIEW).read_bytes() if (folder / PREVIEW).exists() else b""
-    write_viewer(folder / VIEWER, view, record.statistics, hounsfield=record.hounsfield, preview=preview)
-    updated = replace(record, files={**record.files, VIEWER: digest_of(folder / VIEWER)})
-    write_record(folder, updated)
-    return updated
+    page = viewer_page(view, record.statistics, hounsfield=record.hounsfield, preview=preview)
+    return add_files(folder, record, {VIEWER: page.encode()}, [VIEWER])

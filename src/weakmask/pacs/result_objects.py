@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from highdicom.seg import Segmentation
 from jaxtyping import UInt8
+from pydicom import Dataset
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.pacs.captured_picture import captured_picture, picture_with_scores
@@ -43,23 +45,34 @@ class ResultForPacs:
 def write_objects(
     folder: Path, result: ResultForPacs, source: SourceSeries, identity: ObjectIdentity, *, labelmap: bool = False
 ) -> list[str]:
-    """Write lesions.dcm, regions.dcm, scores.dcm and picture.dcm into a folder, complete or not at all.
+    """Write the files of `result_objects` into a folder, complete or not at all; returns their names.
+
+    Raises:
+        UserError: A mask lies on another grid than the images.
+        MachineError: The folder cannot be written.
+    """
+    objects = result_objects(result, source, identity, labelmap=labelmap)
+    with atomic_folder(folder) as temporary:
+        for name, content in objects.items():
+            (temporary / name).write_bytes(content)
+    return list(objects)
+
+
+def result_objects(
+    result: ResultForPacs, source: SourceSeries, identity: ObjectIdentity, *, labelmap: bool = False
+) -> dict[str, bytes]:
+    """The files lesions.dcm, regions.dcm, scores.dcm and picture.dcm: name -> content.
 
     A mask without lesions makes no lesions.dcm: viewers fail on empty segments, and the report says 0.
 
     Args:
-        folder: The folder to write.
         result: The result.
         source: The images it was made from.
         identity: Source of the UIDs.
         labelmap: Write masks in the small form that older viewers do not know.
 
-    Returns:
-        The names of the files.
-
     Raises:
         UserError: A mask lies on another grid than the images.
-        MachineError: The folder cannot be written.
     """
     layers: dict[Kind, tuple[Volume | None, Mapping[int, str]]] = {
         "lesions": (result.mask, result.finding_names),
@@ -78,7 +91,11 @@ def write_objects(
     if result.picture is not None:
         drawn = picture_with_scores(result.picture, result.statistics, identity.method)
         objects["picture"] = captured_picture(drawn, source, identity)
-    with atomic_folder(folder) as temporary:
-        for kind, made in objects.items():
-            made.save_as(temporary / f"{kind}.dcm", enforce_file_format=True)
-    return [f"{kind}.dcm" for kind in objects]
+    return {f"{kind}.dcm": _encoded(made) for kind, made in objects.items()}
+
+
+def _encoded(data: Dataset) -> bytes:
+    """A DICOM file in memory: pydicom hides what the disk says when it writes to one itself."""
+    content = BytesIO()
+    data.save_as(content, enforce_file_format=True)
+    return content.getvalue()
