@@ -19,7 +19,10 @@ Device = Annotated[str, typer.Option(help="Where to compute: auto (a GPU if ther
 Scans = Annotated[list[Path], typer.Argument(help="Image files, folders of DICOM files, or folders full of scans.")]
 Series = Annotated[
     list[str] | None,
-    typer.Option(metavar="UID", help="DICOM series of a folder that has several: UID, number or description."),
+    typer.Option(
+        metavar="UID",
+        help="DICOM series of a folder that has several: UID, number or description, or `time 2` of many frames.",
+    ),
 ]
 
 Verb = Callable[..., None]

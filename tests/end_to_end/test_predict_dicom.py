@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
+from enhanced_ct import write_enhanced
 from malformed_files import scan_series, series
 
 import weakmask as wm
@@ -80,6 +81,42 @@ def test_python_saves_dicom_and_masks_of_another_tool_become_the_same_lesions(
     ours, other = (read_segmentation(path / "dicom" / "lesions.dcm") for path in (folder, tmp_path / "masks" / "p1_CT"))
     assert np.array_equal(ours.voxels, other.voxels)
     assert weakmask("to-dicom", tmp_path / "saved", "--source", study / "p1")[0] == 0
+
+
+def test_enhanced_ct_gives_the_masks_and_scores_of_its_single_slices(
+    model: Path, study: Path, tmp_path: Path, weakmask: Run
+) -> None:
+    write_enhanced(tmp_path / "enhanced" / "p1_CT" / "IM1", wm.read_volume(study / "p1" / "CT"), "1.2.7")
+    command = ["--regions", tmp_path / "regions", "--device", "cpu", "--dicom"]
+    assert weakmask("predict", model, study / "p1", study / "p2", *command, "-o", tmp_path / "single")[0] == 0
+    code, lines = weakmask("predict", model, tmp_path / "enhanced", *command, "-o", tmp_path / "out")
+    assert (code, lines) == (0, [])
+    (single,), (found,) = (
+        [path.parent for path in (tmp_path / out).glob("*p1_CT/scan.json")] for out in ("single", "out")
+    )
+    ours, other = (json.loads((folder / "scan.json").read_text(encoding="utf-8")) for folder in (found, single))
+    assert ours["rows"] == other["rows"]
+    assert ours["statistics"] == other["statistics"]
+    assert ours["ids"]["series_uid"] == "1.2.7"
+    masks = [wm.read_volume(folder / "mask.nii.gz", "label") for folder in (found, single)]
+    assert np.array_equal(masks[0].voxels, masks[1].voxels)
+    assert masks[0].voxels.any()
+    command = ["to-dicom", tmp_path / "single" / "p1_CT" / "mask.nii.gz", "--source", tmp_path / "enhanced", "-o"]
+    assert weakmask(*command, tmp_path / "objects")[0] == 0
+    segments = [
+        read_segmentation(file)
+        for file in (*(tmp_path / "objects").rglob("lesions.dcm"), found / "dicom" / "lesions.dcm")
+    ]
+    assert np.array_equal(segments[0].voxels, segments[1].voxels)
+    write_enhanced(tmp_path / "four.dcm", wm.read_volume(study / "p1" / "CT"), parts={"TemporalPositionIndex": [1, 2]})
+    jobs, _ = find_jobs(chosen_scans([tmp_path / "four.dcm"], ("time 1", "time 2")), lambda name, path: {})
+    assert [(job.name, job.series) for job in jobs] == [
+        ("four_4_time-1", "1.2.5 time 1"),
+        ("four_4_time-2", "1.2.5 time 2"),
+    ]
+    code, lines = weakmask("predict", model, tmp_path / "four.dcm", "-o", tmp_path / "no")
+    assert code == 2
+    assert "2 stacks or times in one series; expected one; choose by its name, `--series 'time 1'`" in lines[-1]
 
 
 def test_other_files_beside_the_scans_are_not_named(study: Path, tmp_path: Path, weakmask: Run) -> None:

@@ -20,7 +20,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "end_to_end"), str(HERE.parents[1] / "src")]
+sys.path[:0] = [
+    str(HERE),
+    *(str(HERE.parent / room) for room in ("end_to_end", "volume")),
+    str(HERE.parents[1] / "src"),
+]
 
 import torch  # noqa: E402 - the folder of the tests is not a package
 from fuzzing import FAULTS, SECONDS, Answer, Outcome, content_of, limit_memory, outcome_of  # noqa: E402

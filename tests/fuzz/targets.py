@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from enhanced_ct import write_enhanced
 from malformed_files import dicom_slice, image_file, series
 from PIL import Image
 
@@ -26,6 +27,7 @@ from weakmask.pipeline import read_manifest
 from weakmask.scoring.subtype_reference import read_reference
 from weakmask.volume.files import read_volume
 from weakmask.volume.stack_files import write_stack
+from weakmask.volume.volume import Volume
 
 Pack = Callable[[bytes], bytes]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,7 @@ def targets(folder: Path, model: bytes) -> dict[str, Target]:
         "png as labels": Target(partial(read_volume, kind="label"), "s.png", [_picture("PNG", m) for m in ("L", "P")]),
         "jpg": Target(read_volume, "s.jpg", [_picture("JPEG", mode) for mode in ("L", "RGB", "CMYK")]),
         "dcm": Target(read_volume, "s.dcm", [_dicom(folder)]),
+        "dcm of frames": Target(read_volume, "s.dcm", [_frames(folder, packed=False), _frames(folder, packed=True)]),
         "DICOM series": Target(_folder_of, "s.dcm", [_dicom(folder)], around=partial(_slices_beside, folder)),
     }
     return found | _stacks(folder) | _tables() | _settings() | _models(model)
@@ -230,6 +233,11 @@ def _dicom(folder: Path) -> bytes:
     path = folder / "one.dcm"
     dicom_slice(path, 3.0, "1.2.3.4")
     return path.read_bytes()
+
+
+def _frames(folder: Path, *, packed: bool) -> bytes:
+    scan = Volume.from_array(np.resize(MIXED, (3, 12, 14)), (2.5, 0.7, 0.7))
+    return write_enhanced(folder / "frames.dcm", scan, packed=packed).read_bytes()
 
 
 def _slices_beside(seeds: Path, folder: Path) -> None:

@@ -11,6 +11,7 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
+from enhanced_ct import write_enhanced
 
 from weakmask.errors import UserError
 from weakmask.inference.statistics import region_statistics
@@ -172,6 +173,42 @@ def test_a_tilted_gantry_is_read_with_a_note_and_its_mask_lies_on_the_slices(
     made = highdicom.seg.segread(tmp_path / "out" / "lesions.dcm")
     frames = made.get_pixels_by_source_instance([str(one.SOPInstanceUID) for one in source.images])[..., 0]
     assert np.array_equal(frames > 0, voxels > 0)
+
+
+@pytest.mark.parametrize("part", [None, "time 2"])
+def test_frames_of_enhanced_ct_are_referred_to_by_their_numbers(
+    part: str | None, tmp_path: Path, errors_of: Errors
+) -> None:
+    image, result = made(GEOMETRIES["oblique"])
+    times = {"TemporalPositionIndex": [1, 2]} if part else None
+    file = write_enhanced(tmp_path / "ct.dcm", image, parts=times)
+    source = read_source(file, part)
+    files = write_objects(tmp_path / "out", result, source, IDENTITY)
+    for name in files:
+        assert errors_of(tmp_path / "out" / name) == [], name
+    assert result.regions is not None
+    scan, segments = pydicom.dcmread(file), highdicom.seg.segread(tmp_path / "out" / "regions.dcm")
+    for frame, pixels in zip(segments.PerFrameFunctionalGroupsSequence, segments.pixel_array, strict=True):
+        number = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber
+        place = scan.PerFrameFunctionalGroupsSequence[number - 1]
+        if part:
+            assert place.FrameContentSequence[0].TemporalPositionIndex == 2
+        position = np.array(place.PlanePositionSequence[0].ImagePositionPatient, float)
+        away = np.linalg.norm(
+            [source.geometry.affine[2::-1, 3] + k * source.geometry.affine[2::-1, 0] - position for k in range(9)],
+            axis=1,
+        )
+        label = frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        assert np.array_equal(pixels > 0, result.regions.voxels[away.argmin()] == label)
+
+
+def test_frames_in_several_files_are_refused(tmp_path: Path) -> None:
+    image, _ = made(GEOMETRIES["axial"])
+    half = image.crop(Box((0, 0, 0), (4, 14, 16))), image.crop(Box((4, 0, 0), (9, 14, 16)))
+    for number, part in enumerate(half):
+        write_enhanced(tmp_path / f"{number}", part, SOPInstanceUID=f"1.2.{number}")
+    with pytest.raises(UserError, match=r"frames in several files.* cannot be referred to"):
+        read_source(tmp_path)
 
 
 def test_the_small_form_holds_the_same_labels(tmp_path: Path, write_scan: Callable[..., Path]) -> None:

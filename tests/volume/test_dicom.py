@@ -157,7 +157,7 @@ class TestBrokenFiles:
 
     def test_several_frames(self, tmp_path, write_series):
         write_series(tmp_path / "enhanced", HEIGHTS[:1], NumberOfFrames=8)
-        assert_refused(tmp_path, r"8 frames in one file \(enhanced DICOM\); export one per file, or NIfTI")
+        assert_refused(tmp_path, "8 frames in one file that states no place of each; export one per file, or NIfTI")
         with pytest.raises(UserError, match="8 frames in one file"):
             read_volume(next((tmp_path / "enhanced").iterdir()))
         write_series(tmp_path, HEIGHTS)

@@ -5,7 +5,7 @@ from pydicom.uid import generate_uid
 
 from weakmask.errors import UserError
 from weakmask.progress import collected_notes
-from weakmask.volume.dicom_header import is_dicom, is_segmentation, read_header
+from weakmask.volume.dicom_header import is_dicom, is_segmentation, read_headers
 from weakmask.volume.files import read_volume
 
 AWAY = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "PixelSpacing": None}
@@ -33,15 +33,14 @@ def test_old_files_begin_without_the_mark(tmp_path, write_slice, name):
 @pytest.mark.parametrize("name", ["a", "a.dcm"])
 def test_an_image_needs_no_sop_class(tmp_path, write_slice, name):
     write_slice(tmp_path / name, PIXELS, "1.2", SOPClassUID=None)
-    header = read_header(tmp_path / name)
-    assert header is not None
+    (header,) = read_headers(tmp_path / name)
     assert header.slice.shape == (5, 6)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x08\x00\x05\x00CS", b"\x02\x00\x01\x00OB" + bytes(300), bytes(999)])
 def test_other_files_are_ignored(tmp_path, data):
     (tmp_path / "a").write_bytes(data)
-    assert read_header(tmp_path / "a") is None
+    assert read_headers(tmp_path / "a") == []
     assert not is_segmentation(tmp_path / "a")
 
 

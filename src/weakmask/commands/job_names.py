@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from weakmask.errors import UserError
-from weakmask.volume.dicom_header import is_dicom, read_header
-from weakmask.volume.dicom_series import Series, choose_series, find_series, series_of
+from weakmask.volume.dicom import find_dicom
+from weakmask.volume.dicom_series import Series
 from weakmask.volume.files import scan_name
 from weakmask.volume.scan_files import ScanFile
 
@@ -58,7 +58,7 @@ def _by_series(scans: Sequence[ScanFile], name: str) -> list[str]:
     """The series numbers of several series of one folder."""
     several = Counter(scan.path for scan in scans)
     numbers = [_series_of(scan) if several[scan.path] > 1 else None for scan in scans]
-    return [name if one is None else _joined((name, one.number or _digits(one.uid))) for one in numbers]
+    return [name if one is None else _joined((name, one.number or _digits(one.uid), one.part)) for one in numbers]
 
 
 def _by_folders(scans: Sequence[ScanFile], name: str) -> list[str]:
@@ -82,18 +82,15 @@ def _by_count(scans: Sequence[ScanFile], name: str) -> list[str]:
 
 
 def _dicom_name(scan: ScanFile) -> str:
-    """PatientID and series number of a DICOM scan; empty for another."""
+    """PatientID and series number of a DICOM scan, and its part of the series; empty for another."""
     series = _series_of(scan)
-    return "" if series is None else _joined((series.patient, series.number))
+    return "" if series is None else _joined((series.patient, series.number, series.part))
 
 
 def _series_of(scan: ScanFile) -> Series | None:
     """The series of a scan; None if it is not DICOM, or cannot be read, which reading it says."""
     try:
-        if not scan.path.is_dir():
-            header = read_header(scan.path) if is_dicom(scan.path) else None
-            return None if header is None else series_of([header])[0]
-        return choose_series(find_series(scan.path), scan.series, scan.path)
+        return find_dicom(scan.path, scan.series)
     except (OSError, UserError):
         return None
 

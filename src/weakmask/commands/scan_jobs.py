@@ -12,7 +12,7 @@ from weakmask.memory import memory_for
 from weakmask.progress import track
 from weakmask.terminal import say
 from weakmask.volume.files import scan_name
-from weakmask.volume.scan_files import ScanFile, scans_below
+from weakmask.volume.scan_files import ScanFile, scans_below, scans_in_file
 from weakmask.volume.stack_files import is_stack
 
 Result = TypeVar("Result")
@@ -137,7 +137,7 @@ def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; expected a scan")
     if path.is_file():
-        return [ScanFile(path)]
+        return scans_in_file(path, series)
     if not path.is_dir():
         raise UserError(f"{path}: a pipe or a device; expected a file or a folder")
     if (path / "images").is_dir() and any((path / name).exists() for name in ("scores.csv", "labels.csv", "regions")):

@@ -102,6 +102,7 @@ def segmentation_object(
             transfer_syntax_uid=RLELossless if labelmap else ExplicitVRLittleEndian,
             series_description=f"weakmask {kind}",
         )
+    source.number_frames(made)
     finish_object(made, source, identity, kind)
     return made
 

@@ -1,13 +1,13 @@
 """Reading DICOM: a folder of files, or one file, becomes a Volume in Hounsfield units.
 
-pydicom reads the headers, SimpleITK (GDCM) decodes the pixels.
+A file holds one slice, or many frames (enhanced DICOM). pydicom reads the headers, SimpleITK (GDCM) decodes the pixels.
 """
 
 from pathlib import Path
 
 from weakmask.errors import UserError
 from weakmask.progress import note
-from weakmask.volume.dicom_header import is_dicom, read_header
+from weakmask.volume.dicom_header import is_dicom, read_headers
 from weakmask.volume.dicom_pixels import decoded
 from weakmask.volume.dicom_series import Series, choose_series, find_series, series_of
 from weakmask.volume.gantry_tilt import tilted_stack
@@ -24,7 +24,8 @@ def read_dicom(folder: str | Path, series: str | None = None) -> Volume:
 
     Args:
         folder: May hold other files and other folders, see `find_series`.
-        series: UID, number or description of the series to read, if there are several.
+        series: UID, number or description of the series to read, if there are several; or of enhanced DICOM the name
+            of a stack or a time, `stack 2` or `time 3`.
 
     Returns:
         int16 if the values are whole numbers and fit, else int32 or float32. Index z grows along row direction x
@@ -36,8 +37,46 @@ def read_dicom(folder: str | Path, series: str | None = None) -> Volume:
     """
     folder = Path(folder)
     chosen = choose_series(find_series(folder), series, folder)
+    return _volume(chosen, f"{folder}, series {chosen.description or chosen.uid or 'without UID'}")
+
+
+def read_dicom_file(path: str | Path, series: str | None = None) -> Volume:
+    """Read a single DICOM file: an image such as an X-ray as a volume of one slice, or the frames of enhanced DICOM.
+
+    Where an X-ray states no size of a pixel in the patient, the size at the detector serves, or else 1 mm; a note says
+    so.
+
+    Args:
+        path: The file.
+        series: Name of the stack or the time to read, if the frames are several: `stack 2`, `time 3`.
+
+    Raises:
+        UserError: The file is not a grey-value DICOM image, its frames are no regular stack or several, or it cannot be
+            decoded; or a CT slice without a PixelSpacing.
+    """
+    path = Path(path)
+    found = _series_in(path, series)
+    if found is None:
+        raise UserError(f"{path}: not a grey-value DICOM image; give a CT, MR or X-ray image")
+    return _volume(found, str(path))
+
+
+def _series_in(path: Path, series: str | None) -> Series | None:
+    """The one image of a file, or the stack of its frames; None for a file that is no image."""
+    headers = read_headers(path)
+    if len(headers) > 1:
+        return choose_series(series_of(headers), series, path)
+    return series_of(headers)[0] if headers else None
+
+
+def _volume(chosen: Series, where: str) -> Volume:
+    """The voxels of a series, after all checks.
+
+    Args:
+        chosen: The series.
+        where: Folder and series, or the file, for messages.
+    """
     _refuse_frames(chosen.slices[0].path, chosen.frames)
-    where = f"{folder}, series {chosen.description or chosen.uid or 'without UID'}"
     tilted = tilted_stack(chosen.slices, where)
     geometry = stack_geometry(chosen.slices, where) if tilted is None else tilted.geometry
     mixed = mixed_acquisitions(chosen.slices)
@@ -52,32 +91,12 @@ def read_dicom(folder: str | Path, series: str | None = None) -> Volume:
     return Volume(decoded(chosen.slices), geometry)
 
 
-def read_dicom_file(path: str | Path) -> Volume:
-    """Read a single DICOM image, such as an X-ray, as a volume of one slice.
-
-    Where an X-ray states no size of a pixel in the patient, the size at the detector serves, or else 1 mm; a note says
-    so.
-
-    Raises:
-        UserError: The file is not a grey-value DICOM image of one frame, or cannot be decoded; or a CT slice without a
-            PixelSpacing.
-    """
-    path = Path(path)
-    image = read_header(path)
-    if image is None:
-        raise UserError(f"{path}: not a grey-value DICOM image; give a CT, MR or X-ray image")
-    _refuse_frames(path, image.frames)
-    geometry = stack_geometry((image.slice,), str(path))
-    _note_spacing((image.slice,), str(path))
-    return Volume(decoded((image.slice,)), geometry)
-
-
 def find_dicom(path: Path, series: str | None = None) -> Series | None:
     """The series that a scan was read from; None for a scan that is not DICOM.
 
     Args:
         path: A file or a folder that was read.
-        series: UID, number or description, for a folder with several.
+        series: UID, number or description, for a folder with several; `stack 2` or `time 3` of enhanced DICOM.
 
     Raises:
         UserError: As `read_dicom`.
@@ -85,8 +104,7 @@ def find_dicom(path: Path, series: str | None = None) -> Series | None:
     if path.is_dir():
         found = find_series(path)
         return choose_series(found, series, path) if found else None
-    header = read_header(path) if is_dicom(path) else None
-    return None if header is None else series_of([header])[0]
+    return _series_in(path, series) if is_dicom(path) else None
 
 
 def dicom_ids(path: Path, series: str | None = None) -> dict[str, str]:
@@ -109,7 +127,9 @@ def dicom_ids(path: Path, series: str | None = None) -> dict[str, str]:
 
 def _refuse_frames(path: Path, frames: int) -> None:
     if frames > 1:
-        raise UserError(f"{path}: {frames} frames in one file (enhanced DICOM); export one per file, or NIfTI")
+        raise UserError(
+            f"{path}: {frames} frames in one file that states no place of each; export one per file, or NIfTI"
+        )
 
 
 def _note_spacing(slices: tuple[Slice, ...], where: str) -> None:

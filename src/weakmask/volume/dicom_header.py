@@ -1,14 +1,15 @@
-"""The header of one DICOM file: its series, and the place and size of its slice."""
+"""The header of one DICOM file: its series, and the place and size of its slice, or of each of its frames."""
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pydicom
 
 from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.volume.dicom_file import read_dataset
+from weakmask.volume.dicom_frames import frame_headers, is_enhanced
 from weakmask.volume.slice_stack import Slice
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")  # masks of bits; label maps
@@ -16,13 +17,14 @@ SUFFIXES = (".dcm", ".dicom", ".dic", ".ima", ".ctdc")  # usual, but a file need
 _NOT_SCANS = {"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "PR", "SR", "KO", "REG", "DOC"}
 _VOLUMES = {"CT", "MR", "PT", "NM"}  # of these a pixel has a size in the patient
 _MARKS = ("AcquisitionNumber", "AcquisitionTime", "ConvolutionKernel")
+_TIMES = ("TemporalPositionIndex", "TemporalPositionTimeOffset", "NominalPercentageOfCardiacPhase")
 _NAMED = (".dcm", ".dicom")  # a file of this name that is not DICOM is a fault, others are ignored
 _VALUE_TYPES = (b"UL", b"OB", b"UI", b"SH", b"CS", b"DA", b"TM", b"LO", b"ST", b"PN", b"AE", b"SQ", b"US", b"DT")
 
 
 @dataclass(frozen=True)
 class Header:
-    """Header of a grey-value image.
+    """Header of a grey-value image, or of one frame of an enhanced one.
 
     Attributes:
         series_uid: SeriesInstanceUID; may be empty, as all UIDs.
@@ -31,10 +33,12 @@ class Header:
         description: SeriesDescription; may be empty.
         modality: CT, MR, CR, DX ...
         localizer: Whether it is a scout view.
-        frames: Frames in the file; more than one in enhanced DICOM.
         slice: Place and size of the image.
         series_number: SeriesNumber; empty if not stated.
         patient: PatientID; may be empty.
+        stack: StackID of a frame; empty if not stated.
+        time: Temporal position of a frame, or phase of the heart; empty if not stated.
+        frames: Frames in a file that states no place of each, and cannot be read; else 1.
     """
 
     series_uid: str
@@ -43,10 +47,12 @@ class Header:
     description: str
     modality: str
     localizer: bool
-    frames: int
     slice: Slice
     series_number: str = ""
     patient: str = ""
+    stack: str = ""
+    time: str = ""
+    frames: int = 1
 
 
 def is_dicom(path: Path) -> bool:
@@ -79,8 +85,8 @@ def is_segmentation(path: Path) -> bool:
         return False
 
 
-def read_header(path: Path) -> Header | None:
-    """Read the header of a grey-value image; None for any other file.
+def read_headers(path: Path) -> list[Header]:
+    """Read the header of a grey-value image: one, or one for each frame of enhanced DICOM; none for any other file.
 
     Raises:
         UserError: The file cannot be read, has a damaged DICOM header, or is called .dcm and is not DICOM.
@@ -90,9 +96,9 @@ def read_header(path: Path) -> Header | None:
     try:
         if not path.is_file():
             path.stat()  # raises if a link leads nowhere; a pipe or a device is no image
-            return None
+            return []
         if not named and not is_dicom(path):
-            return None
+            return []
         marked = _is_marked(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # non-standard headers are common and mostly harmless
@@ -100,17 +106,19 @@ def read_header(path: Path) -> Header | None:
             sized = "Rows" in header and "Columns" in header
             known = "SOPClassUID" in header or (sized and (marked or "BitsAllocated" in header))
             grey = sized and int(header.get("SamplesPerPixel", None) or 1) == 1
-            image = _header(header, path) if grey and known else None
+            images = _images(header, path) if grey and known else []
+    except UserError:
+        raise
     except OSError as error:
         refuse_machine_fault(error, path)
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
     except Exception as error:
         if not named and not marked:  # by chance it began like DICOM
-            return None
+            return []
         raise UserError(f"{path}: its DICOM header is damaged; copy or export it again, or remove it") from error
     if named and not known:
         raise UserError(f"{path}: not a DICOM file; copy or export it again, correct its name, or remove it")
-    return None if image is None or image.modality in _NOT_SCANS else image
+    return images
 
 
 def _is_marked(path: Path) -> bool:
@@ -126,6 +134,20 @@ def _begins_with_an_element(start: bytes) -> bool:
     return start[4:6] in _VALUE_TYPES or (length <= 64 and length % 2 == 0)
 
 
+def _images(header: pydicom.Dataset, path: Path) -> list[Header]:
+    if header.get("Modality", "") in _NOT_SCANS:
+        return []
+    if not is_enhanced(header):
+        return [_header(header, path)]
+    images: list[Header] = []
+    for one, frame in frame_headers(header, path):
+        image = _header(one, path)
+        time = next((str(one[name].value) for name in _TIMES if name in one), "")
+        framed = replace(image.slice, frame=frame)
+        images.append(replace(image, slice=framed, frames=1, stack=str(one.get("StackID", "") or ""), time=time))
+    return images
+
+
 def _header(header: pydicom.Dataset, path: Path) -> Header:
     modality = str(header.get("Modality", "") or "?")
     position = header.get("ImagePositionPatient") or None
@@ -133,7 +155,7 @@ def _header(header: pydicom.Dataset, path: Path) -> Header:
     in_patient = modality in _VOLUMES or position is not None
     spacing, source = _spacing(header, in_patient=in_patient)
     thickness = float(header.get("SliceThickness") or 0)
-    kind = header.get("ImageType") or []
+    kinds = [header.get(name) or [] for name in ("ImageType", "FrameType")]
     syntax = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", None)
     return Header(
         series_uid=str(header.get("SeriesInstanceUID", "") or ""),
@@ -141,7 +163,7 @@ def _header(header: pydicom.Dataset, path: Path) -> Header:
         study_uid=str(header.get("StudyInstanceUID", "") or ""),
         description=str(header.get("SeriesDescription", "") or "").strip(),
         modality=modality,
-        localizer="LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind)),
+        localizer=any("LOCALIZER" in ([kind] if isinstance(kind, str) else list(kind)) for kind in kinds),
         frames=int(header.get("NumberOfFrames", None) or 1),
         series_number=str(header.get("SeriesNumber", "") or "").strip(),
         patient=str(header.get("PatientID", "") or "").strip(),

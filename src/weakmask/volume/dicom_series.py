@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from weakmask.errors import UserError
 from weakmask.progress import note
 from weakmask.volume.dicom_file import read_dataset
-from weakmask.volume.dicom_header import Header, read_header
+from weakmask.volume.dicom_header import Header, read_headers
 from weakmask.volume.file_tree import folders_below
 from weakmask.volume.slice_stack import Slice
 
@@ -29,11 +30,12 @@ class Series:
         description: SeriesDescription; may be empty.
         modality: CT, MR, CR, DX ...
         localizer: Whether it is a scout view.
-        frames: Frames per file; more than one in enhanced DICOM, which cannot be read.
+        frames: Frames in a file that states no place of each, and cannot be read; else 1.
         slices: At least one.
         study: StudyInstanceUID; may be empty.
         number: SeriesNumber; may be empty.
         patient: PatientID; may be empty.
+        part: Name of the stack or the time, `stack 2` or `time 3`, if enhanced DICOM holds several; else empty.
     """
 
     uid: str
@@ -45,6 +47,7 @@ class Series:
     study: str = ""
     number: str = ""
     patient: str = ""
+    part: str = ""
 
     def __str__(self) -> str:
         """One line that describes the series."""
@@ -52,11 +55,24 @@ class Series:
         name = self.description[:40] or "no description"
         count = f"{len(self.slices)} slice{'s' if len(self.slices) > 1 else ''}"
         number = f"number {self.number}, " if self.number else ""
-        return f"{self.uid[:64] or 'no UID'} ({number}{self.modality} {name!r}, {count} of {rows} x {columns})"
+        kind = f"{number}{self.modality} {name!r}{self.part and f', {self.part}'}"
+        return f"{self.uid[:64] or 'no UID'} ({kind}, {count} of {rows} x {columns})"
+
+    @property
+    def key(self) -> str:
+        """The name by which it is chosen among the series of a folder: its UID, and its part if it is one."""
+        return f"{self.uid} {self.part}".strip()
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of its slices, each once."""
+        return list(dict.fromkeys(one.path for one in self.slices))
 
     def is_called(self, words: str) -> bool:
-        """Whether this is the series with a UID, a number, or a description (in capitals or not)."""
-        return bool(words) and words.casefold() in {self.uid, self.number, self.description.casefold()}
+        """Whether this is the series with a UID, a number, a description (in capitals or not), or a part of it."""
+        names = {self.uid, self.number, self.description, self.part}
+        names |= {f"{name} {self.part}" for name in names} if self.part else set()
+        return bool(words) and words.casefold() in {name.casefold() for name in names}
 
     @property
     def projections(self) -> bool:
@@ -77,7 +93,7 @@ def find_series(folder: str | Path) -> list[Series]:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the folder that holds the DICOM files")
     files = (path for _, files in folders_below(folder) for path in files)
-    return series_of(header for path in files if (header := read_header(path)) is not None)
+    return series_of(header for path in files for header in read_headers(path))
 
 
 def series_of(headers: Iterable[Header]) -> list[Series]:
@@ -85,8 +101,9 @@ def series_of(headers: Iterable[Header]) -> list[Series]:
     groups: dict[str, list[Header]] = defaultdict(list)
     for header in headers:
         groups[header.series_uid].append(header)
-    series = [_series(part) for group in groups.values() for part in _alike(without_copies(group))]
-    return sorted(series, key=lambda one: (-len(one.slices), one.uid, str(one.slices[0].path)))
+    alike = (part for group in groups.values() for part in _alike(without_copies(group)))
+    series = [_series(part, name) for images in alike for name, part in _parts(images)]
+    return sorted(series, key=lambda one: (-len(one.slices), one.uid, one.part, str(one.slices[0].path)))
 
 
 def choose_series(found: Sequence[Series], asked: str | None, folder: Path) -> Series:
@@ -122,6 +139,11 @@ def choose_series(found: Sequence[Series], asked: str | None, folder: Path) -> S
     if len(chosen) == 1:
         _note_unused(real, chosen[0], folder)
         return chosen[0]
+    if len({one.uid for one in chosen}) == 1 and all(one.part for one in chosen):
+        raise UserError(
+            f"{folder}: {len(chosen)} stacks or times in one series; expected one; choose by its name, "
+            f"`--series {chosen[0].part!r}` (series={chosen[0].part!r} in Python): {_listed(chosen)}"
+        )
     if len({one.uid for one in chosen}) == 1:
         raise UserError(
             f"{folder}: slices of different orientation or matrix in one series ({_listed(chosen)}); separate them"
@@ -138,17 +160,18 @@ def without_copies(headers: Sequence[Header]) -> list[Header]:
     Tools that remove names leave one UID, or none, in all images of a scan.
     """
     kept: dict[tuple[object, ...], list[Header]] = defaultdict(list)
+    pixels_of = cache(_pixel_hash)  # a file may hold many frames
     for header in headers:
-        same = kept[header.image_uid, header.slice.position, header.slice.orientation, header.slice.shape]
-        if not same or _pixel_hash(header) not in {_pixel_hash(other) for other in same}:
+        one = header.slice
+        same = kept[header.image_uid, one.position, one.orientation, one.shape, one.frame and one.frame.index]
+        if not same or pixels_of(one.path) not in {pixels_of(other.slice.path) for other in same}:
             same.append(header)
     remaining = {id(header) for same in kept.values() for header in same}
     return [header for header in headers if id(header) in remaining]
 
 
-def _pixel_hash(header: Header) -> bytes:
+def _pixel_hash(path: Path) -> bytes:
     """A hash of the stored pixels; of the whole file if they cannot be found."""
-    path = header.slice.path
     try:
         pixels = read_dataset(path, only=["PixelData"], force=True).get("PixelData", None)
     except (OSError, MemoryError):
@@ -177,7 +200,25 @@ def _fits(image: Header, first: Header) -> bool:
     return same_matrix and bool(turned < 1e-3) and image.localizer == first.localizer
 
 
-def _series(images: list[Header]) -> Series:
+def _parts(images: list[Header]) -> list[tuple[str, list[Header]]]:
+    """Name and images of each stack and time that enhanced DICOM tells apart; the name of a single one is empty.
+
+    Each slice of a scan has a time of its own, so that times count where several frames lie at one place.
+    """
+    stacks = {image.stack for image in images}
+    several = 1 < len(stacks) < len(images)
+    groups: dict[tuple[str, ...], list[Header]] = defaultdict(list)
+    for image in images:
+        groups[(f"stack {image.stack}",) if several else ()].append(image)
+    parts: dict[str, list[Header]] = defaultdict(list)
+    for stack, group in groups.items():
+        timed = len({image.slice.position for image in group}) < len(group) and len({image.time for image in group}) > 1
+        for image in group:
+            parts[" ".join((*stack, f"time {image.time}") if timed else stack)].append(image)
+    return list(parts.items())
+
+
+def _series(images: list[Header], part: str) -> Series:
     first = images[0]
     # one orientation for all, so that rounding in the headers cannot change the order
     shared = first.slice.directions
@@ -192,6 +233,7 @@ def _series(images: list[Header]) -> Series:
         study=first.study_uid,
         number=first.series_number,
         patient=first.patient,
+        part=part,
     )
 
 

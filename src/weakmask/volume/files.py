@@ -57,7 +57,8 @@ def read_volume(
             each structure, named after it.
         kind: "label" for region and lesion masks: they keep their integer type, and whole numbers saved as floats
             become integers.
-        series: UID of the DICOM series, for a folder with several.
+        series: UID, number or description of the DICOM series, for a folder with several; or of enhanced DICOM the
+            name of a stack or a time.
         label_of: Name of a structure -> its number, for label maps that name their structures; None leaves a structure
             out. Without it, they keep the numbers in the file; those of a folder are numbered by name.
         spacing_nm: Voxel size of a stack along z, y and x in nm, instead of its own. A stack without either has one of
@@ -150,7 +151,7 @@ def _read(path: Path, kind: Kind, series: str | None = None) -> Volume:
     if is_segmentation(path):
         raise UserError(f"{path}: a DICOM segmentation, not an image; give the image, or use this file as a mask")
     if suffix == ".dcm" or is_dicom(path):
-        return read_dicom_file(path)
+        return read_dicom_file(path, series)
     raise UserError(f"{path}: unknown format; expected one of {', '.join(IMAGE_SUFFIXES)} or a DICOM folder")
 
 

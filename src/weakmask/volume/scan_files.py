@@ -12,7 +12,7 @@ from pathlib import Path
 
 from weakmask.errors import UserError
 from weakmask.progress import note
-from weakmask.volume.dicom_header import Header, is_dicom, is_segmentation, read_header
+from weakmask.volume.dicom_header import Header, is_dicom, is_segmentation, read_headers
 from weakmask.volume.dicom_series import Series, choose_series, series_of
 from weakmask.volume.file_tree import folders_below
 from weakmask.volume.files import IMAGE_SUFFIXES, scan_name
@@ -25,7 +25,7 @@ class ScanFile:
 
     Attributes:
         path: A file, a folder of DICOM files, or a folder of Zarr.
-        series: UID of its series, if the folder holds others; None: the only one.
+        series: Key of its series, if the folder or the file holds others; None: the only one.
     """
 
     path: Path
@@ -42,7 +42,7 @@ def is_scan_file(path: Path) -> bool:
     if path.name.lower().endswith(IMAGE_SUFFIXES):
         return True
     try:
-        return is_dicom(path) and (is_segmentation(path) or read_header(path) is not None)
+        return is_dicom(path) and (is_segmentation(path) or bool(read_headers(path)))
     except (OSError, UserError):
         return True
 
@@ -68,7 +68,8 @@ def scans_below(folder: Path, series: Collection[str] = ()) -> list[ScanFile]:
     """The scans in a folder and in the folders inside, by path.
 
     A folder of DICOM files is one scan, and so is a series that fills several folders. X-rays, which are not stacked,
-    are a scan each, and so are images of one slice that belong to several patients. A DICOMDIR is no scan.
+    are a scan each, and so are images of one slice, or files of enhanced DICOM, that belong to several patients. A
+    DICOMDIR is no scan.
 
     Args:
         folder: The folder.
@@ -93,6 +94,17 @@ def scans_below(folder: Path, series: Collection[str] = ()) -> list[ScanFile]:
     return sorted(scans, key=lambda scan: scan.path)
 
 
+def scans_in_file(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
+    """The scan in a file, or the chosen ones of the stacks and times in a file of enhanced DICOM.
+
+    Args:
+        path: The file.
+        series: UIDs, numbers or descriptions of series, or names of stacks and times.
+    """
+    images, _ = _images([path]) if series else ([], False)
+    return _series_scans(path, series_of(images), set(series), alone=True) if images else [ScanFile(path)]
+
+
 def _images(files: Iterable[Path]) -> tuple[list[Header], bool]:
     """The headers of the DICOM images among some files, and whether a file is called DICOM and is not."""
     headers: list[Header] = []
@@ -101,11 +113,9 @@ def _images(files: Iterable[Path]) -> tuple[list[Header], bool]:
         if _is_other_format(file):
             continue
         try:
-            header = read_header(file)
+            headers += read_headers(file)
         except UserError:
             faulty = True
-            continue
-        headers += [] if header is None else [header]
     return headers, faulty
 
 
@@ -136,7 +146,11 @@ def _dicom_scans(headers: dict[Path, list[Header]], chosen: set[str], shared: se
         if not real:
             localizers.append(place)
         elif _are_single_images(real) and (len(images) > 1 or place in shared or not alone):
-            scans += [ScanFile(one.path) for part in real for one in part.slices]
+            files: dict[Path, list[Series]] = defaultdict(list)
+            for one in real:
+                for file in one.files:
+                    files[file].append(one)
+            scans += [scan for file, held in files.items() for scan in _series_scans(file, held, chosen, alone=True)]
         else:
             scans += _series_scans(place, real, chosen, alone=alone)
     if not scans and not shared:
@@ -166,21 +180,22 @@ def _spread_series(headers: dict[Path, list[Header]]) -> dict[str, Path]:
 
 
 def _are_single_images(series: Sequence[Series]) -> bool:
-    """Whether every image is a scan of its own: X-rays, or one slice per patient or study."""
+    """Whether every file is a scan of its own: X-rays, or one slice or one enhanced file per patient or study."""
     if all(one.projections for one in series):
         return True
-    studies = Counter(one.study for one in series)
-    return len(series) > 1 and all(len(one.slices) == 1 for one in series) and max(studies.values()) == 1
+    files = {(one.study, file) for one in series for file in one.files}
+    studies = Counter(study for study, _ in files)
+    return len(files) > 1 and all(len(one.files) == 1 for one in series) and max(studies.values()) == 1
 
 
 def _series_scans(place: Path, real: Sequence[Series], chosen: set[str], *, alone: bool) -> list[ScanFile]:
-    """The scans of a folder whose images are slices."""
-    asked = sorted({one.uid for one in real if any(one.is_called(words) for words in chosen)})
+    """The scans of a folder, or of a file, whose images are slices."""
+    asked = sorted({one.key for one in real if any(one.is_called(words) for words in chosen)})
     if asked:
-        return [ScanFile(place, uid) for uid in asked]
+        return [ScanFile(place, key) for key in asked]
     if alone:
         return [ScanFile(place)]
     try:  # other scans lie in folders inside
-        return [ScanFile(place, choose_series(real, None, place).uid)]
+        return [ScanFile(place, choose_series(real, None, place).key)]
     except UserError:
         return [ScanFile(place)]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from weakmask.errors import UserError
+from weakmask.volume.dicom_frames import Frame
 from weakmask.volume.geometry import Geometry
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -14,7 +15,7 @@ _SPACING_TOLERANCE = 1e-3  # relative: half a pixel at the edge of 512
 
 @dataclass(frozen=True)
 class Slice:
-    """Header of one DICOM image, in the order and frame of DICOM (x, y, z; LPS; mm).
+    """Header of one DICOM image or frame, in the order and frame of DICOM (x, y, z; LPS; mm).
 
     Attributes:
         path: The file.
@@ -29,6 +30,7 @@ class Slice:
         in_patient: Whether pixels have a size in the patient (CT, MR), unlike in a projection (X-ray).
         bits: Bits of a stored pixel.
         packed: Whether the pixels are compressed.
+        frame: Place in the file, of enhanced DICOM; None: the file holds this slice alone.
     """
 
     path: Path
@@ -43,6 +45,11 @@ class Slice:
     in_patient: bool = True
     bits: int = 16
     packed: bool = False
+    frame: Frame | None = None
+
+    def __str__(self) -> str:
+        """Name of the file, and number of the frame in it."""
+        return self.path.name if self.frame is None else f"{self.path.name} frame {self.frame.index + 1}"
 
     @property
     def directions(self) -> tuple[float, float, float, float, float, float]:
@@ -135,8 +142,8 @@ def _even_step(slices: tuple[Slice, ...], where: str) -> float:
     usual = float(np.median(steps))
     for index in np.flatnonzero(steps < max(1e-3, 0.1 * usual)):
         raise UserError(
-            f"{where}: two slices at {heights[index]:.2f} mm ({slices[index].path.name}, "
-            f"{slices[index + 1].path.name}); separate the acquisitions or remove the copy"
+            f"{where}: two slices at {heights[index]:.2f} mm ({slices[index]}, {slices[index + 1]}); "
+            "separate the acquisitions or remove the copy"
         )
     tolerance = max(0.05 * usual, min(0.1, 0.2 * usual))
     uneven = np.abs(steps - usual) > tolerance
