@@ -196,3 +196,15 @@ def test_a_stage_of_an_earlier_version_is_refused(tmp_path: Path, config: Number
     (tmp_path / "run" / "01-copy" / "stage.json").write_text(json.dumps({"stage": "01-copy", "seconds": 1}))
     with pytest.raises(UserError, match="made by an earlier version"):
         run_stages(STAGES, tmp_path / "run", config)
+
+
+def test_a_folder_inside_that_of_the_results_counts_and_results_inside_a_folder_do_not(tmp_path: Path):
+    """A scan below the folder of all results had no file that counted, so that a change of it was not seen."""
+    scan = tmp_path / "out" / "images" / "ct"
+    scan.mkdir(parents=True)
+    (scan / "1.dcm").write_bytes(b"one")
+    inside = state_of(scan, without=tmp_path / "out")
+    assert inside == state_of(scan) != FileState(ABSENT, 0, 0)
+    (scan / "results").mkdir()
+    (scan / "results" / "mask.nii.gz").write_bytes(b"mask")
+    assert state_of(scan, without=scan / "results") == inside

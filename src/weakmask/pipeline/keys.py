@@ -65,10 +65,10 @@ def state_of(path: Path, known: FileState | None = None, without: Path | None = 
     Args:
         path: A file or folder, which may be absent.
         known: An earlier state: its digest is taken where size and time are the same.
-        without: A folder whose files do not count; one of results, for instance, inside the folder of the scans.
+        without: A folder inside `path` whose files do not count; one of results, for instance.
     """
     files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    if without is not None and path.is_dir():
+    if without is not None and path.is_dir() and not path.is_relative_to(without):
         files = [file for file in files if not file.is_relative_to(without)]
     if not files:
         return FileState(ABSENT, 0, 0)
