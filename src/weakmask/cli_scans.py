@@ -17,7 +17,9 @@ verb = verb_of(scans)
 @verb("predict runs/mine new_scan.nii.gz --out masks/")
 def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     model: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`, or a model.safetensors file.")],
-    paths: Scans,
+    paths: Annotated[
+        list[str], typer.Argument(help="Image files, DICOM folders, folders of scans, or 'dicomweb://HOST/?study=UID'.")
+    ],
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, scores.csv and report.html.")],
     regions: Annotated[
         Path | None, typer.Option(help="Region mask, or a folder of them.", show_default="lobes or lungs are found")
@@ -40,23 +42,29 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
         bool, typer.Option("--labelmap", help="DICOM masks in the small form; needs new viewers.")
     ] = False,
     viewer: Annotated[bool, typer.Option("--viewer", help="Also write NAME/view.html, a page to scroll in.")] = False,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Also store DICOM results at a server: dicomweb://HOST:PORT/PATH.")
+    ] = None,
 ) -> None:
     """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
     from weakmask.commands.predict import Asked, RegionSource
     from weakmask.commands.predict import predict as segment_scans
-    from weakmask.commands.scan_jobs import chosen_scans
+    from weakmask.commands.result_sending import dicomweb_target
+    from weakmask.commands.server_scans import gather_scans
     from weakmask.inference.trained_model import load
 
+    target = None if store is None else dicomweb_target(store)
     source = RegionSource(regions, numbering, lobe_model)
     loaded = load(model, device, memory_gb, precision, subtypes)
-    asked = Asked(names, "labelmap" if labelmap else "bits" if dicom else "", viewer=viewer)
+    asked = Asked(names, "labelmap" if labelmap else "bits" if dicom or store else "", viewer=viewer, target=target)
     asked = replace(asked, listener=print_json_line) if as_json else asked
-    done = segment_scans(loaded, chosen_scans(paths, series or ()), folder, source, device, asked)
+    gathered = gather_scans(paths, series or (), folder)
+    done = segment_scans(loaded, gathered.scans, folder, source, device, asked)
     print_notes(done.notes)
     if not as_json:
         print_summary(done.scores)
         print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
-    exit_if_any(done.failures)
+    exit_if_any((*gathered.failures, *done.failures), done.unsent)
 
 
 @verb("view masks/scan_1")

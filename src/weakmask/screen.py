@@ -107,14 +107,17 @@ def print_exported(written: Any, dataset_id: int) -> None:
     print_line(f"{cases} in {written.folder}; next: nnUNetv2_plan_and_preprocess -d {dataset_id}")
 
 
-def exit_if_any(failures: Sequence[str]) -> None:
-    """Exit with code 2 if scans were left out, and say how many.
+def exit_if_any(failures: Sequence[str], unsent: Sequence[str] = ()) -> None:
+    """Exit with code 2 if scans were left out, or results not sent, and say how many.
 
     Raises:
         typer.Exit: There is at least one failure.
     """
     if failures:
         say("left out:", counted(len(failures), "scan"))
+    if unsent:
+        say("not sent:", f"{counted(len(unsent), 'result')}; the same command sends what is missing")
+    if failures or unsent:
         raise typer.Exit(2)
 
 

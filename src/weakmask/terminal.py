@@ -15,6 +15,7 @@ from weakmask.outgoing_text import escaped, one_line
 STYLES = {  # label -> its colour
     "error": "bold red",
     "left out": "red",
+    "not sent": "red",
     "note": "yellow",
     "warning": "yellow",
     "have": "green",

@@ -1,14 +1,22 @@
-"""Scans written as DICOM, and the validators of other people."""
+"""Scans written as DICOM, the validators of other people, and a PACS."""
 
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ct_series import write_ct_series
+from own_orthanc import LOGIN, Orthanc, started_orthanc
+from small_model import small_model
+
+from weakmask.cli import main
+from weakmask.phantoms.chest_ct import make_phantom
+from weakmask.volume.volume import Volume
 
 WriteScan = Callable[..., Path]
+Run = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.fixture
@@ -30,3 +38,48 @@ def errors_of() -> Callable[[Path], list[str]]:
         return [line for line in lines if line.startswith("Error")]
 
     return validate
+
+
+@pytest.fixture(scope="session")
+def running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Orthanc with its DICOMweb plugin; skipped where it is not installed."""
+    with started_orthanc(tmp_path_factory.mktemp("orthanc")) as found:
+        if found is None:
+            pytest.skip("Orthanc is not installed (Debian: apt-get install orthanc orthanc-dicomweb)")
+        yield found
+
+
+@pytest.fixture
+def orthanc(running_orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch) -> Orthanc:
+    """An empty Orthanc, whose password stands in the environment."""
+    monkeypatch.setenv("WEAKMASK_DICOMWEB_USER", LOGIN[0])
+    monkeypatch.setenv("WEAKMASK_DICOMWEB_PASSWORD", LOGIN[1])
+    running_orthanc.clear()
+    return running_orthanc
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained model whose threshold marks a part of every phantom."""
+    folder = tmp_path_factory.mktemp("model")
+    small_model(folder, threshold=0.1034)
+    return folder / "model.safetensors"
+
+
+@pytest.fixture(scope="session")
+def phantom() -> Volume:
+    """A chest CT in which lobes are found."""
+    return make_phantom(3, (40, 48, 48), (8.0, 8.0, 8.0)).image
+
+
+@pytest.fixture
+def weakmask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Arguments -> the exit code and the lines on the error stream."""
+
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["weakmask", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+
+    return run

@@ -6,6 +6,7 @@ OUT/
   scores.csv      a row per region, or per image
   statistics.csv  volumes, lesions, grey values and UIDs: a row per region and one for the scan
   report.html     the scans, the most severe first
+  downloads/      the images of scans from a DICOMweb server, a folder a series
   predict.json    which files were written
 
 A scan whose folder was made from the same image, regions, model and settings is not computed again, so that the same
@@ -47,12 +48,14 @@ class Predicted:
     Attributes:
         scores: The table that it wrote.
         failures: A line for each scan that was left out.
+        unsent: A line for each result that could not be sent to a PACS.
         notes: Sentences about the model and its masks that a user should read.
         masks: Where the masks are, with NAME for a scan's name.
     """
 
     scores: pd.DataFrame
     failures: tuple[str, ...]
+    unsent: tuple[str, ...]
     notes: tuple[str, ...]
     masks: tuple[str, ...]
 
@@ -117,7 +120,7 @@ def _finished(work: Work, model: Path | Model, done: Done[ScanRecord], twice: li
     shown = str(work.model.file if isinstance(model, Model) else model)
     write_report(out / REPORT, page_of(work.model.segmenter, shown, work.records, failures, notes))
     masks = sorted({_shown_place(out, job) for job, _ in done.results})
-    return Predicted(table, failures, notes, tuple(masks))
+    return Predicted(table, failures, tuple(work.unsent), notes, tuple(masks))
 
 
 def _shown_place(out: Path, job: ScanJob) -> str:

@@ -5,13 +5,14 @@ Every command that segments scans uses it, so that all leave the same folders.
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from weakmask.atomic_write import atomic_file
 from weakmask.commands.job_names import Naming
 from weakmask.commands.prediction_tables import TABLES, Records
+from weakmask.commands.result_sending import Target
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.errors import UserError
 from weakmask.inference.origin import Origin
@@ -22,6 +23,7 @@ from weakmask.inference.viewer_file import add_viewer
 from weakmask.prediction import finds_instances
 from weakmask.progress import note
 from weakmask.regions.scan_regions import RegionSource
+from weakmask.terminal import say
 from weakmask.volume.pictures import is_picture
 
 NAMED = "named"  # the mask of a picture, under the picture's name
@@ -43,12 +45,14 @@ class Asked:
         objects: Also write DICOM objects of DICOM scans, with masks as bits or as a label map; empty: none.
         listener: Is called with a report on each scan, as plain values.
         viewer: Also write a page to scroll in.
+        target: Also send the DICOM objects to a PACS; None: to none.
     """
 
     naming: Naming = "path"
     objects: Objects = ""
     listener: Listener = _tell_nothing
     viewer: bool = False
+    target: Target | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Work:
         out: The folder of all results.
         records: The finished results.
         asked: Other wishes.
+        unsent: A line for each result that could not be sent.
     """
 
     model: Model
@@ -68,6 +73,7 @@ class Work:
     out: Path
     records: Records
     asked: Asked
+    unsent: list[str] = field(default_factory=list)
 
     def of(self, job: ScanJob) -> ScanRecord:
         """The record of a scan, which is computed unless it is there."""
@@ -83,8 +89,19 @@ class Work:
         if self.asked.viewer and not (folder / VIEWER).exists() and not record.is_empty:
             record = add_viewer(folder, record)
         self.records.add(folder, record)
-        self.asked.listener(_line(job, record, "had" if had else "done"))
+        sent = {} if self.asked.target is None else {"sent": self._is_sent(self.asked.target, folder, record)}
+        self.asked.listener({**_line(job, record, "had" if had else "done"), **sent})
         return record
+
+    def _is_sent(self, target: Target, folder: Path, record: ScanRecord) -> bool:
+        """Send the DICOM objects; a line says that it failed, and the same command tries again."""
+        try:
+            target.send_result(folder, record)
+        except UserError as error:
+            self.unsent.append(f"{folder}: not sent: {error}")
+            say("not sent", self.unsent[-1])
+            return False
+        return True
 
     def _computed(self, job: ScanJob, folder: Path, source: RegionSource, before: ScanRecord | None) -> ScanRecord:
         """Compute a scan; tables and report of other results go first."""

@@ -1,11 +1,18 @@
 """UIDs of DICOM objects: the same for the same result, so that storing it twice leaves one object."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 from pydicom import Dataset
 
+LONGEST_UID = 64
 GENERATED = "1.2.826.0.1.3680043.10.511.3."  # the root of the UIDs that highdicom draws
+
+
+def is_uid(text: str) -> bool:
+    """Whether a text is a UID, and so is safe as the name of a file."""
+    return len(text) <= LONGEST_UID and re.fullmatch(r"[0-9]+(\.[0-9]+)*", text, re.ASCII) is not None
 
 
 def uid_of(*parts: str) -> str:

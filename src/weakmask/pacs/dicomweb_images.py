@@ -1,0 +1,165 @@
+"""Images from a DICOMweb server: the series that an address chooses (QIDO-RS), each complete or absent (WADO-RS)."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from weakmask.atomic_write import atomic_folder
+from weakmask.errors import UserError
+from weakmask.pacs.dicomweb_server import DicomWebServer
+from weakmask.pacs.identifiers import is_uid
+from weakmask.pacs.server_address import FILTERS
+
+PAGE = 500  # entries of a list that are asked for at a time
+# kinds of series that hold no images; OT: secondary captures, our own among them
+NO_IMAGES = {
+    "SEG",
+    "SR",
+    "PR",
+    "KO",
+    "RTSTRUCT",
+    "RTPLAN",
+    "RTDOSE",
+    "RTRECORD",
+    "REG",
+    "FID",
+    "DOC",
+    "AU",
+    "ECG",
+    "OT",
+}
+_STUDY, _SERIES, _IMAGE = "0020000D", "0020000E", "00080018"
+_MODALITY, _NUMBER, _DESCRIPTION = "00080060", "00200011", "0008103E"
+
+
+@dataclass(frozen=True)
+class RemoteSeries:
+    """A series on a server.
+
+    Attributes:
+        study: StudyInstanceUID.
+        uid: SeriesInstanceUID.
+        modality: CT, MR, SEG, ...; may be empty.
+        number: SeriesNumber; may be empty.
+        description: SeriesDescription; may be empty.
+    """
+
+    study: str
+    uid: str
+    modality: str = ""
+    number: str = ""
+    description: str = ""
+
+    def is_called(self, words: Collection[str]) -> bool:
+        """Whether one of some words is its UID, number or description."""
+        names = {self.uid, self.number, self.description.casefold()} - {""}
+        return any(word.casefold() in names for word in words)
+
+
+def chosen_studies(server: DicomWebServer) -> list[str]:
+    """UIDs of the studies that the address of a server chooses.
+
+    Raises:
+        UserError: No study, or the server does not answer.
+    """
+    query = server.address.query
+    if "study" in query:
+        return list(dict.fromkeys(query["study"]))
+    filters = {word: query[word][0] for word in FILTERS if word in query}
+    found = _listed(server, "list of studies", server.reader.search_for_studies, _STUDY, search_filters=filters)
+    if not found:
+        wanted = ", ".join(f"{word}={value}" for word, value in filters.items())
+        raise UserError(f"{server.address.url}: no study has {wanted}; check the value, wildcards (*) are allowed")
+    return [_text(one, _STUDY) for one in found]
+
+
+def chosen_series(server: DicomWebServer, study: str, words: Collection[str] = ()) -> list[RemoteSeries]:
+    """The series of a study that hold images, or those that are chosen by name.
+
+    Args:
+        server: The server; its address may name series.
+        study: UID of the study.
+        words: UIDs, numbers or descriptions; none: all series that hold images.
+
+    Raises:
+        UserError: The study has no such series, or the server does not answer.
+    """
+    search = server.reader.search_for_series
+    found = _listed(server, f"study {study}", search, _SERIES, study_instance_uid=study)
+    series = [
+        RemoteSeries(study, *(_text(one, tag) for tag in (_SERIES, _MODALITY, _NUMBER, _DESCRIPTION))) for one in found
+    ]
+    named = server.address.query.get("series", ())
+    if named:
+        chosen = [one for one in series if one.uid in named]
+    elif words:
+        chosen = [one for one in series if one.is_called(words)]
+    else:
+        chosen = [one for one in series if one.modality not in NO_IMAGES]
+    if chosen:
+        return chosen
+    has = ", ".join(f"{one.number or one.uid} ({one.modality} {one.description})" for one in series[:5])
+    wanted = f"series {' or '.join(named or words)}" if named or words else "series of images"
+    raise UserError(f"{server.address.url}: study {study} has no {wanted}; it has {has or 'no series at all'}")
+
+
+def download(server: DicomWebServer, series: RemoteSeries, folder: Path) -> Path:
+    """The folder of a series, which is downloaded unless it is there with all images that the server has now.
+
+    Args:
+        server: The server.
+        series: The series.
+        folder: Where the folders of all series lie; each is named after the UID of its series.
+
+    Raises:
+        UserError: The server does not answer, or does not send all images.
+        MachineError: The folder cannot be written.
+    """
+    place, what = folder / series.uid, f"series {series.uid}"
+    search = server.reader.search_for_instances
+    uids = {"study_instance_uid": series.study, "series_instance_uid": series.uid}
+    names = {f"{_text(one, _IMAGE)}.dcm" for one in _listed(server, what, search, _IMAGE, **uids)}
+    if not names:
+        raise UserError(f"{server.address.url}: {what} has no images")
+    if place.is_dir() and names <= {file.name for file in place.iterdir()}:
+        return place
+    with atomic_folder(place) as temporary:
+        server.ask(what, lambda: _write_all(server, series, temporary))
+        missing = names - {file.name for file in temporary.iterdir()}
+        if missing:
+            raise UserError(
+                f"{server.address.url}: {what}: {len(missing)} of {len(names)} images did not come; ask the server for "
+                "them in another program, or try again"
+            )
+    return place
+
+
+def _write_all(server: DicomWebServer, series: RemoteSeries, folder: Path) -> None:
+    """Write the images of a series as they come; a part of an earlier attempt is written again."""
+    as_stored = (("application/dicom", "*"),)
+    for image in server.reader.iter_series(series.study, series.uid, media_types=as_stored):
+        uid = str(image.SOPInstanceUID)
+        if not is_uid(uid):
+            raise ValueError(f"an image has the UID {uid}")
+        image.save_as(folder / f"{uid}.dcm")
+
+
+def _listed(
+    server: DicomWebServer, what: str, search: Callable[..., Any], tag: str, **filters: Any
+) -> list[Mapping[str, Any]]:
+    """All entries of a list, page by page, each once; those without a UID are left out."""
+    found: dict[str, Mapping[str, Any]] = {}
+    while True:
+        page = server.ask(what, partial(search, limit=PAGE, offset=len(found), **filters))
+        new = {_text(one, tag): one for one in page if is_uid(_text(one, tag))}
+        if new.keys() <= found.keys():  # as some servers know no pages
+            return list(found.values())
+        found.update(new)
+
+
+def _text(entry: Mapping[str, Any], tag: str) -> str:
+    """The first value of an element in DICOM JSON; empty without one."""
+    values = entry.get(tag, {}).get("Value") or [""]
+    return str(values[0]).strip()
