@@ -1,8 +1,7 @@
 """Images from a DICOMweb server: the series that an address chooses (QIDO-RS), each complete or absent (WADO-RS)."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ NO_IMAGES = {
     "OT",
 }
 _STUDY, _SERIES, _IMAGE = "0020000D", "0020000E", "00080018"
-_MODALITY, _NUMBER, _DESCRIPTION = "00080060", "00200011", "0008103E"
+_OF_SERIES = (_SERIES, "00080060", "00200011", "0008103E")  # as `RemoteSeries` has them
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,12 @@ def chosen_studies(server: DicomWebServer) -> list[str]:
     if "study" in query:
         return list(dict.fromkeys(query["study"]))
     filters = {word: query[word][0] for word in FILTERS if word in query}
-    found = _listed(server, "list of studies", server.reader.search_for_studies, _STUDY, search_filters=filters)
+    search = server.reader.search_for_studies
+    found = _listed(server, "list of studies", search, (_STUDY,), search_filters=filters)
     if not found:
         wanted = ", ".join(f"{word}={value}" for word, value in filters.items())
         raise UserError(f"{server.address.url}: no study has {wanted}; check the value, wildcards (*) are allowed")
-    return [_text(one, _STUDY) for one in found]
+    return [uid for uid, *_ in found]
 
 
 def chosen_series(server: DicomWebServer, study: str, words: Collection[str] = ()) -> list[RemoteSeries]:
@@ -87,10 +87,8 @@ def chosen_series(server: DicomWebServer, study: str, words: Collection[str] = (
         UserError: The study has no such series, or the server does not answer.
     """
     search = server.reader.search_for_series
-    found = _listed(server, f"study {study}", search, _SERIES, study_instance_uid=study)
-    series = [
-        RemoteSeries(study, *(_text(one, tag) for tag in (_SERIES, _MODALITY, _NUMBER, _DESCRIPTION))) for one in found
-    ]
+    found = _listed(server, f"study {study}", search, _OF_SERIES, study_instance_uid=study)
+    series = [RemoteSeries(study, *texts) for texts in found]
     named = server.address.query.get("series", ())
     if named:
         chosen = [one for one in series if one.uid in named]
@@ -120,7 +118,7 @@ def download(server: DicomWebServer, series: RemoteSeries, folder: Path) -> Path
     place, what = folder / series.uid, f"series {series.uid}"
     search = server.reader.search_for_instances
     uids = {"study_instance_uid": series.study, "series_instance_uid": series.uid}
-    names = {f"{_text(one, _IMAGE)}.dcm" for one in _listed(server, what, search, _IMAGE, **uids)}
+    names = {f"{uid}.dcm" for uid, *_ in _listed(server, what, search, (_IMAGE,), **uids)}
     if not names:
         raise UserError(f"{server.address.url}: {what} has no images")
     if place.is_dir() and names <= {file.name for file in place.iterdir()}:
@@ -147,16 +145,28 @@ def _write_all(server: DicomWebServer, series: RemoteSeries, folder: Path) -> No
 
 
 def _listed(
-    server: DicomWebServer, what: str, search: Callable[..., Any], tag: str, **filters: Any
-) -> list[Mapping[str, Any]]:
-    """All entries of a list, page by page, each once; those without a UID are left out."""
-    found: dict[str, Mapping[str, Any]] = {}
-    while True:
-        page = server.ask(what, partial(search, limit=PAGE, offset=len(found), **filters))
-        new = {_text(one, tag): one for one in page if is_uid(_text(one, tag))}
-        if new.keys() <= found.keys():  # as some servers know no pages
-            return list(found.values())
+    server: DicomWebServer, what: str, search: Callable[..., Any], tags: Sequence[str], **filters: Any
+) -> list[tuple[str, ...]]:
+    """Elements of all entries of a list, page by page, each entry once; those without a UID are left out.
+
+    Args:
+        server: The server.
+        what: The list, for messages.
+        search: Asks for a page.
+        tags: The elements; the first is the UID.
+        **filters: More for `search`.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+
+    def page() -> dict[str, tuple[str, ...]]:
+        """The next page."""
+        entries = search(limit=PAGE, offset=len(found), **filters)
+        read = [tuple(_text(one, tag) for tag in tags) for one in entries]
+        return {texts[0]: texts for texts in read if is_uid(texts[0])}
+
+    while not (new := server.ask(what, page)).keys() <= found.keys():  # some servers send the same page for ever
         found.update(new)
+    return list(found.values())
 
 
 def _text(entry: Mapping[str, Any], tag: str) -> str:
