@@ -40,7 +40,7 @@ def gather_scans(words: Sequence[str], series: Sequence[str], out: Path, patienc
         patience: Time that a server has to answer; None: the default.
 
     Raises:
-        UserError: A path that does not exist, an address that is none, or nothing could be downloaded.
+        UserError: A path that does not exist, a faulty address, or nothing could be downloaded.
         MachineError: The folder cannot be written.
     """
     paths = [Path(word) for word in words if not is_address(word)]
