@@ -1,4 +1,4 @@
-"""Results as DICOM objects that a PACS stores and a viewer shows on the scan.
+"""Results as DICOM objects that a PACS stores and a viewer shows on the scan; images from a PACS, results to it.
 
 `source_series`        the DICOM images that a result belongs to
 `segmentation_object`  masks as DICOM SEG
@@ -7,4 +7,10 @@
 `identifiers`          UIDs that are the same whenever the same result is written
 `codes`                terms of DICOM's context groups, kept in `codes.yaml`
 `result_objects`       all of them for one result
+
+`server_address`       addresses of DICOMweb servers
+`dicomweb_server`      login, time limits and repeated requests
+`dicomweb_images`      images from a server
+`dicomweb_objects`     objects to a server
+`transfer_faults`      faults of transfers
 """

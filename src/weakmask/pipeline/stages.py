@@ -5,12 +5,10 @@ renamed when complete, so that a stage is complete or absent; a stage that train
 interruption and resumes from the checkpoint in it.
 """
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -18,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from weakmask.atomic_write import atomic_file, clear_litter, finish_folder, writing_into
 from weakmask.config import Settings, differences, parse, read_yaml, restricted, to_yaml
 from weakmask.errors import MachineError, UserError, is_machine_fault
+from weakmask.folder_lock import locked
 from weakmask.memory import is_out_of_memory
 from weakmask.pipeline.keys import RECORD, FileState, changed_inputs, settings_key, state_of, whole_key
 from weakmask.pipeline.manifest import read_stage, stage_folder, write_json, write_manifest
@@ -126,7 +125,7 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
     clear_litter(run)
     keys: dict[str, str] = {}
     printed: set[str] = set()
-    with _locked(run):
+    with locked(run):
         for number, stage in enumerate(stages, 1):
             folder = run / f"{number:02d}-{stage.name}"
             wanted, before = settings_key(stages, stage.name, config), {name: keys[name] for name in stage.after}
@@ -240,22 +239,3 @@ def _open_run(run: Path, config: Settings) -> None:
         raise UserError(f"{run} is not empty and is not a run; choose another output folder")
     with atomic_file(existing) as temporary:
         temporary.write_text(to_yaml(config), encoding="utf-8")
-
-
-@contextmanager
-def _locked(run: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder; file systems without locks are used without one.
-
-    Raises:
-        UserError: Another process is working in it.
-    """
-    descriptor = os.open(run, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"{run} is in use by another process; wait for it, or choose another folder") from error
-        yield
-    finally:
-        os.close(descriptor)
