@@ -76,7 +76,10 @@ def test_a_bad_line_costs_its_image(tmp_path: Path, text: str, message: str) -> 
         ("picture,label\na,cat\n", "no column `image` among picture, label"),
         ("image,patient\na,p1\n", "no column of 0 and 1 among image, patient"),
         ("image,comment\na,nice\n", "no column of 0 and 1 among image, comment"),
-        ("image,label,age\na,cat,3\n", "unknown column 'age'; .* label, region and patient; delete the column$"),
+        (
+            "image,label,age\na,cat,3\n",
+            "unknown column 'age'; .* label, region, patient and series; delete the column$",
+        ),
         ("image,cat,Age\na,1,63\nb,0,70\n", "unknown column 'Age'; the columns may be .*; delete the column$"),
         ("image,cat,patent\na,1,p\n", "unknown column 'patent'; did you mean 'patient'[?]"),
     ],

@@ -10,15 +10,16 @@ from weakmask.datasets.seen_scans import image_digest, refuse_seen, seen_scans
 from weakmask.errors import UserError
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Geometry
+from weakmask.volume.scan_files import ScanFile
 from weakmask.volume.storage_order import Order
 from weakmask.volume.volume import Volume
 
 
-def files(folder: Path, **contents: bytes) -> dict[str, Path]:
+def files(folder: Path, **contents: bytes) -> dict[str, ScanFile]:
     folder.mkdir()
     for name, content in contents.items():
         (folder / f"{name}.nii.gz").write_bytes(content)
-    return {name: folder / f"{name}.nii.gz" for name in contents}
+    return {name: ScanFile(folder / f"{name}.nii.gz") for name in contents}
 
 
 def test_other_images_are_not_seen(tmp_path: Path) -> None:
@@ -66,8 +67,8 @@ def test_one_scan_in_another_format_and_order_is_seen(tmp_path: Path, suffix: st
     write_volume(scan, tmp_path / "one.nii.gz")
     for name, volume in stored.items():
         write_volume(volume, tmp_path / f"{name}{suffix}")
-    tested = {name: tmp_path / f"{name}{suffix}" for name in stored}
-    assert seen_scans({"one": tmp_path / "one.nii.gz"}, tested) == ["same"]
+    tested = {name: ScanFile(tmp_path / f"{name}{suffix}") for name in stored}
+    assert seen_scans({"one": ScanFile(tmp_path / "one.nii.gz")}, tested) == ["same"]
 
 
 def test_a_series_and_its_nifti_file_are_one_scan(tmp_path: Path) -> None:
@@ -75,5 +76,5 @@ def test_a_series_and_its_nifti_file_are_one_scan(tmp_path: Path) -> None:
     scan = read_volume(tmp_path / "dicom")
     write_volume(scan, tmp_path / "same.nii.gz")
     write_volume(scan.with_voxels(scan.voxels + 1), tmp_path / "other.nii.gz")
-    tested = {name: tmp_path / f"{name}.nii.gz" for name in ("same", "other")}
-    assert seen_scans({"a": tmp_path / "dicom"}, tested) == ["same"]
+    tested = {name: ScanFile(tmp_path / f"{name}.nii.gz") for name in ("same", "other")}
+    assert seen_scans({"a": ScanFile(tmp_path / "dicom")}, tested) == ["same"]

@@ -86,7 +86,7 @@ def series(folder: Path, positions: list[float], uid: str = "1.2.3.4", **changes
     return folder
 
 
-def scan_series(folder: Path, scan: Volume, uid: str = "1.2.3.9") -> Path:
+def scan_series(folder: Path, scan: Volume, uid: str = "1.2.3.9", **more: object) -> Path:
     """A scan of axial slices as a DICOM series."""
     _, rows, columns = scan.voxels.shape
     z_mm, *in_plane = scan.geometry.spacing_mm
@@ -101,6 +101,7 @@ def scan_series(folder: Path, scan: Volume, uid: str = "1.2.3.9") -> Path:
             "ImagePositionPatient": [ox, oy, height],
             "RescaleIntercept": 0,
             "PixelData": pixels.tobytes(),
+            **more,
         }
         dicom_slice(folder / f"{uid[-1]}{number:03}.dcm", height, uid, **changes)
     return folder

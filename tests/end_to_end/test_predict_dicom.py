@@ -114,6 +114,9 @@ def test_enhanced_ct_gives_the_masks_and_scores_of_its_single_slices(
         ("four_4_time-1", "1.2.5 time 1"),
         ("four_4_time-2", "1.2.5 time 2"),
     ]
+    regions = tmp_path / "regions" / "p1_CT.nii.gz"
+    timed = wm.load(model, "cpu").segment(tmp_path / "four.dcm", regions, series="time 1")
+    assert np.array_equal(timed.mask.voxels, masks[0].voxels)
     code, lines = weakmask("predict", model, tmp_path / "four.dcm", "-o", tmp_path / "no")
     assert code == 2
     assert "2 stacks or times in one series; expected one; choose by its name, `--series 'time 1'`" in lines[-1]

@@ -88,7 +88,7 @@ def test_one_series_of_a_folder_is_segmented(model: Path, scan: Path, tmp_path: 
     with pytest.raises(UserError, match=r"2 series; expected one; choose by .*series=UID"):
         loaded.segment(tmp_path / "exam", masks)
     for other in (scan, image):
-        with pytest.raises(UserError, match=r"series='1.2.5' is for a folder of DICOM files; leave it out"):
+        with pytest.raises(UserError, match=r"series='1.2.5' is for DICOM; leave it out"):
             loaded.segment(other, masks, series="1.2.5")
 
 

@@ -96,7 +96,7 @@ def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
 
 def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple[Rows, Rows]:
     """The rows of one scan in results.csv and severity.csv."""
-    image = read_volume(case.image)
+    image = case.read_image()
     found = read_volume(path, "label", label_of=label_by_name(case.truth_kind))  # a file may name more than lesions
     mask = on_grid(found, image.geometry, path).voxels > 0
     regions = None

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from weakmask.commands.job_names import Naming, names_of
+from weakmask.datasets.cohort_labels import read_labels
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.progress import track
 from weakmask.terminal import say
 from weakmask.volume.files import scan_name
-from weakmask.volume.scan_files import ScanFile, scans_below, scans_in_file
+from weakmask.volume.scan_files import ScanFile, entries_by_name, has_series, scans_below, scans_in_file
 from weakmask.volume.stack_files import is_stack
 
 Result = TypeVar("Result")
+_OF_COHORTS = ("scores.csv", "scores.xlsx", "labels.csv", "labels.xlsx", "regions")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def chosen_scans(paths: Sequence[Path], series: Collection[str]) -> Sequence[Pat
 def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
     """The scans a path stands for: a file, a folder of DICOM files, or all of both kinds inside a folder.
 
-    Of a cohort these are its images/; its masks are not scans.
+    Of a cohort these are its images/; its masks are not scans. Its tables may name the series of a DICOM folder.
 
     Args:
         path: A file or folder.
@@ -140,9 +142,23 @@ def find_scans(path: Path, series: Collection[str] = ()) -> list[ScanFile]:
         return scans_in_file(path, series)
     if not path.is_dir():
         raise UserError(f"{path}: a pipe or a device; expected a file or a folder")
-    if (path / "images").is_dir() and any((path / name).exists() for name in ("scores.csv", "labels.csv", "regions")):
-        return scans_below(path / "images", series)
+    if (path / "images").is_dir() and any((path / name).exists() for name in _OF_COHORTS):
+        scans = scans_below(path / "images", series)
+        return scans if series else _with_named_series(scans, path)
     return scans_below(path, series)
+
+
+def _with_named_series(scans: Sequence[ScanFile], cohort: Path) -> list[ScanFile]:
+    """The scans of a cohort, with the series that its tables name; a table that cannot be read names none."""
+    entries = entries_by_name(cohort / "images")
+    try:
+        labels = read_labels(cohort, entries).images
+    except UserError:
+        return list(scans)
+    named = {entries[name][0]: of.series for name, of in labels.items() if of.series and name in entries}
+    chosen = [ScanFile(path, series) for path, series in named.items() if has_series(path)]
+    others = [scan for scan in scans if not any(scan.path.is_relative_to(one.path) for one in chosen)]
+    return sorted([*others, *chosen], key=lambda scan: scan.path)
 
 
 def each_scan(

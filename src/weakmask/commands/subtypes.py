@@ -12,7 +12,6 @@ from weakmask.progress import track
 from weakmask.scoring.subtype_reference import read_reference, reference_components, write_reference
 from weakmask.scoring.subtypes import SUBTYPES
 from weakmask.terminal import say
-from weakmask.volume.files import read_volume
 
 
 def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
@@ -41,7 +40,7 @@ def build_subtype_table(cohort_folder: Path, out: Path) -> pd.DataFrame:
     for case in track(labelled, "lesions", len(labelled)):
         try:
             with memory_for(case.image):
-                image = read_volume(case.image)
+                image = case.read_image()
                 lesions = usable_truth(case, image.geometry)
                 if lesions is not None:
                     tables.append(reference_components([(case.name, image, lesions)]))

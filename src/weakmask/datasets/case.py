@@ -8,6 +8,9 @@ from typing import Literal
 
 from weakmask.errors import UserError
 from weakmask.scoring.severity import ScoreMap
+from weakmask.volume.files import read_volume
+from weakmask.volume.scan_files import ScanFile
+from weakmask.volume.volume import Volume
 
 TruthKind = Literal["binary", "subtypes", "classes", "instances"]  # see `usable_truth`
 Presence = Mapping[int | None, Mapping[str, bool]]
@@ -53,6 +56,8 @@ class Case:
         patient: The patient of the image; empty means that the image has its own patient.
         presence: The classes that are present or absent, from labels.csv.
         truth_kind: The kind of labels in `truth`.
+        series: UID, number or description of the DICOM series to read, where the image's folder holds several; None:
+            the only one.
     """
 
     name: str
@@ -63,6 +68,20 @@ class Case:
     patient: str = ""
     presence: Presence = field(default_factory=dict)
     truth_kind: TruthKind = "subtypes"
+    series: str | None = None
+
+    def read_image(self) -> Volume:
+        """The voxels of the image, in the order of its file.
+
+        Raises:
+            UserError: As `read_volume`.
+        """
+        return read_volume(self.image, series=self.series)
+
+    @property
+    def scan_file(self) -> ScanFile:
+        """Its image, and the series in it."""
+        return ScanFile(self.image, self.series)
 
     @property
     def group(self) -> str:

@@ -52,8 +52,8 @@ def name_in(cell: str) -> str:
     return unicodedata.normalize("NFC", cell)
 
 
-def patient_in(cell: str) -> str:
-    """A patient's name; empty if it is missing. A number is the same patient as `12`, `12.0` and `12,0`."""
+def word_in(cell: str) -> str:
+    """The name of a patient or a series; empty if missing. `12`, `12.0` and `12,0` are the same."""
     return "" if is_missing(cell) else whole_number_in(name_in(cell))
 
 

@@ -1,7 +1,8 @@
 """Checks of one case that read its voxels: grids, labels, and what `check_scan` says of the scan and its regions."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
@@ -12,11 +13,11 @@ from weakmask.datasets.named_masks import read_region_mask
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.progress import collected_notes
-from weakmask.volume.files import read_volume, refuse_nonfinite
+from weakmask.volume.files import refuse_nonfinite
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.regions import label_sizes
-from weakmask.volume.volume import Kind, Volume
+from weakmask.volume.volume import Volume
 
 LOBES = tuple(NUMBERINGS["weakmask"])
 
@@ -36,14 +37,14 @@ class _Findings:
         file = path.relative_to(self.folder).as_posix()
         self.faults.append(Fault(self.scan, file, f"{file}: {text}", fatal))
 
-    def read(self, path: Path, kind: Kind, *, fatal: bool, names: Mapping[int, str] | None = None) -> Volume | None:
-        """The volume, or None and a fault."""
+    def read(self, path: Path, read: Callable[[], Volume]) -> Volume | None:
+        """The volume, or None and a fatal fault."""
         with collected_notes() as notes:
             try:
-                volume = read_volume(path, kind) if names is None else read_region_mask(path, names)
+                volume = read()
                 refuse_nonfinite(volume, path)
             except UserError as error:
-                self.add(path, self.without_folder(error, path), fatal=fatal)
+                self.add(path, self.without_folder(error, path), fatal=True)
                 return None
         for note in notes:
             self.add(path, note.removeprefix(f"{path}: ").replace(f"{self.folder}/", ""), fatal=False)
@@ -51,7 +52,7 @@ class _Findings:
 
     def read_mask(self, path: Path, image: Geometry, names: Mapping[int, str]) -> Volume | None:
         """The region mask on the image's grid, or None and a fatal fault; `names` are the regions' by label."""
-        mask = self.read(path, "label", fatal=True, names=names)
+        mask = self.read(path, partial(read_region_mask, path, names))
         try:
             return None if mask is None else on_grid(mask, image, path)
         except UserError as error:
@@ -76,7 +77,7 @@ def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | 
         faults that say so.
     """
     findings = _Findings(case.name, cohort.folder)
-    image = findings.read(case.image, "image", fatal=True)
+    image = findings.read(case.image, case.read_image)
     if image is None:
         return None, findings.faults
     names = cohort.region_names

@@ -9,7 +9,7 @@ from weakmask.datasets.cohort_labels import ImageLabels
 from weakmask.datasets.table_cells import nearest
 from weakmask.datasets.usable_truth import read_truth_kind
 from weakmask.errors import UserError
-from weakmask.volume.scan_files import entries_by_name
+from weakmask.volume.scan_files import entries_by_name, has_series
 
 TRUTH = ("truth", "lesions")  # the second is the older name of the folder
 LOBES = NUMBERINGS["weakmask"].keys()
@@ -74,8 +74,14 @@ class CohortFiles:
             faults.append(Fault(name, f"regions/{name}", f"regions/{name}: no such file; {hint}", fatal=True))
         if image is None or any(fault.fatal for fault in faults):
             return None, faults
-        case = Case(name, image, regions, truth, dict(labels.scores), labels.patient, labels.presence, self.truth_kind)
-        return case, faults
+        series = labels.series if labels.series and has_series(image) else None
+        if labels.series and series is None:
+            text = (
+                f"images/{image.name}: {table} names its series {labels.series!r}; it is not DICOM, and is read whole"
+            )
+            faults.append(Fault(name, f"images/{image.name}", text, fatal=False))
+        scores, kind = dict(labels.scores), self.truth_kind
+        return Case(name, image, regions, truth, scores, labels.patient, labels.presence, kind, series), faults
 
     def unlabelled(self, known: Collection[str], table: str) -> Iterator[Fault]:
         """Notes on images that no row names; nothing is wrong with them, they are just not used."""

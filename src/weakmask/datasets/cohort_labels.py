@@ -23,12 +23,14 @@ class ImageLabels:
         scores: Region label -> score, the usable ones.
         presence: Region label, or None for the whole image -> class -> present or not.
         patient: Its patient, "" where no table names one.
+        series: Its DICOM series, likewise.
         rows: Region label -> the text of its score, usable or not, and the line that it stands in.
     """
 
     scores: dict[int, int] = field(default_factory=dict)
     presence: dict[int | None, dict[str, bool]] = field(default_factory=dict)
     patient: str = ""
+    series: str = ""
     rows: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     @property
@@ -104,7 +106,8 @@ def _add_scores(found: CohortLabels, table: ScoreTable, numbering: Mapping[str, 
     ignored = _ignored_columns(found, table, numbering, file)
     for row in table.rows:
         if row.region not in ignored:
-            image = found.images.setdefault(row.scan, ImageLabels(patient=table.patients.get(row.scan, "")))
+            own = ImageLabels(patient=table.patients.get(row.scan, ""), series=table.series.get(row.scan, ""))
+            image = found.images.setdefault(row.scan, own)
             wrong, fatal = _add_score(image, row, numbering, found.score_map)
             found.faults += [row_fault(row.scan, file, row.line, wrong, fatal=fatal)] if wrong else []
     labels = sorted({label for image in found.images.values() for label in image.rows})
@@ -160,16 +163,20 @@ def _add_presence(found: CohortLabels, table: LabelTable, numbering: Mapping[str
     found.classes = table.classes
     for name, regions in table.presence.items():
         image = found.images.setdefault(name, ImageLabels())
-        patient = table.patients.get(name, "")
+        for word, said, other in (
+            ("patient", table.patients.get(name, ""), image.patient),
+            ("series", table.series.get(name, ""), image.series),
+        ):
+            if said and other not in {"", said}:
+                text = f"{file}: {name} has the {word} {said!r}, in scores.csv {other!r}; correct one of them"
+                found.faults.append(Fault(name, file, text, fatal=True))
         wrong = [region for region in regions if _region(region, numbering) == 0]
-        if patient and image.patient not in {"", patient}:
-            text = f"{file}: {name} has the patient {patient!r}, in scores.csv {image.patient!r}; correct one of them"
-            found.faults.append(Fault(name, file, text, fatal=True))
         for region in wrong:
             hint = nearest(region, list(numbering), _known(numbering))
             text = f"{file}: {name} has the unknown region {region!r}; {hint}; the image is left out"
             found.faults.append(Fault(name, file, text, fatal=True))
-        image.patient = image.patient or patient
+        image.patient = image.patient or table.patients.get(name, "")
+        image.series = image.series or table.series.get(name, "")
         for region in [region for region in regions if region not in wrong]:
             known = image.presence.setdefault(_region(region, numbering) or None, {})
             text = _merge(known, regions[region], region, long=table.long)

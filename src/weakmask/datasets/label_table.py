@@ -12,7 +12,7 @@ Wide, one column of 0 and 1 per class; an empty cell is unknown, and is not lear
     cxr_0001,1,0
     cxr_0002,0,
 
-Both may have the columns `region` (the row speaks of that region alone) and `patient`.
+Both may have the columns `region` (the row speaks of that region alone), `patient` and `series`.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from pathlib import Path
 
 from weakmask.datasets.case import Fault
 from weakmask.datasets.cell_values import is_missing, name_in, truth_in
-from weakmask.datasets.score_table import Patients, split_rows
-from weakmask.datasets.table_cells import PATIENT, Cells, is_of_redcap, read_cells, refuse_unknown, row_fault
+from weakmask.datasets.score_table import ScanColumns, split_rows
+from weakmask.datasets.table_cells import OF_SCANS, Cells, is_of_redcap, read_cells, refuse_unknown, row_fault
 from weakmask.errors import UserError
 from weakmask.outgoing_text import some_of
 
@@ -42,6 +42,7 @@ class LabelTable:
         presence: Image -> region as written ("": the whole image) -> class -> present or not; unknown classes have no
             entry.
         patients: Image -> patient, where the table names one.
+        series: Image -> DICOM series, where the table names one.
         faults: Rows that could not be used, and notes on columns.
         long: Whether a row names a class that is present, so that rows about one region add up.
     """
@@ -49,6 +50,7 @@ class LabelTable:
     classes: tuple[str, ...]
     presence: dict[str, ByRegion]
     patients: dict[str, str]
+    series: dict[str, str]
     faults: tuple[Fault, ...]
     long: bool
 
@@ -70,11 +72,11 @@ def read_label_table(path: Path, scan_of: Callable[[str], str] = name_in) -> Lab
     long = "label" in cells.header
     classes, notes = _classes(cells, key, long=long)
     presence: dict[str, ByRegion] = {}
-    patients, rows = Patients(), _Rows(classes)
+    of_scans, rows = ScanColumns(), _Rows(classes)
     faults = [Fault("", path.name, note, fatal=False) for note in (*cells.notes, *notes)]
     for line, values, wrong in split_rows(cells, key):
         image = scan_of(values.get(key, ""))
-        wrongs = [wrong] if wrong else patients.take(image, values, line)
+        wrongs = [wrong] if wrong else of_scans.take(image, values, line)
         if not wrong:
             region = "" if is_missing(values.get("region", "")) else name_in(values["region"])
             known = presence.setdefault(image, {}).setdefault(region, dict.fromkeys(classes, False) if long else {})
@@ -82,14 +84,14 @@ def read_label_table(path: Path, scan_of: Callable[[str], str] = name_in) -> Lab
         faults += [row_fault(image, path.name, line, text, fatal=True) for text in wrongs]
     if not presence:
         raise UserError(f"{path}: the table has no rows below its header that can be used; {EXAMPLE}")
-    faults += patients.notes(path.name)
-    return LabelTable(classes, presence, patients.named, tuple(faults), long)
+    faults += of_scans.notes(path.name)
+    return LabelTable(classes, presence, of_scans.patients, of_scans.series, tuple(faults), long)
 
 
 def _classes(cells: Cells, key: str, *, long: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The classes of the table, and notes on the columns that are ignored."""
-    rest = [name for name in cells.header if name not in {key, "label", "region", PATIENT}]
-    columns = f"the columns may be {key}, label, region and {PATIENT}"
+    rest = [name for name in cells.header if name not in {key, "label", "region", *OF_SCANS}]
+    columns = f"the columns may be {key}, label, region, {' and '.join(OF_SCANS)}"
     if long:
         return tuple(dict.fromkeys(map(name_in, cells.column("label")))), refuse_unknown(cells, rest, [], columns)
     classes = tuple(name for name in rest if not is_of_redcap(name) and _holds_truth(cells, name))

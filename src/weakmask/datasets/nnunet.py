@@ -22,7 +22,7 @@ from weakmask.errors import UserError
 from weakmask.evaluation.overlap import LESION_SUBTYPES
 from weakmask.memory import memory_for
 from weakmask.progress import track
-from weakmask.volume.files import read_volume, write_volume
+from weakmask.volume.files import write_volume
 from weakmask.volume.volume import Volume
 
 ENDING = ".nii.gz"
@@ -144,7 +144,7 @@ def _usable(case: Case, cohort: Cohort, notes: list[str], *, hounsfield: bool) -
 
 
 def _write_training_case(case: Case, out: Path, dataset: NnunetDataset) -> None:
-    image = read_volume(case.image)
+    image = case.read_image()
     found = usable_truth(case, image.geometry)
     if found is None:
         raise ValueError(f"{case.name} has no truth")
@@ -161,7 +161,7 @@ def _write_test_cases(cohort: Cohort, out: Path, notes: list[str], *, hounsfield
     names = []
     for case in track(cohort.cases, "test cases", len(cohort.cases)):
         if _usable(case, cohort, notes, hounsfield=hounsfield) is not None:
-            write_volume(read_volume(case.image), out / "imagesTs" / f"{case.name}_0000{ENDING}")
+            write_volume(case.read_image(), out / "imagesTs" / f"{case.name}_0000{ENDING}")
             names.append(case.name)
     return names
 

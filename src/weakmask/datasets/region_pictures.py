@@ -57,7 +57,7 @@ def write_region_pictures(cohort: Cohort, folder: Path, class_name: str, *, trut
 
 def _regions_of(case: Case) -> dict[int, tuple[UInt8[np.ndarray, "y x"], UInt8[np.ndarray, "y x"] | None]]:
     """Region label -> the picture of the region and its truth; a region without pixels has none."""
-    image = read_volume(case.image)
+    image = case.read_image()
     if case.regions is None or image.voxels.dtype != np.uint8 or len(image.voxels) > 1:
         raise UserError(f"{case.image}: expected an 8-bit picture with region masks")
     regions = on_grid(read_volume(case.regions, "label"), image.geometry, case.regions)

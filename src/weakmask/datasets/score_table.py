@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weakmask.datasets.case import Fault
-from weakmask.datasets.cell_values import name_in, patient_in
-from weakmask.datasets.table_cells import PATIENT, Cells, read_cells, refuse_unknown, row_fault
+from weakmask.datasets.cell_values import name_in, word_in
+from weakmask.datasets.table_cells import OF_SCANS, PATIENT, SERIES, Cells, read_cells, refuse_unknown, row_fault
 from weakmask.errors import UserError
 from weakmask.outgoing_text import some_of
 
@@ -32,6 +32,7 @@ class ScoreTable:
         rows: All scores, in the order of the file; a wide row gives one for each of its regions.
         wide: Whether the regions are columns.
         patients: Scan -> patient, where the table has a column `patient`.
+        series: Scan -> DICOM series, where the table has a column `series`.
         faults: Rows that could not be used, and notes on columns.
         cells: The cells that the rows were made of.
     """
@@ -39,15 +40,16 @@ class ScoreTable:
     rows: tuple[ScoreRow, ...]
     wide: bool
     patients: dict[str, str]
+    series: dict[str, str]
     faults: tuple[Fault, ...]
     cells: Cells
 
 
 def read_score_table(path: Path, scan_of: Callable[[str], str] = name_in) -> ScoreTable:
-    """Read a label table: `scan,region,score`, or `scan` and one column per region; each may have `patient`.
+    """Read a label table: `scan,region,score`, or `scan` and one column per region.
 
-    A line with too few or too many cells, without a scan, or with another patient than a line above is a fault, and
-    the others are read.
+    Either may have the columns `patient` and `series`. A line with too few or too many cells, without a scan, or with
+    another patient or series than a line above is a fault, and the others are read.
 
     Args:
         path: The table.
@@ -58,23 +60,23 @@ def read_score_table(path: Path, scan_of: Callable[[str], str] = name_in) -> Sco
     """
     cells = read_cells(path, LONG, EXAMPLE)
     wide = _is_wide(cells)
-    unknown = [] if wide else [name for name in cells.header if name not in {*LONG, PATIENT}]
-    notes = refuse_unknown(cells, unknown, [], f"the columns may be scan, region, score and {PATIENT}")
+    unknown = [] if wide else [name for name in cells.header if name not in {*LONG, *OF_SCANS}]
+    notes = refuse_unknown(cells, unknown, [], f"the columns may be scan, region, score, {PATIENT} and {SERIES}")
     rows: list[ScoreRow] = []
-    patients = Patients()
+    of_scans = ScanColumns()
     faults = [Fault("", path.name, note, fatal=False) for note in (*cells.notes, *notes)]
     for line, values, wrong in split_rows(cells, "scan"):
         scan = scan_of(values.pop("scan", ""))
         if wrong:
             faults.append(row_fault(scan, path.name, line, wrong, fatal=True))
             continue
-        faults += [row_fault(scan, path.name, line, text, fatal=True) for text in patients.take(scan, values, line)]
+        faults += [row_fault(scan, path.name, line, text, fatal=True) for text in of_scans.take(scan, values, line)]
         pairs = values.items() if wide else [(values["region"], values["score"])]
         rows += [ScoreRow(scan, region, score, line) for region, score in pairs]
     if not rows:
         raise UserError(f"{path}: the table has no rows below its header that can be used; {EXAMPLE}")
-    faults += patients.notes(path.name)
-    return ScoreTable(tuple(rows), wide, patients.named, tuple(faults), cells)
+    faults += of_scans.notes(path.name)
+    return ScoreTable(tuple(rows), wide, of_scans.patients, of_scans.series, tuple(faults), cells)
 
 
 def split_rows(cells: Cells, key: str) -> list[tuple[int, dict[str, str], str]]:
@@ -94,33 +96,40 @@ def split_rows(cells: Cells, key: str) -> list[tuple[int, dict[str, str], str]]:
     return rows
 
 
-class Patients:
-    """The patients of a table's scans.
+class ScanColumns:
+    """The columns of a table that say one thing of each scan: its patient and its series.
 
     Attributes:
-        named: Scan -> patient; a scan whose patient is missing in every line has no entry.
+        patients: Scan -> patient; a scan whose patient is missing in every line has no entry.
+        series: Scan -> series, likewise.
     """
 
     def __init__(self) -> None:
         """Begin without any."""
-        self.named: dict[str, str] = {}
-        self._lines: dict[str, int] = {}
+        self.patients: dict[str, str] = {}
+        self.series: dict[str, str] = {}
+        self._lines: dict[tuple[str, str], int] = {}
         self._missing: dict[str, str] = {}
 
     def take(self, scan: str, values: dict[str, str], line: int) -> list[str]:
-        """Take the patient of a line out of its `values`; returns a text if a line above has another one."""
-        cell = values.pop(PATIENT, "")
-        patient = patient_in(cell)
-        if not patient:
-            self._missing.setdefault(scan, cell)
-            return []
-        known = self.named.setdefault(scan, patient)
-        above = self._lines.setdefault(scan, line)
-        return [] if known == patient else [f"calls the patient {patient!r}, line {above} calls it {known!r}"]
+        """Take the columns of a line out of its `values`; returns a text for each that a line above contradicts."""
+        wrong: list[str] = []
+        for column, named in ((PATIENT, self.patients), (SERIES, self.series)):
+            cell = values.pop(column, "")
+            word = word_in(cell)
+            if not word:
+                if column == PATIENT:
+                    self._missing.setdefault(scan, cell)
+                continue
+            known = named.setdefault(scan, word)
+            above = self._lines.setdefault((column, scan), line)
+            if known != word:
+                wrong.append(f"calls the {column} {word!r}, line {above} calls it {known!r}")
+        return wrong
 
     def notes(self, file: str) -> list[Fault]:
         """A note that some patients are said to be missing, by NA for instance; an empty cell needs none."""
-        words = {scan: word for scan, word in self._missing.items() if word and scan not in self.named}
+        words = {scan: word for scan, word in self._missing.items() if word and scan not in self.patients}
         if not words:
             return []
         first = next(iter(words.values()))
@@ -135,7 +144,7 @@ def _is_wide(cells: Cells) -> bool:
     if "scan" not in header:
         raise UserError(f"{path}: no column `scan` among {columns}; {EXAMPLE}")
     if not {"region", "score"} & set(header):
-        if not set(header) - {"scan", PATIENT}:
+        if not set(header) - {"scan", *OF_SCANS}:
             raise UserError(f"{path}: no column with scores among {columns}; {EXAMPLE}")
         return True
     missing = [f"`{name}`" for name in LONG if name not in header]

@@ -16,16 +16,17 @@ from weakmask.outgoing_text import some_of
 from weakmask.progress import collected_notes
 from weakmask.volume.files import read_volume
 from weakmask.volume.itk import stated_sizes
+from weakmask.volume.scan_files import ScanFile
 from weakmask.volume.storage_order import upright
 
 MOST_NAMES = 5  # in a message
 
 
-def refuse_seen(training: Mapping[str, Path], tested: Mapping[str, Path]) -> None:
+def refuse_seen(training: Mapping[str, ScanFile], tested: Mapping[str, ScanFile]) -> None:
     """Refuse test images that are among the training images, by name or by content.
 
     Args:
-        training: Name -> image file or DICOM folder.
+        training: Name -> image, with the series of a DICOM folder that holds several.
         tested: Likewise.
 
     Raises:
@@ -40,7 +41,7 @@ def refuse_seen(training: Mapping[str, Path], tested: Mapping[str, Path]) -> Non
         )
 
 
-def seen_scans(training: Mapping[str, Path], tested: Mapping[str, Path]) -> list[str]:
+def seen_scans(training: Mapping[str, ScanFile], tested: Mapping[str, ScanFile]) -> list[str]:
     """The names of the test images that are among the training images, in order.
 
     Voxels are read of images whose header states the sizes of an image of the other cohort, and of DICOM folders. An
@@ -49,8 +50,8 @@ def seen_scans(training: Mapping[str, Path], tested: Mapping[str, Path]) -> list
     contents = _Contents()
     return [
         name
-        for name, path in tested.items()
-        if name in training or any(contents.equal(path, other) for other in training.values())
+        for name, scan in tested.items()
+        if name in training or any(contents.equal(scan, other) for other in training.values())
     ]
 
 
@@ -64,14 +65,14 @@ def image_digest(path: Path) -> str:
     return parts[0] if path.is_file() else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def voxel_digest(path: Path) -> str | None:
+def voxel_digest(scan: ScanFile) -> str | None:
     """SHA-256 of an image's values and their number along each axis, whatever its format and storage order.
 
     None: an image that cannot be read, or does not fit in memory.
     """
     try:
         with collected_notes():
-            image = upright(read_volume(path))
+            image = upright(read_volume(scan.path, series=scan.series))
     except (UserError, MemoryError):
         return None
     digest = hashlib.sha256(str(image.voxels.shape).encode())
@@ -87,14 +88,18 @@ class _Contents:
         self._bytes, self._sizes = cache(_size), cache(stated_sizes)
         self._of_bytes, self._of_voxels = cache(image_digest), cache(voxel_digest)
 
-    def equal(self, one: Path, other: Path) -> bool:
+    def equal(self, one: ScanFile, other: ScanFile) -> bool:
         """Whether two images have the same bytes or the same voxels."""
-        if self._bytes(one) == self._bytes(other) and self._of_bytes(one) == self._of_bytes(other):
+        whole = one.series is None and other.series is None
+        if whole and self._equal_bytes(one.path, other.path):
             return True
-        sizes = {self._sizes(one), self._sizes(other)}
+        sizes = {self._sizes(one.path), self._sizes(other.path)}
         if len(sizes) > 1 and None not in sizes:
             return False
         return self._of_voxels(one) is not None and self._of_voxels(one) == self._of_voxels(other)
+
+    def _equal_bytes(self, one: Path, other: Path) -> bool:
+        return self._bytes(one) == self._bytes(other) and self._of_bytes(one) == self._of_bytes(other)
 
 
 def _size(path: Path) -> int:

@@ -15,13 +15,16 @@ from weakmask.errors import UserError
 from weakmask.outgoing_text import some_of
 
 PATIENT = "patient"
+SERIES = "series"  # of a DICOM folder that holds several: UID, number or description
+OF_SCANS = (PATIENT, SERIES)  # columns that any table may have
 SUFFIXES = (".csv", ".xlsx")
 MOST_HINTS = 50  # more unknown columns are no typing mistakes
 INDEX = re.compile(r"(unnamed: ?\d+(\.\d+)*|x)?", re.IGNORECASE)  # the column of row numbers of pandas, and of R
-OTHER_NAMES = {  # what tables call the scan or its patient, without blanks and marks
+OTHER_NAMES = {  # what tables call the scan, its patient or its series, without blanks and marks
     "scan": ("scanid", "scanname", "image", "imageid", "imagename", "file", "filename", "recordid"),
     "image": ("imageid", "imagename", "scanid", "scanname", "file", "filename", "recordid"),
     PATIENT: ("patientid", "patientname", "patientno", "patientnumber", "recordid"),
+    SERIES: ("seriesuid", "seriesinstanceuid", "seriesnumber", "seriesdescription"),
 }
 
 
@@ -72,8 +75,8 @@ def find_table(folder: Path, stem: str) -> Path | None:
 def read_cells(path: Path, known: Sequence[str], example: str) -> Cells:
     """Read a table; in CSV, commas, semicolons or tabs separate the cells.
 
-    `Patient ID`, `patient_id` and the like mean `patient`, and likewise for the first of `known`, the scan. The column
-    of row numbers that pandas and R write in front is left out.
+    `Patient ID`, `patient_id` and the like mean `patient`, and likewise for the series and the first of `known`, the
+    scan. The column of row numbers that pandas and R write in front is left out.
 
     Args:
         path: A .csv, or an .xlsx of which the first sheet counts.
@@ -122,7 +125,7 @@ def refuse_unknown(
     """
     of_redcap = [name for name in unknown if is_of_redcap(name)]
     unknown = [name for name in unknown if not is_of_redcap(name)]
-    near = {name: close for name in unknown[:MOST_HINTS] if (close := _nearest(name, [*expected, PATIENT])) is not None}
+    near = {name: close for name in unknown[:MOST_HINTS] if (close := _nearest(name, [*expected, *OF_SCANS]))}
     wrong = [name for name in unknown if name in near or table.has_numbers(name)]
     if wrong:
         meant = " or ".join(dict.fromkeys(repr(near[name]) for name in wrong if name in near))
@@ -174,8 +177,8 @@ def _nearest(word: str, words: Sequence[str]) -> str | None:
 
 def _column_names(names: Sequence[str], known: Sequence[str], notes: list[str], path: Path) -> list[str]:
     """The names of the columns as the program knows them."""
-    header = [name.lower() if name.lower() in (*known, PATIENT) else name for name in names]
-    for wanted in (known[0], PATIENT):
+    header = [name.lower() if name.lower() in (*known, *OF_SCANS) else name for name in names]
+    for wanted in (known[0], *OF_SCANS):
         if wanted in header or (wanted == known[0] and "scan" in header):
             continue
         others = {re.sub(r"[\s_.-]", "", name.lower()): place for place, name in reversed(list(enumerate(header)))}

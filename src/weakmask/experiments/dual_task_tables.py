@@ -76,7 +76,7 @@ def picture_overlap(run: Judged) -> Overlap:
 def _truths(folder: Path) -> Mapping[str, Any]:
     """The truth of each scan of a test cohort."""
     cases = read_cohort(folder).cases
-    found = {case.name: usable_truth(case, read_volume(case.image).geometry) for case in cases}
+    found = {case.name: usable_truth(case, case.read_image().geometry) for case in cases}
     return {name: truth for name, truth in found.items() if truth is not None}
 
 

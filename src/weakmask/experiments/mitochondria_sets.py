@@ -200,7 +200,7 @@ def _statistics(folder: Path) -> Sequence[tuple[str, dict[str, float]]]:
     """Name and statistics of each stack of a cohort."""
     found = []
     for case in read_cohort(folder).cases:
-        image = upright(read_volume(case.image))
+        image = upright(case.read_image())
         truth = true_instances(case, image.geometry)
         if truth is not None:
             found.append((case.name, stack_statistics(grey_bytes(image.voxels), truth)))

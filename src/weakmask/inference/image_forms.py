@@ -10,6 +10,7 @@ from weakmask.prediction import Scan
 from weakmask.regions.scan_regions import RegionSource
 from weakmask.regions.segment_scan import read_scan
 from weakmask.volume.files import read_volume
+from weakmask.volume.scan_files import has_series
 from weakmask.volume.volume import Kind, Volume
 
 Image = str | Path | Volume | np.ndarray
@@ -21,10 +22,10 @@ def as_scan(
     """The scan of an image, and its file; for an image without a file, its name.
 
     Raises:
-        UserError: As `as_volume`, or a series for what is no folder.
+        UserError: As `as_volume`, or a series for what is not DICOM.
     """
-    if series is not None and not (isinstance(image, str | Path) and Path(image).is_dir()):
-        raise UserError(f"series={series!r} is for a folder of DICOM files; leave it out, or give the folder")
+    if series is not None and not (isinstance(image, str | Path) and has_series(Path(image))):
+        raise UserError(f"series={series!r} is for DICOM; leave it out, or give a file or folder of DICOM")
     file = Path(image) if isinstance(image, str | Path) else Path(name or "scan")
     if isinstance(image, str | Path) and spacing_mm is None:
         return read_scan(file, name, series), file  # with the colours of a picture

@@ -42,7 +42,7 @@ def prepare(work: Work) -> None:
     _refuse_window(cohort, config.prepare)
     if config.data.test is not None and not config.data.seen:
         tested = read_cohort(config.data.test).cases
-        refuse_seen(*({case.name: case.image for case in cases} for cases in (cohort.cases, tested)))
+        refuse_seen(*({case.name: case.scan_file for case in cases} for cases in (cohort.cases, tested)))
     (work.out / "crops").mkdir()
     rows = []
     for case in track(cohort.cases, "crops", len(cohort.cases)):

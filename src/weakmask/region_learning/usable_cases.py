@@ -16,7 +16,7 @@ from weakmask.region_learning.prediction import regions_of
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.regions.make_regions import make_regions, relabelled
 from weakmask.regions.scan_regions import read_regions
-from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.files import refuse_nonfinite, write_volume
 from weakmask.volume.regions import region_boxes
 from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
@@ -46,7 +46,7 @@ def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
     Raises:
         UserError: A file is faulty, or the grids do not fit.
     """
-    image = read_volume(case.image)
+    image = case.read_image()
     refuse_nonfinite(image, case.image)
     work.hash_input(case.image)
     if case.regions is not None:
@@ -74,7 +74,8 @@ def _found_regions(case: Case, image: Volume, cohort: Cohort, work: Work) -> Vol
 
     They depend on the scan and on the package's own lobe network alone, so that any stage may have left them.
     """
-    file = Path(FOUND) / f"{case.name}-{hashlib.sha256(str(case.image.absolute()).encode()).hexdigest()[:8]}.nii.gz"
+    origin = f"{case.image.absolute()}{case.series or ''}"
+    file = Path(FOUND) / f"{case.name}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}.nii.gz"
     for folder in (work.out, *sorted(work.run.glob("[0-9][0-9]-*"))):
         if (folder / file).exists():
             return read_regions(folder / file, image)

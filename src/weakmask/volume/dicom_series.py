@@ -149,8 +149,8 @@ def choose_series(found: Sequence[Series], asked: str | None, folder: Path) -> S
             f"{folder}: slices of different orientation or matrix in one series ({_listed(chosen)}); separate them"
         )
     raise UserError(
-        f"{folder}: {len(chosen)} series; expected one; choose by its UID, number or description, `--series UID` "
-        f"(series=UID in Python), or keep one in the folder: {_listed(chosen)}"
+        f"{folder}: {len(chosen)} series; expected one; choose by its UID, number or description (`--series UID`, "
+        f"series=UID in Python, or a column `series` in a cohort's table), or keep one in the folder: {_listed(chosen)}"
     )
 
 

@@ -47,6 +47,14 @@ def is_scan_file(path: Path) -> bool:
         return True
 
 
+def has_series(path: Path) -> bool:
+    """Whether an image is a file or a folder of DICOM, whose series can be chosen."""
+    try:
+        return (path.is_dir() and not is_zarr(path)) or is_dicom(path)
+    except OSError:  # reading it says why
+        return False
+
+
 def entries_by_name(folder: Path, folders: Collection[str] | None = None) -> dict[str, list[Path]]:
     """The images or masks in a folder, by the name of their scan; other and hidden files are ignored.
 

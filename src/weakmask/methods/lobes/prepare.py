@@ -38,7 +38,8 @@ def prepare(work: Work) -> None:
     scans = learning_scans(config)
     if config.data.test is not None and not config.data.seen:
         tested = folder_scans(config.data.test, config.data.numbering)
-        refuse_seen(*({scan.name: scan.files[0] for scan in part if scan.files} for part in (scans, tested)))
+        files = [{scan.name: scan.scan_file for scan in part if scan.files} for part in (scans, tested)]
+        refuse_seen(*files)
     parts = PARTS if config.prepare.needs_field else PARTS[:2]
     for part in parts:
         (work.out / part).mkdir()

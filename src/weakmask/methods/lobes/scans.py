@@ -10,7 +10,7 @@ import numpy as np
 from weakmask.anatomy.lobe_numberings import NUMBERINGS, renumber
 from weakmask.anatomy.scan_checks import check_scan
 from weakmask.datasets.case import Case
-from weakmask.datasets.cohort_labels import read_labels
+from weakmask.datasets.cohort_labels import ImageLabels, read_labels
 from weakmask.datasets.mask_checks import on_grid
 from weakmask.datasets.named_masks import read_region_mask
 from weakmask.datasets.splits import Split, hold_out
@@ -19,7 +19,7 @@ from weakmask.methods.lobes.config import DataSettings, LobeSettings
 from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.volume.files import read_volume, refuse_nonfinite, scan_name
 from weakmask.volume.geometry import Float3, Index3
-from weakmask.volume.scan_files import entries_by_name
+from weakmask.volume.scan_files import ScanFile, entries_by_name, has_series
 from weakmask.volume.volume import Volume
 
 PHANTOM_MM = (300.0, 260.0, 300.0)  # holds both lungs
@@ -34,12 +34,19 @@ class LobeScan:
         files: Its files; none for a phantom.
         load: Gives the image and its lobes in the house's numbering, on one grid.
         patient: The patient of the scan; empty: the scan has its own patient.
+        series: The DICOM series of the image, where its folder holds several; None: the only one.
     """
 
     name: str
     files: tuple[Path, ...]
     load: Callable[[], tuple[Volume, Volume]]
     patient: str = ""
+    series: str | None = None
+
+    @property
+    def scan_file(self) -> ScanFile:
+        """Its image, and the series in it; of a scan with files."""
+        return ScanFile(self.files[0], self.series)
 
 
 def learning_scans(config: LobeSettings) -> list[LobeScan]:
@@ -73,7 +80,9 @@ def phantom_scan(seed: int, shape: Index3, spacing_mm: Float3, *, ill: bool = Tr
 
 
 def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
-    """The scans of images/ that have a mask in regions/; scores are not needed, but a table may name the patients.
+    """The scans of images/ that have a mask in regions/.
+
+    Scores are not needed, but a table may name the patients, and the series of DICOM folders.
 
     Raises:
         UserError: No such folders, no scan with a mask, or a label table that cannot be understood.
@@ -89,11 +98,13 @@ def folder_scans(folder: Path, numbering: str) -> list[LobeScan]:
             f"{folder}: no scan of images/ has a mask of its name in regions/; expected NAME.nii.gz in both"
         )
     labels = read_labels(folder, [scan_name(image) for image, _ in pairs])
-    patients = {name: of_image.patient for name, of_image in labels.images.items()}
     scans = []
     for image, mask in pairs:
-        name, load = scan_name(image), partial(_read, image, mask, numbering)
-        scans.append(LobeScan(name, (image, mask), load, patients.get(name, "")))
+        name = scan_name(image)
+        of_image = labels.images.get(name, ImageLabels())
+        series = of_image.series if of_image.series and has_series(image) else None
+        load = partial(_read, ScanFile(image, series), mask, numbering)
+        scans.append(LobeScan(name, (image, mask), load, of_image.patient, series))
     return scans
 
 
@@ -124,9 +135,9 @@ def checked(scan: LobeScan, *, hounsfield: bool) -> tuple[Volume, Volume]:
     return image, lobes
 
 
-def _read(image_file: Path, mask_file: Path, numbering: str) -> tuple[Volume, Volume]:
-    image = read_volume(image_file)
-    refuse_nonfinite(image, image_file)
+def _read(scan: ScanFile, mask_file: Path, numbering: str) -> tuple[Volume, Volume]:
+    image = read_volume(scan.path, series=scan.series)
+    refuse_nonfinite(image, scan.path)
     names = {label: name for name, label in NUMBERINGS.get(numbering, {}).items()}
     mask = renumber(read_region_mask(mask_file, names), numbering)
     return image, on_grid(mask, image.geometry, mask_file)

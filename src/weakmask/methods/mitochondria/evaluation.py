@@ -22,7 +22,6 @@ from weakmask.methods.mitochondria.working_stack import grey_bytes
 from weakmask.pipeline import Work
 from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.refinement.instances import mask_components, voxels_of_nm3
-from weakmask.volume.files import read_volume
 from weakmask.volume.stack_files import open_stack
 from weakmask.volume.storage_order import upright
 
@@ -89,7 +88,7 @@ def evaluated_stacks(
         if case.name not in rows or case.truth is None:
             continue
         work.hash_input(case.truth)
-        image = upright(read_volume(case.image))
+        image = upright(case.read_image())
         try:
             truth = true_instances(case, image.geometry)
         except UserError as error:

@@ -26,7 +26,7 @@ from weakmask.methods.mitochondria.working_stack import (
 from weakmask.pipeline import Work
 from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
-from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.files import refuse_nonfinite, write_volume
 from weakmask.volume.geometry import Float3, Geometry
 from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
@@ -43,7 +43,7 @@ def prepare(work: Work[MitochondriaSettings]) -> None:
     cases = cases_with(cohort, "truth")
     if data.test is not None and not data.seen:
         tested = read_cohort(data.test).cases
-        refuse_seen(*({case.name: case.image for case in some} for some in (cases, tested)))
+        refuse_seen(*({case.name: case.scan_file for case in some} for some in (cases, tested)))
     rows = list(_prepared(work, cohort, cases, TRAINING))
     if not rows:
         raise UserError(f"{data.cohort}: no stack has a usable truth to learn from; run `weakmask check` on it")
@@ -105,7 +105,7 @@ def _save(case: Case, work: Work[MitochondriaSettings], part: str) -> StackRow:
     """Write a stack and its instances on the working grid; its row of the table."""
     config = work.config
     work.hash_input(case.image)
-    image = upright(read_volume(case.image))
+    image = upright(case.read_image())
     refuse_nonfinite(image, case.image)
     spacing = spacing_nm_of(image, config, case.name)
     factor = binning_of(spacing, config.prepare.pixel_nm)

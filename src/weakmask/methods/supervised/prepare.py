@@ -67,7 +67,7 @@ def load_truth(folder: Path, crops: CropSet) -> Bool[Tensor, "crops 1 *space"]:
 
 def _lesions(case: Case) -> Volume:
     """The true mask of a case on the image's upright grid, 1 in lesions of any kind."""
-    truth = usable_truth(case, upright(read_volume(case.image)).geometry)
+    truth = usable_truth(case, upright(case.read_image()).geometry)
     if truth is None:
         raise ValueError(f"{case.name} has no truth")
     return truth.with_voxels((truth.voxels > 0).astype(np.uint8), "label")

@@ -17,7 +17,7 @@ from weakmask.methods.v_net.network_grid import framed_image, framed_labels
 from weakmask.pipeline import Work
 from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
-from weakmask.volume.files import read_volume, refuse_nonfinite, write_volume
+from weakmask.volume.files import refuse_nonfinite, write_volume
 from weakmask.volume.storage_order import upright
 from weakmask.volume.volume import Volume
 
@@ -35,7 +35,7 @@ def prepare(work: Work[VNetSettings]) -> None:
     cases = cases_with(cohort, "truth")
     if data.test is not None and not data.seen:
         tested = read_cohort(data.test).cases
-        refuse_seen(*({case.name: case.image for case in some} for some in (cases, tested)))
+        refuse_seen(*({case.name: case.scan_file for case in some} for some in (cases, tested)))
     held_out = set(hold_out(cases, data.split_seed, data.validation, 0.0).validation) if data.validation else set()
     for folder in ("images", "labels"):
         (work.out / folder).mkdir()
@@ -69,7 +69,7 @@ def read_case(case: Case, work: Work[VNetSettings]) -> tuple[Volume, Volume | No
         UserError: A file is faulty, or the truth has more classes than the settings name.
     """
     work.hash_input(case.image)
-    image = upright(read_volume(case.image))
+    image = upright(case.read_image())
     refuse_nonfinite(image, case.image)
     truth = usable_truth(case, image.geometry)
     if truth is None or case.truth is None:

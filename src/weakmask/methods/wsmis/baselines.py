@@ -133,7 +133,7 @@ def true_labels(work: Work[WsmisSettings]) -> None:
     side, names = work.config.prepare.side, pictures.table["scan"].tolist()
     for row in track(range(len(pictures)), "labels", len(pictures)):
         case, present = cases[names[row]], np.nan_to_num(pictures.presence[row])
-        grid = upright(read_scan(case.image, case.name).image).geometry
+        grid = upright(read_scan(case.image, case.name, case.series).image).geometry
         truth = read_truth(work, case, grid, present)
         if truth is None:
             truth = np.full(grid.shape[1:], IGNORED if present.any() else 0)
@@ -154,7 +154,9 @@ def _write_tables(
     found = []
     for case in prepared_cases(work):
         row = row_of[case.name]
-        truth = read_truth(work, case, upright(read_scan(case.image, case.name).image).geometry, presence[row])
+        truth = read_truth(
+            work, case, upright(read_scan(case.image, case.name, case.series).image).geometry, presence[row]
+        )
         if truth is not None:
             confusion = class_confusion(mask_of(row, truth.shape), truth, len(pictures.classes) + 1)
             found.append(Comparison(OWN, case.name, case.group, confusion))

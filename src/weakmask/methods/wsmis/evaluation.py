@@ -90,7 +90,7 @@ def _comparisons(
 ) -> list[Comparison]:
     """All steps' masks of one case; none without a truth that can be used."""
     classes = len(pictures.classes)
-    grid = upright(read_scan(case.image, case.name).image).geometry
+    grid = upright(read_scan(case.image, case.name, case.series).image).geometry
     truth = read_truth(work, case, grid, present)
     if truth is None:
         return []

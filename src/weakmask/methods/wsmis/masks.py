@@ -37,7 +37,7 @@ def masks(work: Work[WsmisSettings]) -> None:
         work.hash_input(case.image)
         try:
             with memory_for(case.name, in_stage=True):
-                scan = read_scan(case.image, case.name)
+                scan = read_scan(case.image, case.name, case.series)
                 found = segment_in_any_order(segmenter, scan)
         except UserError as error:
             work.note(f"left out {case.name}: {error}")

@@ -46,7 +46,7 @@ def prepare(work: Work[WsmisSettings]) -> None:
         raise UserError(f"{data.cohort}: labels.csv has {len(cohort.classes)} classes; expected at most {MOST_CLASSES}")
     if data.test is not None and not data.seen:
         tested = read_cohort(data.test).cases
-        refuse_seen(*({case.name: case.image for case in some} for some in (cases, tested)))
+        refuse_seen(*({case.name: case.scan_file for case in some} for some in (cases, tested)))
     rows = list(_prepared(work, cohort, cases, COHORT, cohort.classes))
     if not rows:
         raise UserError(f"{data.cohort}: no image could be prepared; run `weakmask check` on it")
@@ -99,7 +99,7 @@ def _prepared(
 def _save_picture(case: Case, work: Work[WsmisSettings], folder: str) -> tuple[dict[str, object], str]:
     """Write the small picture of an image; its row of the table, and its own range of grey values in words."""
     work.hash_input(case.image)
-    scan = read_scan(case.image, case.name)
+    scan = read_scan(case.image, case.name, case.series)
     refuse_nonfinite(scan.image, case.image)
     image = upright(scan.image)
     picture, (low, high) = picture_of(replace(scan, image=image), work.config.prepare.window)

@@ -149,7 +149,7 @@ def _square(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 def _mask_and_truth(work: Work[WsmisSettings], case: Case) -> tuple[np.ndarray, np.ndarray | None]:
     """Mask and truth of a case in upright order; None where no truth can be used."""
-    image = upright(read_scan(case.image, case.name).image)
+    image = upright(read_scan(case.image, case.name, case.series).image)
     mask = read_volume(work.stage("masks") / "masks" / mask_file(case), "label")
     try:
         truth = usable_truth(case, image.geometry)
@@ -164,7 +164,7 @@ def _views(work: Work[WsmisSettings], cases: list[Case], ious: dict[str, float])
 
 
 def _view(work: Work[WsmisSettings], case: Case, iou: float) -> ScanView:
-    image = upright(read_scan(case.image, case.name).image)
+    image = upright(read_scan(case.image, case.name, case.series).image)
     _, window = picture_of(Scan(case.name, image), work.config.prepare.window)
     mask, truth = _mask_and_truth(work, case)
     activation = read_volume(work.stage("masks") / "activation" / mask_file(case))
