@@ -13,6 +13,7 @@ from weakmask import __version__
 from weakmask.cli_options import Json, Overrides, Seed, verb_of
 from weakmask.cli_scans import scans
 from weakmask.ending import ending_well
+from weakmask.errors import UserError
 from weakmask.screen import (
     PlainGroup,
     counted,
@@ -94,6 +95,33 @@ def phantom(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
     write_phantoms(folder, PhantomRequest(kind, scans, seed, size, spacing, reader_noise, side))
     print_line(f"{counted(scans, 'scan')} in {folder}; next: weakmask check {folder}")
+
+
+@verb("import mosmed COVID19_1110/ --out cohort/")
+def import_public(
+    name: Annotated[str | None, typer.Argument(help="Data set; without one, all are listed.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where it was unpacked; without it, the set is described.")
+    ] = None,
+    cohort: Annotated[Path | None, typer.Option("--out", "-o", help="Cohort folder to create.")] = None,
+    part: Annotated[str, typer.Option(help="Part of the data set, as its description lists them.")] = "all",
+    no_truth: Annotated[bool, typer.Option("--no-truth", help="Leave the true masks out.")] = False,
+    copy: Annotated[bool, typer.Option("--copy", help="Copy the files; else they get a second name.")] = False,
+) -> None:
+    """Make a cohort of a public data set: MosMedData, STOIC2021, SIIM-ACR, PASCAL VOC, MitoEM, the Decathlon, ..."""
+    from weakmask.commands.import_set import described, import_set, listed_sets
+
+    if name is None:
+        print_summary(listed_sets())
+        return
+    if folder is None:
+        for line in described(name):
+            print_line(line)
+        return
+    if cohort is None:
+        raise UserError("give the folder of the cohort to create: --out COHORT")
+    count = import_set(name, folder, cohort, part, truth=not no_truth, copy=copy)
+    print_line(f"{counted(count, 'image')} in {cohort}; next: weakmask check {cohort}")
 
 
 @verb("check cohort/")

@@ -29,10 +29,14 @@ Verb = Callable[..., None]
 
 
 def verb_of(app: typer.Typer) -> Callable[[str], Callable[[Verb], Verb]]:
-    """The decorator that adds a function to a command line as a verb, whose help ends with an example."""
+    """The decorator that adds a function to a command line as a verb.
+
+    It takes an example, which begins with the name of the verb and ends its help.
+    """
 
     def verb(example: str) -> Callable[[Verb], Verb]:
         """Add a verb with an example."""
-        return app.command(cls=PlainCommand, epilog=f"Example: [bold]weakmask {example}[/]")
+        name = example.split(maxsplit=1)[0]
+        return app.command(name, cls=PlainCommand, epilog=f"Example: [bold]weakmask {example}[/]")
 
     return verb

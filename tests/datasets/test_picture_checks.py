@@ -66,9 +66,10 @@ def test_the_advice_ends_the_note(tmp_path: Path) -> None:
     ("names", "words"),
     [
         (
-            "lungs",
-            "region `lungs` cannot be made automatically: only lobes, or the left and right lung, can; put masks",
+            "hilum",
+            "region `hilum` cannot be made automatically: only lobes, or the lungs .* can; put masks",
         ),
+        ("lungs", r"regions of the picture images/x0\.png cannot be made automatically"),
         ("left,right", r"regions of the picture images/x0\.png cannot be made automatically"),
     ],
 )

@@ -57,6 +57,13 @@ def test_models_of_lungs_keep_their_lungs(scan: tuple[Volume, Volume]) -> None:
     assert made.note == "left and right lung by threshold"
 
 
+def test_both_lungs_are_one_region_where_they_have_one_score(scan: tuple[Volume, Volume]) -> None:
+    made, sides = make_regions(scan[0], ["Lungs"]), make_regions(scan[0], ["left", "right"])
+    assert made.numbering == {"lungs": 1}
+    np.testing.assert_array_equal(made.labels.voxels, sides.labels.voxels > 0)
+    assert relabelled(made, {7: "lungs"}).voxels.max() == 7
+
+
 def test_lobes_that_nobody_has_are_not_passed_on(scan: tuple[Volume, Volume], network: Callable[..., None]) -> None:
     network("LUL lies lower in the patient than LLL")
     made = make_regions(scan[0], list(LOBES))

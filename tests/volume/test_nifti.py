@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from scipy.spatial.transform import Rotation
 from weakmask.errors import UserError
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.itk import from_itk, to_itk
-from weakmask.volume.nifti import read_nifti, write_nifti
+from weakmask.volume.nifti import read_nifti
+from weakmask.volume.nifti_writing import write_nifti
 
 VOXELS = np.arange(120, dtype=np.int16).reshape(4, 5, 6) * 100 - 3024
 GRID = Geometry((4, 5, 6), (2.5, 0.7, 0.8), (-20.25, 11.5, 301.125))
@@ -274,3 +276,16 @@ def test_packed_or_not_goes_by_the_content(tmp_path):
 def test_refuses_to_write_what_the_format_cannot_hold(tmp_path, voxels):
     with pytest.raises(ValueError, match="NIfTI-1 cannot hold"):
         write_nifti(voxels, Geometry(voxels.shape), tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+def test_one_of_several_volumes(tmp_path: Path, suffix: str) -> None:
+    both = [np.random.default_rng(seed).integers(-9, 9, (2, 5, 6)).astype(np.int16) for seed in (0, 1)]
+    joined = sitk.JoinSeries([sitk.GetImageFromArray(one) for one in both])
+    sitk.WriteImage(joined, tmp_path / f"a{suffix}")
+    for channel, expected in enumerate(both):
+        voxels, geometry = read_nifti(tmp_path / f"a{suffix}", channel=channel)
+        np.testing.assert_array_equal(voxels, expected)
+        assert geometry.shape == (2, 5, 6)
+    with pytest.raises(UserError, match=r"6 x 5 x 2 x 2 has no volume 3"):
+        read_nifti(tmp_path / f"a{suffix}", channel=2)

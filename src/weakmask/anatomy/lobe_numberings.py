@@ -39,6 +39,7 @@ NUMBERINGS: dict[str, dict[str, int]] = {
         "right lower": 14,
     },
 }
+BOTH_LUNGS = {"lungs": 1}  # where both lungs have one score
 HOUSE = ("weakmask", "lungs", "thirds")
 REGION_IN_LOW_BYTE = ("cip", "cip_lungs", "cip_thirds")  # the high byte is the type of tissue
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.anatomy.lobe_numberings import BOTH_LUNGS, NUMBERINGS
 from weakmask.anatomy.scan_checks import LEAST_REGION_VOXELS, check_scan
 from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.datasets.mask_checks import by, on_grid, some
@@ -95,7 +95,7 @@ def check_case(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | 
 
 
 def refuse_unmakeable_regions(cohort: Cohort) -> None:
-    """Refuse scored regions that have no masks and cannot be made: only lobes, and the two lungs of a CT, can.
+    """Refuse scored regions that have no masks and cannot be made: only lobes, and the lungs of a CT, can.
 
     Raises:
         UserError: Such a region; the line says what to do.
@@ -104,13 +104,13 @@ def refuse_unmakeable_regions(cohort: Cohort) -> None:
     if not bare:
         return
     scored = [cohort.region_names.get(label, str(label)) for label in sorted({k for c in bare for k in c.scores})]
-    makeable = {*LOBES, *map(str.upper, NUMBERINGS["lungs"])}
+    makeable = {*LOBES, *map(str.upper, (*NUMBERINGS["lungs"], *BOTH_LUNGS))}
     other = [name for name in scored if name.upper() not in makeable]
     pictures = [case for case in bare if is_picture(case.image)]
     if other:
         raise UserError(
-            f"{cohort.folder}: region `{other[0]}` cannot be made automatically: only lobes, or the left and right "
-            "lung, can; put masks into regions/"
+            f"{cohort.folder}: region `{other[0]}` cannot be made automatically: only lobes, or the lungs (`left` "
+            "and `right`, or `lungs`), can; put masks into regions/"
         )
     if pictures:
         file = pictures[0].image.relative_to(cohort.folder).as_posix()

@@ -2,7 +2,8 @@
 
 import csv
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,25 @@ from PIL import Image
 from weakmask.atomic_write import atomic_folder
 from weakmask.datasets.case import Case, Cohort
 from weakmask.outgoing_text import table_cell
+from weakmask.progress import track
 from weakmask.scoring.severity import CT_SEVERITY, write_score_map
+from weakmask.volume.files import scan_name, write_volume
+from weakmask.volume.volume import Volume
 
+Made = np.ndarray | Volume | Sequence[Path]  # uint8 (y, x), a volume, or the files of a stack's sections
+MadeOf = Callable[[Case], Made | None]
 TruthOf = Callable[[Case], np.ndarray | None]  # the true labels of an image, uint8 (y, x); None: not known
 
 
-def write_cohort(cohort: Cohort, folder: Path, *, truth: bool, truth_of: TruthOf | None = None) -> None:
+def write_cohort(
+    cohort: Cohort,
+    folder: Path,
+    *,
+    truth: bool,
+    truth_of: MadeOf | None = None,
+    image_of: MadeOf | None = None,
+    link: bool = False,
+) -> None:
     """Copy images, regions, labels and truth into a cohort folder, complete or absent.
 
     Args:
@@ -24,33 +38,55 @@ def write_cohort(cohort: Cohort, folder: Path, *, truth: bool, truth_of: TruthOf
         folder: The folder to make; an existing one is not changed.
         truth: Whether truth/ goes along. A cohort to learn weak labels from gets none, so that no training can see it.
         truth_of: Makes the true labels where no file holds them; None: the files of `Case.truth` are copied.
+        image_of: Makes images that a file does not hold as they are needed; where it makes none, the file is copied.
+        link: Whether files of the data set get a second name (a hard link) where the disk allows it, instead of a copy.
 
     Raises:
         MachineError: The folder cannot be written.
     """
     if folder.exists():
         return
+    place = _link if link else _copy
     with atomic_folder(folder) as temporary:
-        for case in cohort.cases:
-            _copy(case.image, temporary / "images", case.name)
+        for case in track(cohort.cases, "images", len(cohort.cases)):
+            _write(case.image, None if image_of is None else image_of(case), temporary / "images" / case.name, place)
             if case.regions is not None:
-                _copy(case.regions, temporary / "regions", case.name)
-            if truth and truth_of is not None:
-                _save(truth_of(case), temporary / "truth", case.name)
-            elif truth and case.truth is not None:
-                _copy(case.truth, temporary / "truth", case.name)
+                _write(case.regions, None, temporary / "regions" / case.name, place)
+            if not truth:
+                continue
+            true = None if truth_of is None else truth_of(case)
+            if true is not None or (truth_of is None and case.truth is not None):
+                _write(case.truth, true, temporary / "truth" / case.name, place)
         _write_tables(cohort, temporary, truth=truth)
 
 
-def _copy(path: Path, folder: Path, name: str) -> None:
-    folder.mkdir(exist_ok=True)
-    shutil.copyfile(path, folder / f"{name}{path.suffix.lower()}")
+def _write(path: Path | None, made: Made | None, stem: Path, place: Callable[[Path, Path], object]) -> None:
+    """Write what was made, else place the file or the folder, under a name without its suffix."""
+    stem.parent.mkdir(exist_ok=True)
+    if isinstance(made, np.ndarray):
+        Image.fromarray(made).save(stem.with_name(f"{stem.name}.png"))
+    elif isinstance(made, Volume):
+        write_volume(made, stem.with_name(f"{stem.name}.nii.gz"))
+    elif made is not None:
+        stem.mkdir()
+        for file in made:
+            place(file, stem / file.name)
+    elif path is not None and path.is_dir():
+        shutil.copytree(path, stem, copy_function=lambda source, target: place(Path(source), Path(target)))
+    elif path is not None:
+        place(path, stem.with_name(f"{stem.name}{path.name[len(scan_name(path)) :].lower()}"))
 
 
-def _save(labels: np.ndarray | None, folder: Path, name: str) -> None:
-    if labels is not None:
-        folder.mkdir(exist_ok=True)
-        Image.fromarray(labels).save(folder / f"{name}.png")
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name of the file where the file system knows such names, else a copy."""
+    with suppress(OSError):
+        target.hardlink_to(source.resolve())
+        return
+    _copy(source, target)
 
 
 def _write_tables(cohort: Cohort, folder: Path, *, truth: bool) -> None:

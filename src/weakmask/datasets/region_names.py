@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from weakmask.anatomy.lobe_numberings import HOUSE, NUMBERINGS
+from weakmask.anatomy.lobe_numberings import BOTH_LUNGS, HOUSE, NUMBERINGS
 from weakmask.datasets.cell_values import label_in, name_in
 from weakmask.errors import UserError
 from weakmask.outgoing_text import cut
@@ -12,7 +12,11 @@ from weakmask.yaml_text import read_yaml_file
 
 WHOLE_IMAGE = {"image": 1}  # the one region of a picture that is scored as a whole
 HIGHEST_LABEL = 2**31 - 1
-UNSTATED = (*(NUMBERINGS[name] for name in HOUSE), WHOLE_IMAGE)  # what a cohort without regions.yaml may mean
+UNSTATED = (
+    *(NUMBERINGS[name] for name in HOUSE),
+    BOTH_LUNGS,
+    WHOLE_IMAGE,
+)  # what a cohort without regions.yaml may mean
 
 
 def read_numbering(path: Path) -> dict[str, int]:
@@ -40,7 +44,7 @@ def read_numbering(path: Path) -> dict[str, int]:
 
 
 def likely_numbering(regions: Iterable[str]) -> dict[str, int]:
-    """The numbering that a table without a regions.yaml speaks of: lobes, lungs, their thirds, or the image.
+    """The numbering that a table without a regions.yaml speaks of: lobes, lungs, their thirds, or one region.
 
     Args:
         regions: The regions in the table. Plain labels (`1`, `2`) need no numbering.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.anatomy.lobe_numberings import BOTH_LUNGS, NUMBERINGS
 from weakmask.anatomy.lung_field import lung_field
 from weakmask.regions.find_lobes import find_lobes
 from weakmask.regions.lobe_model import SHIPPED, LobeModel, load_lobe_model
@@ -54,8 +54,12 @@ def make_regions(image: Volume, names: Collection[str], model: Path | None = Non
 def _made(image: Volume, names: Collection[str], model: Path | None, device: str) -> MadeRegions:
     """The regions of an upright scan."""
     lungs = lung_field(image)
+    wanted = {name.lower() for name in names}
+    if wanted == BOTH_LUNGS.keys():
+        both = lungs.with_voxels((lungs.voxels > 0).astype(np.uint8))
+        return MadeRegions(both, BOTH_LUNGS, "both lungs as one region, by threshold")
     by_threshold = "left and right lung by threshold"
-    if not {name.upper() for name in names} & LOBES.keys():
+    if not {name.upper() for name in wanted} & LOBES.keys():
         return MadeRegions(lungs, LUNGS, by_threshold)
     if model is None and not SHIPPED.is_file():
         return MadeRegions(lungs, LUNGS, f"no lobe model is installed; {by_threshold}")

@@ -21,7 +21,8 @@ from weakmask.volume.dicom_segmentation import read_segmentation
 from weakmask.volume.file_faults import refuse_faulty_file
 from weakmask.volume.intensity import nonfinite_count
 from weakmask.volume.itk import ITK_FORMATS, from_itk, geometry_of, read_by_itk, to_itk, write_by_itk
-from weakmask.volume.nifti import read_nifti, write_nifti
+from weakmask.volume.nifti import read_nifti
+from weakmask.volume.nifti_writing import write_nifti
 from weakmask.volume.payload import LARGE, LARGE_LABELS
 from weakmask.volume.pictures import is_picture, png_pixels, read_picture
 from weakmask.volume.slicer_segmentation import read_slicer_segmentation, segments_of

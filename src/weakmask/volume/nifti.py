@@ -1,9 +1,8 @@
-"""Strict reading and writing of NIfTI files (.nii, .nii.gz).
+"""Strict reading of NIfTI files (.nii, .nii.gz).
 
 ITK is not used because it hides faults: it turns a zero spacing into 1 mm, fills the rest of a truncated file with
 uninitialised memory, takes the spacing from one field and the axes from another if the two contradict each other,
-refuses data sets for a rounding error in the axes, and reports success on a full disk.
-Layout: nifti1.h and nifti2.h of the NIfTI data format working group.
+and refuses data sets for a rounding error in the axes.
 """
 
 import gzip
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -21,30 +19,15 @@ from scipy.spatial.transform import Rotation
 from weakmask.errors import UserError
 from weakmask.volume.geometry import ORTHONORMAL, Geometry, Index3
 from weakmask.volume.intensity import rescale
+from weakmask.volume.nifti_layout import DATATYPES, RAS_TO_LPS, VERSION_1, VERSION_2, structure
 from weakmask.volume.payload import CHUNK, LARGE, LARGE_LABELS_IN_PARTS, read_to_end, refuse_bomb
 from weakmask.volume.volume import Kind, packed_labels
 
-_VERSION_1 = {
-    "size": ("i4", 0), "dim": ("8i2", 40), "datatype": ("i2", 70), "bitpix": ("i2", 72), "pixdim": ("8f4", 76),
-    "vox_offset": ("f4", 108), "slope": ("f4", 112), "intercept": ("f4", 116), "units": ("u1", 123),
-    "qform_code": ("i2", 252), "sform_code": ("i2", 254), "quaternion": ("3f4", 256), "q_offset": ("3f4", 268),
-    "sform": ("(3,4)f4", 280), "magic": ("S4", 344),
-}  # fmt: skip
-_VERSION_2 = {
-    "size": ("i4", 0), "magic": ("S8", 4), "datatype": ("i2", 12), "bitpix": ("i2", 14), "dim": ("8i8", 16),
-    "pixdim": ("8f8", 104), "vox_offset": ("i8", 168), "slope": ("f8", 176), "intercept": ("f8", 184),
-    "qform_code": ("i4", 344), "sform_code": ("i4", 348), "quaternion": ("3f8", 352), "q_offset": ("3f8", 376),
-    "sform": ("(3,4)f8", 400), "units": ("i4", 500),
-}  # fmt: skip
-_DATATYPES = {
-    2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
-}  # fmt: skip
 _UNIT_MM = {1: 1000.0, 2: 1.0, 3: 0.001}  # metres, millimetres, micrometres; millimetres if not stated
-_RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])  # the sign of x, y, z
 _FIRST_VOXEL = {348: 352, 540: 544}  # bytes, at the least: "vox_offset < 352 is equivalent to 352" (nifti1.h)
 
 
-def read_nifti(path: Path, kind: Kind = "image") -> tuple[np.ndarray, Geometry]:
+def read_nifti(path: Path, kind: Kind = "image", channel: int | None = None) -> tuple[np.ndarray, Geometry]:
     """Read a NIfTI file: voxels (z, y, x) in the type of the file, and their geometry.
 
     The axes are those of the sform. The qform is used if there is no sform, or if the sform maps to a template (codes 3
@@ -54,38 +37,17 @@ def read_nifti(path: Path, kind: Kind = "image") -> tuple[np.ndarray, Geometry]:
     Args:
         path: The file.
         kind: A large "label" map is kept in the smallest type that holds its labels.
+        channel: Which of several volumes of one grid to read, from 0; None: the file has to hold one.
 
     Raises:
-        UserError: The file is truncated, damaged or not NIfTI, has several volumes or channels, or its header states
-            an impossible or contradictory grid.
+        UserError: The file is truncated, damaged or not NIfTI, has other volumes than expected, or its header states an
+            impossible or contradictory grid.
         ValueError: A large label map has numbers that are not whole.
     """
     with _unpacked(path) as stream:
         header = _read_header(stream, path)
-        geometry = _geometry(header, path)
-        return _read_voxels(stream, header, geometry.shape, path, kind), geometry
-
-
-def write_nifti(voxels: np.ndarray, geometry: Geometry, path: Path) -> None:
-    """Write a NIfTI-1 file with equal qform and sform, compressed if the name ends in .gz; output is reproducible.
-
-    Raises:
-        ValueError: NIfTI does not support the type of the voxels, or an axis is longer than 32767.
-        OSError: The disk is full, or the file cannot be written for another reason.
-    """
-    header = _header_of(voxels, geometry)
-    with path.open("wb") as file:
-        if path.name.lower().endswith(".gz"):
-            # level 6 takes three times as long and saves 2 % of a CT
-            with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as stream:
-                _write(stream, header, voxels)
-        else:
-            _write(file, header, voxels)
-
-
-def _write(stream: BufferedIOBase, header: bytes, voxels: np.ndarray) -> None:
-    stream.write(header)
-    stream.writelines(np.ascontiguousarray(plane, dtype=plane.dtype.newbyteorder("<")).data for plane in voxels)
+        geometry = _geometry(header, path, channel)
+        return _read_voxels(stream, header, (geometry.shape, channel or 0), path, kind), geometry
 
 
 @contextmanager
@@ -108,10 +70,10 @@ def _unpacked(path: Path) -> Iterator[BufferedIOBase]:
 
 def _read_header(stream: BufferedIOBase, path: Path) -> np.void:
     raw = stream.read(540)
-    for version, length in ((_VERSION_1, 348), (_VERSION_2, 540)):
+    for version, length in ((VERSION_1, 348), (VERSION_2, 540)):
         for order in ("<", ">"):
             if len(raw) >= length and int(np.frombuffer(raw, order + "i4", 1)[0]) == length:
-                header = np.frombuffer(raw, _structure(version, length, order), 1)[0]
+                header = np.frombuffer(raw, structure(version, length, order), 1)[0]
                 magic = bytes(header["magic"])
                 if magic.startswith((b"n+1", b"n+2")):
                     return header
@@ -122,26 +84,16 @@ def _read_header(stream: BufferedIOBase, path: Path) -> np.void:
     raise UserError(f"{path}: not a NIfTI file (it begins with {raw[:8]!r}); export it again or correct its name")
 
 
-def _structure(fields: dict[str, tuple[str, int]], length: int, order: Literal["<", ">"]) -> np.dtype:
-    """The numpy type of a header."""
-    return np.dtype(
-        {
-            "names": list(fields),
-            "formats": [kind for kind, _ in fields.values()],
-            "offsets": [offset for _, offset in fields.values()],
-            "itemsize": length,
-        }
-    ).newbyteorder(order)
-
-
-def _geometry(header: np.void, path: Path) -> Geometry:
+def _geometry(header: np.void, path: Path, channel: int | None) -> Geometry:
     """Geometry of the header; refuses faults that ITK would repair."""
     dim = [int(n) for n in header["dim"]]
     axes = dim[0]
     size = dim[1 : axes + 1] if 1 <= axes <= 7 else [0]
     if min(size) < 1:
         raise UserError(f"{path}: the header states {size} voxels along its axes; export the file again")
-    if any(n > 1 for n in size[3:]):
+    if channel is not None and [*size, 1][3] <= channel:
+        raise UserError(f"{path}: {_times(size)} has no volume {channel + 1}; fetch or export the file again")
+    if any(n > 1 for n in size[3 if channel is None else 4 :]):
         raise UserError(f"{path}: {_times(size)} is more than one volume; save the one to use as a 3-D file")
     size = [*size, 1, 1][:3]
     unit = _UNIT_MM.get(int(header["units"]) & 7, 1.0)
@@ -154,9 +106,7 @@ def _geometry(header: np.void, path: Path) -> Geometry:
         columns = _completed(columns, axes)
     _refuse_contradiction(columns, spacing, path)
     try:
-        return Geometry.from_xyz(
-            size, spacing.tolist(), (_RAS_TO_LPS * offset).tolist(), _RAS_TO_LPS[:, None] * columns
-        )
+        return Geometry.from_xyz(size, spacing.tolist(), (RAS_TO_LPS * offset).tolist(), RAS_TO_LPS[:, None] * columns)
     except ValueError as error:
         raise UserError(f"{path}: {error}; correct the header or export the file again") from error
 
@@ -177,13 +127,13 @@ def _axes(header: np.void, spacing: np.ndarray, unit: float) -> tuple[np.ndarray
         columns = Rotation.from_quat([b, c, d, a]).as_matrix() if finite else np.full((3, 3), np.nan)
         columns[:, 2] *= -1.0 if header["pixdim"][0] < 0 else 1.0
         return columns, np.asarray(header["q_offset"], dtype=float) * unit
-    return np.diag(_RAS_TO_LPS), np.zeros(3)
+    return np.diag(RAS_TO_LPS), np.zeros(3)
 
 
 def _completed(columns: np.ndarray, axes: int) -> np.ndarray:
     """The axes of a 1-D or 2-D image, completed at right angles."""
     if axes == 1:
-        return np.diag(_RAS_TO_LPS)
+        return np.diag(RAS_TO_LPS)
     normal = np.cross(columns[:, 0], columns[:, 1])
     return np.column_stack([columns[:, :2], normal])
 
@@ -207,18 +157,22 @@ def _refuse_contradiction(columns: np.ndarray, spacing: np.ndarray, path: Path) 
         )
 
 
-def _read_voxels(stream: BufferedIOBase, header: np.void, shape: Index3, path: Path, kind: Kind) -> np.ndarray:
+def _read_voxels(
+    stream: BufferedIOBase, header: np.void, part: tuple[Index3, int], path: Path, kind: Kind
+) -> np.ndarray:
+    """The voxels of one volume: its shape, and how many of that shape stand before it."""
+    shape, before = part
     number = int(header["datatype"])
-    if number not in _DATATYPES:
+    if number not in DATATYPES:
         stated = f"voxels of NIfTI data type {number} (colour, complex or unknown)"
         raise UserError(f"{path}: {stated}; expected one whole or real number each")
-    dtype = np.dtype(_DATATYPES[number])
+    dtype = np.dtype(DATATYPES[number])
     size = int(np.prod(shape, dtype=object))
     needed, packed = size * dtype.itemsize, isinstance(stream, gzip.GzipFile)
     in_parts = kind == "label" and needed > LARGE
     if not 0 <= header["vox_offset"] < 2**40:
         raise UserError(f"{path}: its voxels begin at byte {header['vox_offset']}; export the file again")
-    offset = max(int(header["vox_offset"]), _FIRST_VOXEL[int(header["size"])])
+    offset = max(int(header["vox_offset"]), _FIRST_VOXEL[int(header["size"])]) + before * needed
     # deflate compresses at most 1032 to 1, so a file that is too short is refused before memory is allocated
     held = path.stat().st_size
     largest = held * (1032 if packed else 1)
@@ -269,30 +223,6 @@ def _truncated(path: Path, needed: int, got: int | None) -> str:
     return (
         f"{path}: the file is truncated: its header promises {needed} bytes of voxels, it holds {held}; copy it again"
     )
-
-
-def _header_of(voxels: np.ndarray, geometry: Geometry) -> bytes:
-    """The 352 header bytes before the voxels."""
-    numbers = {np.dtype(name): number for number, name in _DATATYPES.items()}
-    if voxels.dtype not in numbers or max(voxels.shape) > 32767:
-        raise ValueError(f"NIfTI-1 cannot hold {voxels.dtype} voxels of shape {voxels.shape}")
-    columns = _RAS_TO_LPS[:, None] * geometry.direction_xyz
-    offset = _RAS_TO_LPS * np.asarray(geometry.origin_mm[::-1])
-    spacing = np.asarray(geometry.spacing_mm[::-1])
-    handed = 1.0 if np.linalg.det(columns) > 0 else -1.0
-    quaternion = Rotation.from_matrix(columns * [1.0, 1.0, handed]).as_quat()
-    quaternion *= 1.0 if quaternion[3] >= 0 else -1.0  # the file stores b, c, d; a is the positive root
-    header = np.zeros(1, _structure(_VERSION_1, 348, "<"))[0]
-    header["size"] = 348
-    header["dim"] = [3, *voxels.shape[::-1], 1, 1, 1, 1]
-    header["datatype"], header["bitpix"] = numbers[voxels.dtype], voxels.dtype.itemsize * 8
-    header["pixdim"] = [handed, *spacing, 0, 0, 0, 0]
-    header["vox_offset"], header["slope"], header["units"] = 352, 1, 2
-    header["qform_code"] = header["sform_code"] = 1  # scanner coordinates
-    header["quaternion"], header["q_offset"] = quaternion[:3], offset
-    header["sform"] = np.column_stack([columns * spacing, offset])
-    header["magic"] = b"n+1"
-    return header.tobytes() + bytes(4)
 
 
 def _times(numbers: np.ndarray | list[int]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from weakmask.volume.geometry import Box, Geometry
-from weakmask.volume.nifti import write_nifti
+from weakmask.volume.nifti_writing import write_nifti
 from weakmask.volume.volume import Volume
 
 LOWEST, HIGHEST = -1150.0, 350.0  # HU from the air in a lung to contrast agent; what lies beyond gets these
