@@ -24,6 +24,9 @@ Series = Annotated[
         help="DICOM series of a folder that has several: UID, number or description, or `time 2` of many frames.",
     ),
 ]
+Names = Annotated[
+    Literal["path", "dicom"], typer.Option(help="Names of results: from paths, or from PatientID and series.")
+]
 
 Verb = Callable[..., None]
 

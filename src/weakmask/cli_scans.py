@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from weakmask.cli_options import Device, Json, Precision, Scans, Seed, Series, verb_of
+from weakmask.cli_options import Device, Json, Names, Precision, Scans, Seed, Series, verb_of
 from weakmask.screen import exit_if_any, print_exported, print_json_line, print_notes, print_summary
 from weakmask.terminal import out, print_line
 
@@ -31,9 +31,7 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     precision: Annotated[Precision, typer.Option(help="Number format of maps; 16 bits need half the memory.")] = "auto",
     subtypes: Annotated[Path | None, typer.Option(help="Table of subtypes-table; names lesions' subtypes.")] = None,
     series: Series = None,
-    names: Annotated[
-        Literal["path", "dicom"], typer.Option(help="Names of results: from paths, or from PatientID and series.")
-    ] = "path",
+    names: Names = "path",
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON for each scan, and no table.")] = False,
     dicom: Annotated[
         bool, typer.Option("--dicom", help="Also write DICOM SEG, SR and a picture of DICOM scans.")
@@ -67,9 +65,14 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     exit_if_any((*gathered.failures, *done.failures), done.unsent)
 
 
-@verb("view masks/scan_1")
+@verb("view runs/mine scan_1")
 def view(
-    results: Annotated[Path, typer.Argument(help="Result of `weakmask predict` (a scan's folder, or all), or a mask.")],
+    results: Annotated[
+        Path, typer.Argument(help="Results of `weakmask predict` (a scan's folder, or all), a run, or a mask.")
+    ],
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Scans of a run or of results.", show_default="a run's are listed")
+    ] = None,
     image: Annotated[Path | None, typer.Option(help="Image of a mask of any tool.", show_default="recorded")] = None,
     truth: Annotated[Path | None, typer.Option(help="True mask to show beside a mask.", show_default="none")] = None,
     file: Annotated[
@@ -77,12 +80,17 @@ def view(
     ] = None,
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
-    """Write a page in which a result is scrolled: three planes and 3-D, mask and regions, scores; one offline file."""
+    """Write a page in which a result is scrolled: three planes and 3-D, mask, regions, truth; one offline file."""
     import webbrowser
 
     from weakmask.commands.view import write_pages
+    from weakmask.commands.view_run import is_run, test_scans
 
-    pages = write_pages(results, image, truth, file)
+    if is_run(results) and not names and image is None:
+        for name in test_scans(results):
+            print_line(name)
+        return
+    pages = write_pages(results, names or (), image, truth, file)
     for page in pages:
         print_line(f"page: {page}")
     if browser:
@@ -121,12 +129,13 @@ def lobes(
     model: Annotated[Path | None, typer.Option(help="Run folder or model file.", show_default="included")] = None,
     device: Device = "auto",
     series: Series = None,
+    names: Names = "path",
 ) -> None:
     """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
     from weakmask.commands.lobes import write_lobe_masks
     from weakmask.commands.scan_jobs import chosen_scans
 
-    done = write_lobe_masks(chosen_scans(paths, series or ()), folder, model, device)
+    done = write_lobe_masks(chosen_scans(paths, series or ()), folder, model, device, names)
     print_summary(done.table)
     exit_if_any(done.failures)
 

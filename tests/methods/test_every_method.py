@@ -100,6 +100,7 @@ TINY = {  # changes of configs/METHOD_phantom.yaml; every stage has something to
         "segmentation.rounds=2",
     ),
 }
+VIEWED = ("dram", "lobes", "wsmis", "mitochondria", "v_net")  # the others have the views of dram
 WITHOUT_REGIONS = ("wsmis", "mitochondria")
 CONFIG = {"wsmis": "wsmis_photographs", "v_net": "v_net_hippocampus"}  # of methods without phantoms of a chest
 
@@ -165,6 +166,8 @@ def test_a_method_trains_reports_and_predicts(name: str, request: pytest.Fixture
     (out / "report.html").unlink()
     run("report", out)
     assert (out / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    if name in VIEWED:
+        view_scans(name, out)
     scan = min((cohort / "test" / "images").iterdir())
     if name != "lobes":
         results = pd.read_csv(out / "results.csv").drop(columns="patient")
@@ -194,6 +197,24 @@ def test_a_method_trains_reports_and_predicts(name: str, request: pytest.Fixture
     assert set(table.index) == {scan_name(scan), scan_name(turned)}
     one, other = (table.loc[[scan_name(path)]].reset_index(drop=True) for path in (scan, turned))
     pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def view_scans(name: str, out: Path) -> None:
+    """`weakmask view RUN` lists the test scans, and shows one with its mask and its truth, linked from the report."""
+    listed = CliRunner().invoke(app, ["view", str(out)])
+    if name == "mitochondria":
+        assert "without masks to scroll in" in str(listed.exception)
+        return
+    names = listed.output.split()
+    assert names
+    if name != "lobes":
+        assert set(names) <= set(pd.read_csv(out / "results.csv")["scan"])
+    run("view", out, names[-1], "--no-open")
+    page = (out / "view" / f"{names[-1]}.html").read_text(encoding="utf-8")
+    assert 'data-layer="truth"' in page
+    assert (f'href="view/{names[-1]}.html"' in (out / "report.html").read_text(encoding="utf-8")) == (name != "v_net")
+    refused = CliRunner().invoke(app, ["view", str(out), "gone", "--no-open"])
+    assert f"has no test scan gone; its test scans are {names[0]}" in str(refused.exception)
 
 
 def same_voxels(folder: Path, scan: Path, turned: Path, *files: str) -> None:

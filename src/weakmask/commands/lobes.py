@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
+from weakmask.commands.job_names import Naming
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import ScanJob, each_scan, find_jobs, outputs_of
 from weakmask.errors import MachineError, UserError
@@ -36,7 +37,7 @@ class WrittenLobes:
 
 
 def write_lobe_masks(
-    scans: Sequence[Path | ScanFile], out: Path, model: Path | None, device: str = "auto"
+    scans: Sequence[Path | ScanFile], out: Path, model: Path | None, device: str = "auto", naming: Naming = "path"
 ) -> WrittenLobes:
     """Write OUT/NAME.nii.gz for every scan; a faulty scan is named in one line and the others go on.
 
@@ -45,13 +46,14 @@ def write_lobe_masks(
         out: The folder to write; `regions/` of a cohort, for instance.
         model: A model file or a run folder; None: the model that comes with the package.
         device: auto, cpu, cuda or mps.
+        naming: Source of the names, see `names_of`.
 
     Raises:
         UserError: No such model, no scan, an output that cannot be written or would replace a file of the user's, or
             every scan failed.
     """
     trained = load_lobe_model(model, device_of(device))
-    jobs, twice = find_jobs(scans, lambda name, _: {"mask": out / f"{name}.nii.gz"})
+    jobs, twice = find_jobs(scans, lambda name, _: {"mask": out / f"{name}.nii.gz"}, naming)
     folder = open_output(out, "lobes", outputs_of(jobs), [job.image for job in jobs])
     try:
         done = each_scan(jobs, "lobes", partial(_write_lobes, trained))

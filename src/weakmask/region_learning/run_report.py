@@ -53,6 +53,7 @@ def run_page(run: Run[Any], text: ReportText) -> Page:
         UserError: The run is not finished.
     """
     summary = read_csv(run.stage("evaluation") / "summary.csv")
+    scans = _worst_first(run, text)
     own = next((row for row in summary.to_dict("records") if row["method"] == text.row), None)
     return Page(
         title=f"{text.title}: {run.folder.name}",
@@ -63,7 +64,8 @@ def run_page(run: Run[Any], text: ReportText) -> Page:
             "Means are over scans with lesions; pooled and specificity are over all scans. Kappa is linear weighted, "
             "with its 95 % bootstrap interval over patients."
         ),
-        views=_worst_first(run, text),
+        views=list(scans.values())[:MOST_SCANS],
+        scans=scans,
         curves=read_csv(run.stage(text.training) / "curves.csv"),
         config=run.config.model_dump(mode="json"),
         methods_text=text.methods_text,
@@ -154,14 +156,14 @@ def scan_view(work: Work, of: tuple[Case, Cohort], headline: str, rank: float, s
     )
 
 
-def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]]:
-    """Ways to load the evaluated scans, the lowest IoU first; scans without lesions come last."""
+def _worst_first(run: Run[Any], text: ReportText) -> dict[str, Callable[[], ScanView]]:
+    """Name -> a way to load the evaluated scan, the lowest IoU first; scans without lesions come last."""
     results = read_csv(run.stage("evaluation") / "results.csv").to_dict("records")
     scored = read_csv(run.stage("evaluation") / "severity.csv")
     severity = scored.to_dict("records")
     own = {row["scan"]: row for row in results if row["method"] == text.row and row["subset"] == "all"}
     work, maps = Work(run.folder, run.folder, run.config), run.stage("maps")
-    loaders: list[tuple[float, Callable[[], ScanView]]] = []
+    loaders: list[tuple[float, str, Callable[[], ScanView]]] = []
     cohort, cases = evaluated_cases(work)
     for case in cases:
         if not (maps / "masks" / f"{case.name}.nii.gz").exists():
@@ -172,5 +174,5 @@ def _worst_first(run: Run[Any], text: ReportText) -> list[Callable[[], ScanView]
         scores = [row for row in severity if row["scan"] == case.name and row["method"] == text.row]
         headline = f"IoU {iou:.3f}" if math.isfinite(iou) else "no truth" if case.truth is None else "no lesions"
         rank = iou if math.isfinite(iou) else NO_LESIONS
-        loaders.append((rank, partial(scan_view, work, (case, cohort), headline, rank, scores)))
-    return [load for _, load in sorted(loaders, key=lambda pair: pair[0])[:MOST_SCANS]]
+        loaders.append((rank, case.name, partial(scan_view, work, (case, cohort), headline, rank, scores)))
+    return {name: load for _, name, load in sorted(loaders, key=lambda one: one[0])}

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,6 +25,7 @@ from weakmask.report.summary_table import summary_table
 __all__ = ["Page", "ScanView", "write_report"]
 
 TEMPLATES = Path(__file__).parent / "templates"
+PAGES = "view"  # beside a report: a page to scroll in for each scan that was viewed
 SAME_NOTES = 3  # from so many scans on, a note that they share is written once
 
 
@@ -37,6 +39,7 @@ class Page:
         tiles: Key numbers, (label, value).
         table: Methods and their numbers, with summary.csv's columns.
         views: Scans to show, or functions that load one; one scan is in memory at a time.
+        scans: Name -> function that loads the scan, of every scan of a run that can be viewed on a page of its own.
         curves: Training curves (see `curves.gather_curves`).
         config: The resolved settings.
         methods_text: The methods paragraph; blank lines separate paragraphs.
@@ -53,6 +56,7 @@ class Page:
     tiles: tuple[tuple[str, str], ...] = ()
     table: pd.DataFrame | None = None
     views: Iterable[ScanView | Callable[[], ScanView]] = ()
+    scans: Mapping[str, Callable[[], ScanView]] = field(default_factory=dict)
     curves: pd.DataFrame | None = None
     config: Mapping[str, Any] | None = None
     methods_text: str = ""
@@ -72,7 +76,7 @@ def write_report(path: Path, page: Page) -> None:
     Raises:
         MachineError: The folder cannot be written.
     """
-    cards, faults = _draw_all(page.views)
+    cards, faults = _draw_all(page.views, path.parent)
     lines, tables = facts({key: value for key, value in page.provenance.items() if key != "notes"})
     # a manifest holds notes too; each note is shown once
     notes = list(dict.fromkeys([*page.notes, *page.provenance.get("notes", ()), *faults]))
@@ -118,13 +122,20 @@ def _grouped(notes: Iterable[str]) -> list[str]:
     return lines
 
 
-def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]]) -> tuple[list[Card], list[str]]:
-    """Cards, worst first, and one line per scan that could not be read."""
+def scan_page(folder: Path, name: str) -> Path:
+    """The page to scroll in of a scan, below the folder of the report."""
+    return folder / PAGES / f"{name}.html"
+
+
+def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]], folder: Path) -> tuple[list[Card], list[str]]:
+    """Cards, worst first, with links to the pages that are there, and one line per scan that could not be read."""
     cards, faults = [], []
     for item in views:
         try:
             with memory_for("a scan"):
-                cards.append(draw_scan(item() if callable(item) else item))
+                view = item() if callable(item) else item
+                link = f"{PAGES}/{quote(view.name)}.html" if scan_page(folder, view.name).exists() else ""
+                cards.append(draw_scan(replace(view, link=view.link or link)))
         except UserError as error:
             faults.append(f"A scan is not shown: {error}")
     return sorted(cards, key=lambda card: (math.isnan(card.rank), card.rank)), faults

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from malformed_files import scan_series
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -176,6 +177,17 @@ def test_the_verb_warns_of_lobes_that_nobody_has(run: Path, folder: Path, tmp_pa
     assert result.exit_code == 0, result.output
     assert (tmp_path / "regions" / "scan0.nii.gz").exists()
     assert "no" in result.output  # two steps of training make no lobes
+
+
+def test_masks_may_be_named_after_the_patient_and_the_series(run: Path, folder: Path, tmp_path: Path) -> None:
+    image = read_volume(folder / "images" / "scan0.nii.gz")
+    for patient in ("A", "B"):
+        scan_series(
+            tmp_path / f"p{patient}" / "CT", image, f"1.2.{ord(patient)}", PatientID=f"{patient} 7", SeriesNumber=3
+        )
+    words = ["lobes", str(tmp_path), "-o", str(tmp_path / "out"), "--model", str(run), "--device", "cpu", "--names"]
+    assert CliRunner().invoke(app, [*words, "dicom"]).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["A-7_3.nii.gz", "B-7_3.nii.gz"]
 
 
 def test_one_bad_scan_alone_is_an_error_and_leaves_nothing(run: Path, folder: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The run of a lobe network for a person: results.csv and summary.csv at its root, and report.html."""
 
+from dataclasses import replace
 from functools import partial
 
 from weakmask.csv_table import read_csv
@@ -32,13 +33,14 @@ def run_page(run: Run[LobeSettings]) -> Page:
     results = read_csv(run.stage("evaluation") / "results.csv")
     summary = read_csv(run.stage("evaluation") / "summary.csv")
     dice, seen = summary.iloc[0], "it was trained on" if config.data.seen else "it has not seen"
-    worst = results.sort_values("mean").head(MOST_SCANS)
+    ordered = results.sort_values("mean").to_dict("records")
     scans = {scan.name: scan for scan in evaluated_scans(config)}
     return Page(
         title=f"Lobes by {TITLES[config.network.name]}: {run.folder.name}",
         summary=f"Mean Dice of the five lobes {dice['mean']:.3f} on {dice['scans']} scans {seen}.",
         tiles=(("scans", str(dice["scans"])), *((name, f"{dice[name]:.3f}") for name in (*LOBES, "mean"))),
-        views=[partial(_view, run, scans[row["scan"]], row["mean"]) for row in worst.to_dict("records")],
+        views=[partial(_view, run, scans[row["scan"]], row["mean"]) for row in ordered[:MOST_SCANS]],
+        scans={row["scan"]: partial(_compared, run, scans[row["scan"]], row["mean"]) for row in ordered},
         curves=read_csv(run.stage("segmentation") / "curves.csv"),
         config=config.model_dump(mode="json"),
         methods_text=_methods_text(config),
@@ -53,6 +55,12 @@ def _view(run: Run[LobeSettings], scan: LobeScan, dice: float) -> ScanView:
     grey = (float(image.voxels.min()), float(image.voxels.max())) if percentiles else config.prepare.window
     lobes = read_volume(run.stage("evaluation") / "masks" / f"{scan.name}.nii.gz", "label")
     return ScanView(scan.name, image, grey, regions=lobes, headline=f"Dice {dice:.3f}", rank=dice)
+
+
+def _compared(run: Run[LobeSettings], scan: LobeScan, dice: float) -> ScanView:
+    """A scan with its lobes as a mask, and the true ones."""
+    view, (_, truth) = _view(run, scan, dice), scan.load()
+    return replace(view, mask=view.regions, truth=truth, regions=None)
 
 
 def _methods_text(config: LobeSettings) -> str:

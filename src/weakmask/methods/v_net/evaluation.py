@@ -60,7 +60,7 @@ def _evaluated(work: Work[VNetSettings]) -> Iterator[list[Scores]]:
             work.note(f"{case.name} is not evaluated: {error}")
             continue
         mask = segmenter.segment(Scan(case.name, image)).mask
-        write_volume(mask, _mask_file(work.out, case.name))
+        write_volume(mask, mask_file(work.out, case.name))
         if truth is not None:
             words = {"method": TITLES[config.network.name], "scan": case.name, "patient": case.group}
             yield [{**words, **scores} for scores in class_scores(mask, truth, config.data.classes)]
@@ -76,7 +76,8 @@ def class_scores(mask: Volume, truth: Volume, classes: tuple[str, ...]) -> Itera
         yield {"class": name, "dice": dice, "surface_mm": mean_surface_distance(marked, true, mask.geometry.spacing_mm)}
 
 
-def _mask_file(folder: Path, name: str) -> Path:
+def mask_file(folder: Path, name: str) -> Path:
+    """The mask of a scan in the folder of the stage."""
     return folder / "masks" / f"{name}.nii.gz"
 
 

@@ -1,7 +1,6 @@
 """The report of a run: the table of steps, every intermediate of the worst images, and their masks."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -57,6 +56,7 @@ def run_page(run: Run[WsmisSettings]) -> Page:
     ious = dict(zip(own_rows["scan"].tolist(), own_rows["iou"].tolist(), strict=True))
     work = Work(run.folder, run.folder, run.config)
     cases = sorted(prepared_cases(work), key=lambda case: _place(ious.get(case.name, math.nan)))
+    scans = {case.name: partial(_view, work, case, ious.get(case.name, math.nan)) for case in cases}
     return Page(
         title=f"{TITLE}: {run.folder.name}",
         summary=_sentence(own, classes),
@@ -65,7 +65,8 @@ def run_page(run: Run[WsmisSettings]) -> Page:
         table_caption=TABLE_CAPTION,
         picture=draw_picture_rows(_rows(work, cases[:MOST_ROWS], ious)),
         picture_caption=CAPTION,
-        views=_views(work, cases[:MOST_SCANS], ious),
+        views=list(scans.values())[:MOST_SCANS],
+        scans=scans,
         curves=_curves(run),
         config=run.config.model_dump(mode="json"),
         methods_text=methods_text(run.config),
@@ -156,11 +157,6 @@ def _mask_and_truth(work: Work[WsmisSettings], case: Case) -> tuple[np.ndarray, 
     except UserError:  # the evaluation has noted it
         truth = None
     return in_order_of(mask, image.geometry).voxels[0], None if truth is None else truth.voxels[0]
-
-
-def _views(work: Work[WsmisSettings], cases: list[Case], ious: dict[str, float]) -> list[Callable[[], ScanView]]:
-    """Ways to load the images with their masks, the lowest IoU first."""
-    return [partial(_view, work, case, ious.get(case.name, math.nan)) for case in cases]
 
 
 def _view(work: Work[WsmisSettings], case: Case, iou: float) -> ScanView:
