@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from weakmask.errors import MachineError, UserError
-from weakmask.report.page import Page, write_report
+from weakmask.report.page import Page, scan_page, write_report
 
 VOID = {"meta", "link", "img", "input", "br"}
 SUMMARY = pd.DataFrame({"method": ["CAM", "dRAM"], "scans": [3, 3], "iou_mean": [0.3, 0.5], "kappa": [0.4, 0.5]})
@@ -225,3 +225,12 @@ def test_complete_or_not_at_all(tmp_path, picture):
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write"):
         write_report(tmp_path / "file" / "report.html", Page("t", "s"))
+
+
+def test_a_scan_is_linked_to_its_page_where_there_is_one(written, picture, tmp_path):
+    for path in (scan_page(tmp_path, "here <1>"), scan_page(tmp_path / "gone", "there")):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    views = [replace(picture, name=name) for name in ("here <1>", "there")]
+    links = [attrs.get("href") for attrs in Reader(written(full_page(*views))).all("a")]
+    assert [link for link in links if link and link.startswith("view/")] == ["view/here%20%3C1%3E.html"]

@@ -39,7 +39,6 @@ class Page:
         tiles: Key numbers, (label, value).
         table: Methods and their numbers, with summary.csv's columns.
         views: Scans to show, or functions that load one; one scan is in memory at a time.
-        scans: Name -> function that loads the scan, of every scan of a run that can be viewed on a page of its own.
         curves: Training curves (see `curves.gather_curves`).
         config: The resolved settings.
         methods_text: The methods paragraph; blank lines separate paragraphs.
@@ -49,6 +48,7 @@ class Page:
         picture: A figure below the table, as a data URI.
         picture_caption: Caption of the figure.
         open_scans: Number of scans that are shown unfolded; the others are folded behind their names.
+        scans: Name -> function that loads the scan, of every scan of a run that can be viewed on a page of its own.
     """
 
     title: str
@@ -56,7 +56,6 @@ class Page:
     tiles: tuple[tuple[str, str], ...] = ()
     table: pd.DataFrame | None = None
     views: Iterable[ScanView | Callable[[], ScanView]] = ()
-    scans: Mapping[str, Callable[[], ScanView]] = field(default_factory=dict)
     curves: pd.DataFrame | None = None
     config: Mapping[str, Any] | None = None
     methods_text: str = ""
@@ -66,6 +65,7 @@ class Page:
     picture: str = ""
     picture_caption: str = ""
     open_scans: int = 5
+    scans: Mapping[str, Callable[[], ScanView]] = field(default_factory=dict)
 
 
 def write_report(path: Path, page: Page) -> None:
@@ -133,12 +133,16 @@ def _draw_all(views: Iterable[ScanView | Callable[[], ScanView]], folder: Path) 
     for item in views:
         try:
             with memory_for("a scan"):
-                view = item() if callable(item) else item
-                link = f"{PAGES}/{quote(view.name)}.html" if scan_page(folder, view.name).exists() else ""
-                cards.append(draw_scan(replace(view, link=view.link or link)))
+                cards.append(draw_scan(_linked(item() if callable(item) else item, folder)))
         except UserError as error:
             faults.append(f"A scan is not shown: {error}")
     return sorted(cards, key=lambda card: (math.isnan(card.rank), card.rank)), faults
+
+
+def _linked(view: ScanView, folder: Path) -> ScanView:
+    """A view with a link to its page, if it is there."""
+    link = f"{PAGES}/{quote(view.name)}.html" if scan_page(folder, view.name).exists() else ""
+    return replace(view, link=view.link or link)
 
 
 @cache
