@@ -216,7 +216,8 @@ def report(
     from weakmask.methods import load_config, write_run_report
     from weakmask.pipeline import read_manifest
 
-    if (run / "predict.json").exists() and not (run / "config.yaml").exists():
+    of_results = (run / "predict.json").exists() or (run / "listen.json").exists()
+    if of_results and not (run / "config.yaml").exists():
         rewrite_report(run)
     else:
         read_manifest(run)

@@ -47,11 +47,11 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
     from weakmask.commands.predict import Asked, RegionSource
     from weakmask.commands.predict import predict as segment_scans
-    from weakmask.commands.result_sending import dicomweb_target
+    from weakmask.commands.result_sending import target_of
     from weakmask.commands.server_scans import gather_scans
     from weakmask.inference.trained_model import load
 
-    target = None if store is None else dicomweb_target(store)
+    target = target_of(store)
     source = RegionSource(regions, numbering, lobe_model)
     loaded = load(model, device, memory_gb, precision, subtypes)
     asked = Asked(names, "labelmap" if labelmap else "bits" if dicom or store else "", viewer=viewer, target=target)
@@ -63,6 +63,46 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
         print_summary(done.scores)
         print_line(f"masks: {' and '.join(done.masks)}; report: {folder / 'report.html'}")
     exit_if_any((*gathered.failures, *done.failures), done.unsent)
+
+
+@verb("listen runs/mine --out results/ --aet WEAKMASK --port 11112 --peers PACS --store dicomweb://pacs:8042/dicom-web")
+def listen(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
+    model: Annotated[Path, typer.Argument(help="Run folder of `weakmask train`, or a model.safetensors file.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the images and the results.")],
+    peers: Annotated[str, typer.Option(metavar="AET,...", help="AE titles of the nodes that may send images.")],
+    aet: Annotated[str, typer.Option(help="AE title of this listener.")] = "WEAKMASK",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: any.")] = 11112,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0: from other machines, too.")] = "127.0.0.1",
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="Store results at a server: dicomweb://HOST:PORT/PATH.")
+    ] = None,
+    send: Annotated[
+        str | None, typer.Option(metavar="AET@HOST:PORT", help="Send results to a DICOM node instead.")
+    ] = None,
+    quiet_after: Annotated[float, typer.Option(min=0.0, help="Seconds without new images that end a series.")] = 30.0,
+    max_gigabytes: Annotated[float, typer.Option(min=0.0, help="Size of --out at which images are refused.")] = 100.0,
+    lobe_model: Annotated[Path | None, typer.Option(help="Network that finds lobes.", show_default="included")] = None,
+    device: Device = "auto",
+    memory_gb: Annotated[float, typer.Option(min=0.1, help="Memory limit for networks that take whole scans.")] = 4.0,
+    precision: Annotated[Precision, typer.Option(help="Number format of maps; 16 bits need half the memory.")] = "auto",
+    labelmap: Annotated[
+        bool, typer.Option("--labelmap", help="DICOM masks in the small form; needs new viewers.")
+    ] = False,
+    viewer: Annotated[bool, typer.Option("--viewer", help="Also write UID/view.html, a page to scroll in.")] = False,
+) -> None:
+    """Segment every series that a PACS sends (C-STORE), and send the results back; events are lines of JSON."""
+    from weakmask.commands.listen import Wishes
+    from weakmask.commands.listen import listen as listen_and_segment
+    from weakmask.commands.predict import Asked, RegionSource
+    from weakmask.commands.result_sending import target_of
+    from weakmask.inference.trained_model import load
+    from weakmask.pacs.dicom_listener import Node
+
+    node = Node(aet, tuple(peers.split(",")), host, port)
+    asked = Asked(objects="labelmap" if labelmap else "bits", viewer=viewer, target=target_of(store, send, aet))
+    wishes = Wishes(quiet_after, max_gigabytes * 1e9, asked)
+    loaded = load(model, device, memory_gb, precision)
+    listen_and_segment(loaded, folder, node, wishes, RegionSource(None, None, lobe_model), print_json_line)
 
 
 @verb("view runs/mine scan_1")

@@ -21,15 +21,16 @@ def start_command(arguments: list[str], printed: Path) -> ForkServerProcess:
         arguments: The verb and what follows it.
         printed: The file that receives what it prints; it is written anew.
     """
-    process = FORKS.Process(target=run_command, args=(arguments, printed))
+    process = FORKS.Process(target=run_command, args=(arguments, printed, dict(os.environ)))
     process.start()
     return process
 
 
-def run_command(arguments: list[str], printed: Path) -> None:
+def run_command(arguments: list[str], printed: Path, environment: dict[str, str]) -> None:
     """Run the command in this process, and end the process with its exit code."""
+    os.environ.update(environment)
     for number in (1, 2):
-        os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), number)
     torch.set_num_threads(1)  # sums are added up in one order
     sys.argv = ["weakmask", *arguments]
     main()

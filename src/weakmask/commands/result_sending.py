@@ -12,8 +12,9 @@ from typing import Any
 from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.inference.scan_record import ScanRecord
-from weakmask.pacs.dicomweb_objects import store
-from weakmask.pacs.dicomweb_server import DicomWebServer, Patience
+from weakmask.pacs.dicom_node import remote_node
+from weakmask.pacs.dicomweb_objects import store as store_objects
+from weakmask.pacs.dicomweb_server import DicomWebServer
 from weakmask.pacs.server_address import server_address
 
 STORED = "stored.json"
@@ -56,19 +57,27 @@ class Target:
         return True
 
 
-def dicomweb_target(address: str, patience: Patience | None = None) -> Target:
-    """The DICOMweb server of an address, as a target.
+def target_of(store: str | None, send: str | None = None, own_title: str = "WEAKMASK") -> Target | None:
+    """The place that results go to; None: to none.
 
     Args:
-        address: `dicomweb://HOST:PORT/PATH`.
-        patience: Time that the server has to answer; None: the default.
+        store: The address of a DICOMweb server, `dicomweb://HOST:PORT/PATH`.
+        send: A DICOM node, `AET@HOST:PORT`.
+        own_title: AE title that weakmask calls itself.
 
     Raises:
-        UserError: No address, or one with a password or a study.
+        UserError: Both are given, one is no address, or a library is not installed.
     """
-    server = DicomWebServer(server_address(address, chooses=False), patience or Patience())
+    if store is not None and send is not None:
+        raise UserError("results go to one place; give --store or --send")
+    if send is not None:
+        node = remote_node(send, own_title)
+        return Target(str(node), node.send)
+    if store is None:
+        return None
+    server = DicomWebServer(server_address(store, chooses=False))
     _ = server.writer  # a missing library is found before any work
-    return Target(server.address.url, lambda files: store(server, files))
+    return Target(server.address.url, lambda files: store_objects(server, files))
 
 
 def _arrived(file: Path) -> dict[str, dict[str, Any]]:

@@ -12,5 +12,8 @@
 `dicomweb_server`      login, time limits and repeated requests
 `dicomweb_images`      images from a server
 `dicomweb_objects`     objects to a server
+`dicom_listener`       a DICOM node that takes images
+`received_images`      its images on the disk, and the state of their series
+`dicom_node`           objects to a DICOM node
 `transfer_faults`      faults of transfers
 """

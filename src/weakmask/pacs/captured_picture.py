@@ -10,7 +10,8 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from pydicom.uid import ExplicitVRLittleEndian
 
-from weakmask.pacs.segmentation_object import MAKER, ObjectIdentity, finish_object
+from weakmask.pacs.identifiers import MAKER
+from weakmask.pacs.segmentation_object import ObjectIdentity, finish_object
 from weakmask.pacs.source_series import SourceSeries
 
 LINE = 26  # pixels

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydicom import Dataset
 
+MAKER = "weakmask"  # the manufacturer of our objects
 LONGEST_UID = 64
 GENERATED = "1.2.826.0.1.3680043.10.511.3."  # the root of the UIDs that highdicom draws
 

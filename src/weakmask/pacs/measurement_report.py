@@ -25,8 +25,8 @@ from pydicom.sr.codedict import codes
 
 from weakmask import __version__
 from weakmask.pacs.codes import code, site
-from weakmask.pacs.identifiers import uid_of
-from weakmask.pacs.segmentation_object import MAKER, ObjectIdentity, finish_object
+from weakmask.pacs.identifiers import MAKER, uid_of
+from weakmask.pacs.segmentation_object import ObjectIdentity, finish_object
 from weakmask.pacs.source_series import SourceSeries
 
 # column of statistics.csv -> name of the measurement, its unit, and the factor to it

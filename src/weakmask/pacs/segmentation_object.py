@@ -15,12 +15,12 @@ from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from weakmask import __version__
 from weakmask.pacs.codes import code, finding, site
-from weakmask.pacs.identifiers import fix_drawn_uids, uid_of
+from weakmask.pacs.identifiers import MAKER, fix_drawn_uids, uid_of
 from weakmask.pacs.source_series import SourceSeries
 from weakmask.volume.volume import Volume
 
 Kind = Literal["lesions", "regions"]
-MAKER = "weakmask"
+
 LESION_COLOURS = ((255, 159, 28), (239, 68, 68), (168, 85, 247), (234, 179, 8))
 REGION_COLOURS = ((56, 189, 248), (45, 212, 191), (134, 239, 172), (253, 224, 71), (196, 181, 253), (251, 146, 180))
 

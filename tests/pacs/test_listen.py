@@ -1,0 +1,107 @@
+"""`weakmask listen`: images in, results out, and nothing lost or done twice wherever it is killed."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from listener_process import listener_process, send
+from own_orthanc import Orthanc, free_port
+
+import weakmask as wm
+from weakmask.volume.files import read_volume
+from weakmask.volume.volume import Volume
+
+pytestmark = [
+    pytest.mark.usefixtures("closed_sockets"),
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+]
+Run = Callable[..., tuple[int, list[str]]]
+QUICK = ("--quiet-after", 0.5)
+
+
+@pytest.fixture
+def studies(phantom: Volume, write_scan: Callable[..., Path], tmp_path: Path) -> Callable[[int], list[Path]]:
+    """Writes studies of one series, each with its own grey values."""
+
+    def write(number: int) -> list[Path]:
+        scans = [(f"1.2.{70 + one}", phantom.with_voxels(phantom.voxels + np.int16(one))) for one in range(number)]
+        return [write_scan(tmp_path / "ct" / f"{uid}.1", scan, f"{uid}.1", StudyInstanceUID=uid) for uid, scan in scans]
+
+    return write
+
+
+def images_of(study: Path) -> list[Path]:
+    return sorted(study.iterdir())
+
+
+def result_equals_that_of_a_model(out: Path, study: Path, model: Path) -> None:
+    """Mask and values of a listener are those that the model gives for the files."""
+    wanted = wm.load(model, "cpu").segment(study)
+    found = json.loads((out / study.name / "scan.json").read_bytes())
+    assert found["rows"] == json.loads(json.dumps(wanted.rows, default=float))
+    assert found["origin"]["model"] == wanted.origin.model
+    mask = read_volume(out / study.name / "mask.nii.gz", "label")
+    assert np.array_equal(mask.voxels, wanted.mask.voxels)
+    assert {"dicom/lesions.dcm", "dicom/regions.dcm", "dicom/scores.dcm", "dicom/picture.dcm"} <= set(found["files"])
+
+
+def test_kills_lose_nothing_and_nothing_is_done_twice(
+    model: Path, studies: Callable[[int], list[Path]], tmp_path: Path, weakmask: Run
+) -> None:
+    (first,) = studies(1)
+    out = tmp_path / "out"
+    with listener_process(model, out, free_port(), *QUICK) as listener:
+        files = images_of(first)
+        place = out / "images" / first.name
+        killer = threading.Thread(
+            target=lambda: (listener.wait_for(lambda: len(list(place.glob("1*"))) > 9), listener.kill())
+        )
+        killer.start()
+        taken = send(listener.port, files * 20)
+        killer.join()
+        kept = {file.name for file in (out / "images").rglob("*.dcm")}
+        assert len(kept) >= len(set(taken)) > 0  # each acknowledged image is on the disk
+        listener.start()
+        assert len(send(listener.port, files)) == len(files)
+        listener.wait_for(lambda: listener.events("segmenting"))
+        listener.kill()
+        listener.start()
+        listener.wait_for(lambda: listener.events("done"))
+        written = {path: path.stat().st_mtime_ns for path in out.rglob("scan.json")}
+        send(listener.port, files)  # once more, and after a restart
+        listener.kill()
+        listener.start()
+        time.sleep(1.5)
+        assert listener.end() == 143
+        assert written == {path: path.stat().st_mtime_ns for path in out.rglob("scan.json")}
+        assert [event["series"] for event in listener.events("done")] == [first.name]
+        state = json.loads((out / "status.json").read_text(encoding="utf-8"))
+        assert (state["event"], state["waiting"], state["done"], state["failed"]) == ("stopped", 0, 1, 0)
+        assert [line for line in listener.lines() if line[0] != "{"] == ["stopped; the same command goes on from here"]
+    result_equals_that_of_a_model(out, first, model)
+    assert weakmask("report", out) == (0, [])
+    assert (out / "scores.csv").read_text(encoding="utf-8").count(first.name) == 5
+
+
+def test_orthanc_sends_studies_and_gets_the_results(
+    orthanc: Orthanc, model: Path, studies: Callable[[int], list[Path]], tmp_path: Path
+) -> None:
+    first, broken = studies(2)
+    images_of(broken)[20].unlink()
+    orthanc.add(first, broken)
+    out, port = tmp_path / "out", free_port()
+    orthanc.ask("modalities/weakmask", ["WEAKMASK", "127.0.0.1", port], "PUT")
+    with listener_process(model, out, port, *QUICK, "--store", orthanc.dicomweb) as listener:
+        for series in orthanc.ask("series"):
+            orthanc.ask("modalities/weakmask/store", series.encode(), "POST")
+        listener.wait_for(lambda: listener.events("done") and listener.events("failed"))
+        assert listener.end() == 143
+        (failed,) = listener.events("failed")
+    assert failed["series"] == broken.name
+    assert (out / "failed" / f"{broken.name}.txt").read_text(encoding="utf-8").strip() == failed["error"]
+    assert len(images_of(out / "failed" / broken.name)) == 39
+    assert orthanc.kinds() == {"CT": 79, "SEG": 2, "SR": 1, "OT": 1}
