@@ -1,5 +1,6 @@
 """The pages keep what they promise: each is in the navigation, each room in the reference, each command exists."""
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -39,6 +40,18 @@ def pages_in(nav: list | dict | str) -> Iterator[str]:
 def test_navigation_lists_every_page():
     there = {path.relative_to(PROJECT / "docs").as_posix() for path in (PROJECT / "docs").rglob("*.md")}
     assert set(pages_in(site()["nav"])) == there
+
+
+def test_notebooks_are_linked_and_hold_no_outputs():
+    """pytest runs them (nbmake); a page shows them as files."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    linked = {name for text in texts for name in re.findall(r"\((?:\.\./)?notebooks/([\w.]+)\)", text)}
+    notebooks = sorted((PROJECT / "docs" / "notebooks").glob("*.ipynb"))
+    assert {path.name for path in notebooks} == linked
+    for path in notebooks:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        run = [cell for cell in cells if cell["cell_type"] == "code" and (cell["outputs"] or cell["execution_count"])]
+        assert not run, f"{path}: take its outputs out (Clear All Outputs)"
 
 
 def test_every_room_is_in_the_reference():

@@ -1,7 +1,12 @@
 """The Python interface gives the same voxels and values as the command line, for files, volumes and arrays."""
 
+import base64
+import html
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from malformed_files import image_file, lobes, scan_series
+from PIL import Image
 
 import weakmask as wm
 from weakmask.errors import UserError
@@ -190,3 +196,26 @@ def test_lobes_are_those_of_the_command_line(scan: Path, tmp_path: Path, weakmas
     for found in (wm.find_lobes(str(scan), device="cpu"), wm.find_lobes(image, device=torch.device("cpu"))):
         assert np.array_equal(found.lobes.voxels, written.voxels)
     assert written.voxels.max() > 0
+
+
+def test_a_notebook_shows_the_picture_the_table_and_the_warnings(model: Path, scan: Path) -> None:
+    found = wm.load(model, "cpu").segment(scan, regions_of(scan))
+    named = replace(found, scan=replace(found.scan, name="a<b>&c"), warnings=("the <i>lobes</i> look odd\x1b[31m",))
+    shown = named._repr_html_()
+    ((kind, data),) = re.findall(r'src="data:([^;]+);base64,([^"]+)"', shown)
+    (name,) = re.findall('alt="([^"]+)"', shown)
+    picture = np.asarray(Image.open(BytesIO(base64.b64decode(data))).convert("RGB")).astype(int)
+    assert kind == "image/webp"
+    assert (picture[..., 0] - picture[..., 2] > 60).any()  # the mask is orange
+    assert html.unescape(name) == "a<b>&c"
+    rows = [re.findall("<td>(.*?)</td>", row) for row in shown.split("<tr")[2:]]
+    assert [row[0] for row in rows] == found.table["region"].tolist()
+    assert [float(row[1]) for row in rows] == pytest.approx(found.table["fraction"].tolist(), abs=1e-6)
+    assert "<p>the &lt;i&gt;lobes&lt;/i&gt; look odd" in shown
+    assert "\x1b" not in shown
+    assert not re.search(r"<(script|b|i)>", shown)
+
+    assert found.regions is not None
+    no_region = found.regions.with_voxels(np.zeros_like(found.regions.voxels))
+    empty = replace(found, scan=replace(found.scan, regions=no_region))._repr_html_()
+    assert ("<img" in empty, "<table" in empty) == (False, True)
