@@ -57,6 +57,8 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     asked = Asked(names, "labelmap" if labelmap else "bits" if dicom or store else "", viewer=viewer, target=target)
     asked = replace(asked, listener=print_json_line) if as_json else asked
     gathered = gather_scans(paths, series or (), folder)
+    for line in gathered.failures:
+        asked.listener({"scan": "", "state": "left out", "image": "", "error": line})
     done = segment_scans(loaded, gathered.scans, folder, source, device, asked)
     print_notes(done.notes)
     if not as_json:

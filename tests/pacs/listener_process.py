@@ -55,9 +55,9 @@ class ListenerProcess:
         found = [json.loads(line) for line in self.lines() if line.startswith("{") and line.endswith("}")]
         return [event for event in found if event["event"] == kind]
 
-    def wait_for(self, condition: Callable[[], object]) -> None:
+    def wait_for(self, condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
         """Wait until a condition holds."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + seconds
         while not condition():
             assert self.process.is_alive(), self.lines()
             assert time.monotonic() < end, self.lines()

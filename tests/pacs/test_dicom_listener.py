@@ -17,10 +17,6 @@ from weakmask.pacs.received_images import ReceivedImages
 from weakmask.pacs.transfer_faults import UnreachableError
 from weakmask.volume.volume import Volume
 
-pytestmark = [
-    pytest.mark.usefixtures("closed_sockets"),
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-]
 LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 
@@ -94,6 +90,8 @@ def test_images_without_room_or_without_names_have_a_status_of_their_own(
     assert not list((tmp_path / "out" / "images").iterdir())
 
 
+@pytest.mark.usefixtures("closed_sockets")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_a_node_takes_objects_or_says_why_not(image: pydicom.Dataset, tmp_path: Path) -> None:
     file, taken = Path(image.filename), []
 

@@ -1,5 +1,6 @@
 """Studies from a real PACS (Orthanc) over DICOMweb, segmented, and the results stored there."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,3 +90,24 @@ def test_the_password_comes_from_netrc_and_a_wrong_one_is_named(
     code, (line,) = weakmask(*command)
     assert code == 2
     assert "study 1.2.77 has no series of images; it has no series at all" in line
+
+
+@pytest.mark.parametrize(
+    ("library", "command"),
+    [
+        ("pynetdicom", ["listen", "model", "--out", "out", "--peers", "PACS"]),
+        ("dicomweb_client", ["predict", "model", "scan.nii.gz", "--out", "out", "--store", "dicomweb://pacs"]),
+    ],
+)
+def test_without_the_libraries_one_line_says_what_to_install(
+    library: str, command: list[str], weakmask: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, library, None)
+    assert weakmask("--help")[0] == 0
+    assert weakmask(command[0], "--help")[0] == 0
+    code, (line,) = weakmask(*command)
+    assert code == 2
+    assert "need the libraries of the extra `pacs`" in line
+    assert line.endswith("pip install 'weakmask[pacs]'")
+    assert not list(tmp_path.iterdir())

@@ -19,6 +19,7 @@ SYNTAXES = [  # the forms of pixels that are read, the plain ones first
     uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1, uid.JPEGLSLossless, uid.JPEGLSNearLossless,
     uid.JPEG2000Lossless, uid.JPEG2000, uid.RLELossless,
 ]  # fmt: skip
+VERIFICATION = "1.2.840.10008.1.1"  # C-ECHO
 LONGEST_TITLE = 16  # characters
 SECONDS = 60.0  # without a word of the peer, after which a connection ends
 MOST_AT_ONCE = 10  # connections
@@ -45,15 +46,29 @@ class Node:
     port: int = 11112
 
     def __post_init__(self) -> None:
-        """Check the titles.
+        """Check the titles, and that the library is there.
 
         Raises:
-            UserError: A title that DICOM does not allow, or no peer.
+            UserError: A title that DICOM does not allow, no peer, or the library is not installed.
         """
+        network_library()
         if not self.peers:
             raise UserError("no peer may send; name the AE titles of the nodes that may, as --peers PACS1,PACS2")
         for title in (self.title, *self.peers):
             check_title(title)
+
+
+def network_library() -> Any:
+    """The module pynetdicom.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    try:
+        import pynetdicom  # noqa: PLC0415 - of the extra `pacs`
+    except ImportError as error:
+        raise extra_needed(error) from error
+    return pynetdicom
 
 
 def check_title(title: str) -> None:
@@ -78,13 +93,9 @@ def listening(node: Node, take: Take, refused: Callable[[str], None]) -> Iterato
         refused: Is called with a line for each image or peer that is refused.
 
     Raises:
-        UserError: The port is in use, or the library is not installed.
+        UserError: The port is in use.
     """
-    try:
-        from pynetdicom import AE, AllStoragePresentationContexts, evt  # noqa: PLC0415 - of the extra `pacs`
-        from pynetdicom.sop_class import Verification  # noqa: PLC0415 # type: ignore[attr-defined]
-    except ImportError as error:
-        raise extra_needed(error) from error
+    library = network_library()
 
     def stored(event: Any) -> int:
         """The status that answers an image."""
@@ -95,15 +106,15 @@ def listening(node: Node, take: Take, refused: Callable[[str], None]) -> Iterato
         asked = event.assoc.requestor
         refused(f"{asked.ae_title} at {asked.address} was refused; --peers names those that may send to {node.title}")
 
-    entity = AE(ae_title=node.title)
+    entity = library.AE(ae_title=node.title)
     entity.require_called_aet, entity.require_calling_aet = True, list(node.peers)
     entity.maximum_associations, entity.maximum_pdu_size = MOST_AT_ONCE, PIECE
     entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = SECONDS
-    entity.add_supported_context(Verification)
-    for context in AllStoragePresentationContexts:
+    entity.add_supported_context(VERIFICATION)
+    for context in library.AllStoragePresentationContexts:
         if context.abstract_syntax is not None and "Image Storage" in context.abstract_syntax.name:
             entity.add_supported_context(context.abstract_syntax, SYNTAXES)
-    handlers = [(evt.EVT_C_STORE, stored), (evt.EVT_REJECTED, rejected)]
+    handlers = [(library.evt.EVT_C_STORE, stored), (library.evt.EVT_REJECTED, rejected)]
     try:
         server: Any = entity.start_server((node.host, node.port), block=False, evt_handlers=handlers)
     except OSError as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from weakmask.errors import UserError
-from weakmask.pacs.dicom_listener import SECONDS, check_title
-from weakmask.pacs.transfer_faults import UnreachableError, extra_needed
+from weakmask.pacs.dicom_listener import SECONDS, check_title, network_library
+from weakmask.pacs.transfer_faults import UnreachableError
 from weakmask.volume.dicom_file import read_dataset
 
 STORED = {0x0000, 0xB000, 0xB006, 0xB007}  # statuses: stored, stored with a warning
@@ -44,12 +44,8 @@ class RemoteNode:
             UnreachableError: The node gives no answer, or asks to come again.
             UserError: The node refuses an object, or the library is not installed.
         """
-        try:
-            from pynetdicom import AE  # noqa: PLC0415 - of the extra `pacs`
-        except ImportError as error:
-            raise extra_needed(error) from error
         objects = {file: read_dataset(file) for file in files}
-        entity = AE(ae_title=self.own_title)
+        entity = network_library().AE(ae_title=self.own_title)
         entity.network_timeout = entity.acse_timeout = entity.dimse_timeout = SECONDS
         entity.connection_timeout = 10.0
         kinds = {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in objects.values()}
