@@ -100,15 +100,15 @@ MUTANTS = (
     Mutant(
         "knows test scans by name alone",
         "datasets/seen_scans.py",
-        "or any(contents.equal(path, other) for other in training.values())",
+        "or any(contents.equal(scan, other) for other in training.values())",
         "or False",
         ("tests/datasets/test_seen_scans.py::test_a_name_or_a_copy_under_another_name_is_seen",),
     ),
     Mutant(
         "compares the voxels of test scans as they are stored",
         "datasets/seen_scans.py",
-        "upright(read_volume(path))",
-        "read_volume(path)",
+        "upright(read_volume(scan.path, series=scan.series))",
+        "read_volume(scan.path, series=scan.series)",
         ("tests/datasets/test_seen_scans.py::test_one_scan_in_another_format_and_order_is_seen",),
     ),
     Mutant(

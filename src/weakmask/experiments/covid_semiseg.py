@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 
 from weakmask.csv_table import read_csv
-from weakmask.datasets.case import Case
 from weakmask.datasets.cohort_writing import write_cohort
 from weakmask.datasets.covid_semiseg import cohort_of, read_covid_semiseg
 from weakmask.datasets.splits import k_fold, write_splits
+from weakmask.experiments.covid_labels import cases_of, has_masks, rows_of_few_labels
 from weakmask.experiments.experiment import (
     ANYWHERE,
     Changes,
@@ -129,6 +129,7 @@ ROWS = {
     "complete-expert": Row("dRAM complete, expert scores alone", "dram", _COMPLETE, labels="expert"),
     "complete-simulated": Row("dRAM complete, simulated scores alone", "dram", _COMPLETE, labels="simulated"),
     "complete-long": Row("dRAM complete, three times the steps", "dram", _LONG),
+    **rows_of_few_labels(_COMPLETE),
     "supervised": Row("supervised U-Net", "supervised", labels="masks"),
 }
 
@@ -151,11 +152,10 @@ def make_cohorts(setup: Setup, places: Collection[Place]) -> None:
     for place in places:
         split = splits[place.fold or 0]
         train, test = ([case for case in slices.expert if case.name in set(part)] for part in (split.train, split.test))
-        cases: dict[str, Sequence[Case]] = {"both": (*train, *slices.weak), "simulated": slices.weak, "test": test}
-        for folder in cohorts_of(setup, place):
-            write_cohort(
-                cohort_of(setup.data, cases.get(folder.name, train)), folder, truth=folder.name in {"masks", "test"}
-            )
+        training, tested = cohorts_of(setup, place)
+        cases = cases_of(training.name, train, slices.weak)
+        write_cohort(cohort_of(setup.data, cases), training, truth=has_masks(training.name))
+        write_cohort(cohort_of(setup.data, test), tested, truth=True)
 
 
 def final_model(data: Path, run: Path, seed: int) -> pd.DataFrame:

@@ -9,7 +9,14 @@ import torch
 from ball_cohort import Grey, Scores, hounsfield, run_stage, write_ball_cohort
 from bright_ball import scene
 
-from weakmask.methods.dram.config import ContextSettings, CrfSettings, DramSettings, MapSettings, RefinementSettings
+from weakmask.methods.dram.config import (
+    ContextSettings,
+    CrfSettings,
+    DramSettings,
+    MapSettings,
+    RefinementSettings,
+    TrueMaskSettings,
+)
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, NOT_LEARNT
 from weakmask.methods.dram.model import network_of, save_model
 from weakmask.methods.dram.pseudo_labels import pseudo_labels
@@ -111,3 +118,14 @@ def test_the_context_network_sees_the_grey_values_as_they_are(
     image, _, _ = scene()
     expected = resample_onto(image.with_voxels(grey(image.voxels)), labels.geometry).voxels
     np.testing.assert_allclose(kept, expected, rtol=1e-6)
+
+
+def test_a_true_mask_makes_the_labels_where_there_is_one(tmp_path: Path) -> None:
+    """Of its scan also the region without a score is learnt."""
+    config = settings(tmp_path / "cohort", crf=False).model_copy(update={"true_masks": TrueMaskSettings(use=True)})
+    work = labelled(tmp_path, config, {"masked": {"LUL": 5}}, 0.95, 0.5)
+    assert labels_by_region(work, "masked") == {0: {BACKGROUND}, 1: {BACKGROUND, LESION}, 2: {BACKGROUND, LESION}}
+    labels = read_volume(work.out / "labels" / "masked.nii.gz", "label")
+    image, _, truth = scene()
+    expected = resample_onto(image.with_voxels(truth.astype(np.uint8), "label"), labels.geometry).voxels > 0
+    np.testing.assert_array_equal(labels.voxels == LESION, expected)

@@ -1,5 +1,6 @@
 """The regression stage's pieces: batches that depend on the step alone, and the weighted losses."""
 
+import math
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from weakmask.methods.dram.config import DramSettings, LossSettings, RefinementSettings
+from weakmask.methods.dram.config import (
+    CrfSettings,
+    DramSettings,
+    LossSettings,
+    RefinementSettings,
+    TrueMaskSettings,
+)
 from weakmask.methods.dram.regression import BatchMaker, Objective, Validation, intervals
 from weakmask.region_learning.crops import CropSet
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings, TrainingSettings
@@ -145,3 +152,64 @@ def test_the_upper_end_of_score_zero_can_be_widened() -> None:
     table = crops([0, 1]).table
     assert intervals(table, LossSettings())[1].tolist() == pytest.approx([0.0, 0.05])
     assert intervals(table, LossSettings(zero_upper=0.01))[1].tolist() == pytest.approx([0.01, 0.05])
+
+
+def with_masks(share: float, batch: int = 6) -> tuple[BatchMaker, Tensor]:
+    """A maker of batches of 16 crops, of which the first four have a true mask; and the masks."""
+    found = crops([0, 1, 2, 5] * 4)
+    masks = torch.zeros_like(found.region)
+    masks[:4, ..., 2:5, 2:5, 2:5] = True
+    config = settings().model_copy(
+        update={
+            "true_masks": TrueMaskSettings(use=True, share=share),
+            "regression": TrainingSettings(batch=batch, augment=False),
+        }
+    )
+    return BatchMaker(found, config, (masks, torch.arange(16) < 4)), masks
+
+
+@pytest.mark.parametrize(("share", "least"), [(0.5, 3), (1.0, 6), (0.0, 0)])
+def test_crops_with_a_true_mask_have_their_share_of_a_batch(share: float, least: int) -> None:
+    maker, _ = with_masks(share)
+    found = [maker(step) for step in range(30)]
+    assert all(len(made["image"]) == 6 for made in found)
+    assert min(int(made["known"].sum()) for made in found) >= least
+    for made in found:
+        assert torch.equal(made["truth"].flatten(1).any(1), made["known"])
+        assert torch.equal(maker(0)["image"], found[0]["image"])
+
+
+def test_true_masks_are_moved_with_their_crops() -> None:
+    maker, _ = with_masks(1.0)
+    maker.crops.image[:] = (maker.truth[0] if maker.truth else maker.crops.region).half()  # the image is its own mask
+    maker.config = maker.config.model_copy(update={"regression": TrainingSettings(batch=6, contrast=0.0)})
+    for step in range(10):
+        made = maker(step)
+        overlap = (made["image"] > 0.5) & (made["truth"] > 0)
+        assert overlap.sum() > 0.7 * (made["truth"] > 0).sum()
+
+
+def test_a_true_mask_takes_the_place_of_the_target() -> None:
+    """Cross-entropy and soft Dice by hand; the crops without a mask have the refinement's loss alone."""
+    config = settings(equivariance=0.0, entropy=0.0).model_copy(
+        update={
+            "true_masks": TrueMaskSettings(use=True, weight=3.0),
+            "refinement": RefinementSettings(start=0.0, attention=False, crf=CrfSettings(iterations=0)),
+        }
+    )
+    given = batch((0.25, 0.5))
+    truth = torch.zeros(2, 1, SIDE, SIDE, SIDE)
+    truth[0, ..., :4] = 1
+    given |= {"truth": truth, "healthy": torch.zeros(2, dtype=torch.bool), "spacing": torch.ones(2, 3)}
+    found = Objective(config)(Constant(1.0), given | {"known": torch.tensor([True, False])}, step=0)
+    p = 1 / (1 + math.exp(-1.0))
+    cross_entropy = -(math.log(p) + math.log(1 - p)) / 2
+    overlap = 1 - 2 * p * 0.5 / (p * p + 0.5)  # squares, as in V-Net
+    assert found["true_masks"].item() == pytest.approx((cross_entropy + overlap) / 2, rel=1e-3)
+    plain = {name: values[1:] for name, values in given.items()}
+    alone = Objective(config)(Constant(1.0), plain, step=0)
+    assert found["refinement"].item() == pytest.approx(alone["refinement"].item(), rel=1e-6)
+    expected = 2 * found["regression"] + found["refinement"] + 3 * found["true_masks"]
+    assert found["total"].item() == pytest.approx(expected.item(), rel=1e-6)
+    everywhere = Objective(config)(Constant(1.0), given | {"known": torch.tensor([True, True])}, step=0)
+    assert "refinement" not in everywhere

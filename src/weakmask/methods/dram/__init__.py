@@ -51,7 +51,7 @@ METHOD = Method(
             "regression",
             regression,
             after=("prepare", "vessels"),
-            settings=("seed", *CROPS, "network", "losses", "vessels", "refinement", "regression"),
+            settings=("seed", *CROPS, "network", "losses", "vessels", "refinement", "true_masks", "regression"),
             resumable=True,
         ),
         Stage("model", model, after=("prepare", "regression")),

@@ -143,6 +143,18 @@ class RefinementSettings(Settings):
     anchor: AnchorSettings = AnchorSettings()
 
 
+class TrueMaskSettings(Settings):
+    """True masks of some scans, learnt beside the scores of all (O)."""
+
+    use: bool = Field(
+        default=False, description="learn from the masks in truth/ of the scans that have one, beside all scores (O)"
+    )
+    share: Fraction = Field(default=0.5, description="share of a batch that is drawn from crops with a true mask (O)")
+    weight: Weight = Field(
+        default=1.0, description="weight of cross-entropy and soft Dice against the true masks, a half each (O)"
+    )
+
+
 class MapSettings(Settings):
     """Activation maps and the threshold that makes masks of them."""
 
@@ -231,6 +243,7 @@ class DramSettings(Settings):
     losses: LossSettings = LossSettings()
     vessels: VesselSettings = VesselSettings()
     refinement: RefinementSettings = RefinementSettings()
+    true_masks: TrueMaskSettings = TrueMaskSettings()
     regression: TrainingSettings = TrainingSettings()
     maps: MapSettings = MapSettings()
     context: ContextSettings = ContextSettings()

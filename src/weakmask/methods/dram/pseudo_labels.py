@@ -13,6 +13,7 @@ import torch
 
 from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.methods.dram.config import DramSettings
@@ -76,6 +77,7 @@ class FoundScan:
         activation: The regression's map, zero outside the regions.
         vessels: 1 in vessels, which are neither lesion nor background. None: the run has no vessels.
         scores: Region -> score; a region without one is not learnt.
+        truth: The true mask, which makes the labels where it is known and may be learnt; None: scores do.
     """
 
     image: Volume
@@ -83,6 +85,7 @@ class FoundScan:
     activation: Volume
     vessels: Volume | None
     scores: Mapping[int, int]
+    truth: Volume | None = None
 
 
 def _found_scan(case: Case, cohort: Cohort, work: Work, trained: DramModel, crops: list[str]) -> FoundScan:
@@ -98,7 +101,8 @@ def _found_scan(case: Case, cohort: Cohort, work: Work, trained: DramModel, crop
     image, regions = read_case(case, cohort, work)
     found = image.with_voxels(map_of_scan(trained, image, regions), "image")
     vessels = vessels_of(work.stage("vessels"), crops, image) if asks_for_vessels(work.config) else None
-    return FoundScan(image, regions, found, vessels, case.scores)
+    truth = usable_truth(case, image.geometry) if work.config.true_masks.use else None
+    return FoundScan(image, regions, found, vessels, case.scores, truth)
 
 
 def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map: ScoreMap) -> tuple[Volume, Volume]:
@@ -120,6 +124,32 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
     vessel = np.zeros(rank.shape, bool) if scan.vessels is None else resample_onto(scan.vessels, grid).voxels > 0
     inside = regions.voxels > 0
     rank = np.where(inside & ~vessel, rank, 0.0).astype(np.float32)
+    truth = None if scan.truth is None else inside & (resample_onto(scan.truth, grid).voxels > 0)
+    lesion = _cut(rank, image, regions, scan, (config, threshold, score_map)) if truth is None else truth
+    labels = np.where(lesion, LESION, np.where(vessel & inside, VESSEL, BACKGROUND)).astype(np.uint8)
+    if truth is None:
+        labels[inside & ~np.isin(regions.voxels, list(scan.scores))] = NOT_LEARNT
+    if config.context.inside_only:
+        labels[~inside] = NOT_LEARNT
+        image = image.with_voxels(np.where(inside, image.voxels, config.prepare.window[0]))
+    grey = compacted(image.voxels, scan.image.voxels.dtype, *config.prepare.window)
+    return image.with_voxels(grey), image.with_voxels(labels, "label")
+
+
+def _cut(
+    rank: np.ndarray, image: Volume, regions: Volume, scan: FoundScan, how: tuple[DramSettings, float, ScoreMap]
+) -> np.ndarray:
+    """The lesions of a map, cut so that each region keeps to its score.
+
+    Args:
+        rank: The map on the grid of the labels, 0 outside the regions and in vessels.
+        image: On that grid.
+        regions: Likewise.
+        scan: The scan, for its scores.
+        how: Settings, threshold of the map, and the lesion fractions that scores mean.
+    """
+    config, threshold, score_map = how
+    inside = regions.voxels > 0
     if config.context.crf and config.refinement.crf.iterations:
         sharp = _sharpened(rank / (2 * max(threshold, 1e-3)), image, inside, config)
         # the CRF says 0 or 1 nearly everywhere; the map tells which voxels go first where the score wants fewer
@@ -133,13 +163,7 @@ def labelled(scan: FoundScan, config: DramSettings, threshold: float, score_map:
         low, high = (torch.tensor([bound], dtype=torch.float32) for bound in bounds)
         chosen = score_consistent(_tensor(rank), _tensor(region), low, high, threshold)
         lesion |= chosen[0, 0].numpy()
-    labels = np.where(lesion, LESION, np.where(vessel & inside, VESSEL, BACKGROUND)).astype(np.uint8)
-    labels[inside & ~np.isin(regions.voxels, list(scan.scores))] = NOT_LEARNT
-    if config.context.inside_only:
-        labels[~inside] = NOT_LEARNT
-        image = image.with_voxels(np.where(inside, image.voxels, config.prepare.window[0]))
-    grey = compacted(image.voxels, scan.image.voxels.dtype, *config.prepare.window)
-    return image.with_voxels(grey), image.with_voxels(labels, "label")
+    return lesion
 
 
 def _sharpened(activation: np.ndarray, image: Volume, inside: np.ndarray, config: DramSettings) -> np.ndarray:

@@ -29,7 +29,9 @@ from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.region_learning.crop_batches import plan_of, rows_of_step, sampling_groups
 from weakmask.region_learning.crops import CropSet, augmented, draw_moves, load_crops
 from weakmask.region_learning.prepare import SPACING_COLUMNS
+from weakmask.region_learning.settings import TrainingSettings
 from weakmask.region_learning.threshold_baselines import opened_threshold
+from weakmask.region_learning.true_masks import true_masks
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.seeding import generator_for, seed_all
@@ -55,7 +57,8 @@ def regression(work: Work) -> None:
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, config) if len(validation) else None
     objective = Objective(config, _anchor_threshold(training, work))
-    fit(network, optimiser, BatchMaker(training, config), objective, validate, work.out, plan)
+    truth = true_masks(training, work) if config.true_masks.use else None
+    fit(network, optimiser, BatchMaker(training, config, truth), objective, validate, work.out, plan)
 
 
 def _anchor_threshold(training: CropSet, work: Work) -> float:
@@ -72,9 +75,15 @@ def _anchor_threshold(training: CropSet, work: Work) -> float:
 class BatchMaker:
     """step -> batch, a pure function of the step, so that a resumed training sees the same batches."""
 
-    def __init__(self, crops: CropSet, config: DramSettings) -> None:
-        """Hold the crops and weigh their scores."""
-        self.crops, self.config = crops, config
+    def __init__(self, crops: CropSet, config: DramSettings, truth: tuple[Tensor, Tensor] | None = None) -> None:
+        """Hold the crops and weigh their scores.
+
+        Args:
+            crops: To learn from.
+            config: Settings of the run.
+            truth: True masks, and whether each crop has one, as `true_masks` gives them; None: only scores are learnt.
+        """
+        self.crops, self.config, self.truth = crops, config, truth
         self.scores: list[int] = crops.table["score"].tolist()
         self.groups = sampling_groups(config.regression, crops.table, self.scores)
         self.intervals = intervals(crops.table, config.losses)
@@ -87,24 +96,42 @@ class BatchMaker:
     def __call__(self, step: int) -> Batch:
         """The crops of one step, augmented."""
         settings, seed = self.config.regression, self.config.seed
-        rows = rows_of_step(settings, self.groups, seed, step)
-        image, masks = self.crops.image[rows].float(), (self.crops.region[rows].float(),)
-        if self.crops.vessels is not None:
-            masks = (*masks, self.crops.vessels[rows].float())
+        rows = self._rows(step)
+        named = {"region": self.crops.region, "vessels": self.crops.vessels, "truth": self.truth and self.truth[0]}
+        kept = {name: mask[rows].float() for name, mask in named.items() if mask is not None}
+        image, masks = self.crops.image[rows].float(), tuple(kept.values())
         moves: list[Move] = []
         if settings.augment:
             generator = generator_for(seed, step, "augment")
             moves = draw_moves(generator, image)
             image, *masks = augmented(image, masks, moves, settings.contrast, generator)
         low, high = (bound[rows] for bound in self.intervals)
-        batch = {"image": image, "region": masks[0], "low": low, "high": high, "weight": self.weights[rows]}
+        batch = {"image": image, "low": low, "high": high, "weight": self.weights[rows]}
+        batch |= dict(zip(kept, masks, strict=True))
+        if self.truth is not None:
+            batch["known"] = self.truth[1][rows]
         if self.config.refinement.weight:
             spacing = self.spacing[rows]
             if moves:  # a crop that shrinks has larger voxels
                 spacing = spacing / torch.tensor([move.scales for move in moves])
             batch |= {"healthy": self.healthy[rows], "spacing": spacing}
-            batch |= {"vessels": masks[1]} if len(masks) > 1 else {}
         return batch
+
+    def _rows(self, step: int) -> list[int]:
+        """The crops of a step: those with a true mask have their share of it, and all crops the rest."""
+        settings, seed = self.config.regression, self.config.seed
+        if self.truth is None:
+            return rows_of_step(settings, self.groups, seed, step)
+        having = torch.nonzero(self.truth[1]).flatten().tolist()
+        drawn = round(self.config.true_masks.share * settings.batch)
+        groups = [self.groups[row] for row in having]
+        rows = [having[place] for place in _drawn(settings, groups, drawn, seed + 1, step)]
+        return rows + _drawn(settings, self.groups, settings.batch - drawn, seed, step)
+
+
+def _drawn(settings: TrainingSettings, groups: list[int], count: int, seed: int, step: int) -> list[int]:
+    """Some crops of a step; none where none are wanted."""
+    return rows_of_step(settings.model_copy(update={"batch": count}), groups, seed, step) if count else []
 
 
 def intervals(table: pd.DataFrame, losses: LossSettings) -> tuple[Tensor, Tensor]:
@@ -126,6 +153,7 @@ class Objective:
     def __init__(self, config: DramSettings, anchor_threshold: float = 0.5) -> None:
         """Hold the settings, and the threshold of the opened images where the training begins with them."""
         self.losses, self.refinement, self.seed = config.losses, config.refinement, config.seed
+        self.of_masks = config.true_masks.weight
         self.crf = crf_of(config.refinement.crf)
         self.refined_from = config.refinement.start * config.regression.steps
         self.anchored_until = config.refinement.anchor.until * config.regression.steps
@@ -153,10 +181,14 @@ class Objective:
         if settings.entropy:
             found["entropy"] = entropy(logits, region).mean()
         anchored = step < self.anchored_until
-        if self.refinement.weight and (anchored or step >= self.refined_from):
-            target = self._anchored(batch) if anchored else self._refined(activation, batch)
-            found["refinement"] = self._refinement(refined, target, region)
-        weights = {**settings.model_dump(), "refinement": self.refinement.weight}
+        known = batch.get("known", torch.zeros(len(image), dtype=torch.bool, device=image.device))
+        if known.any():
+            found["true_masks"] = _of_truth(refined[known], batch["truth"][known], region[known])
+        if self.refinement.weight and (anchored or step >= self.refined_from) and not known.all():
+            others = {name: values[~known] for name, values in batch.items()}
+            target = self._anchored(others) if anchored else self._refined(activation[~known], others)
+            found["refinement"] = self._refinement(refined[~known], target, others["region"])
+        weights = {**settings.model_dump(), "refinement": self.refinement.weight, "true_masks": self.of_masks}
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
         return {**found, "total": total}
 
@@ -181,6 +213,12 @@ class Objective:
     def _regression(self, activation: Tensor, region: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         losses = interval_loss(region_mean(activation, region), batch["low"], batch["high"], self.losses)
         return (losses * batch["weight"]).mean()
+
+
+def _of_truth(refined: Tensor, truth: Tensor, region: Tensor) -> Tensor:
+    """Cross-entropy and soft Dice of crops with a true mask, a half each."""
+    target = (truth * region).long()
+    return (bootstrapping(refined, target, region, beta=1.0) + dice(refined, target, region)).mean() / 2
 
 
 def _moved_map(probability: Tensor, move: Move) -> Tensor:

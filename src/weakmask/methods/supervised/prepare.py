@@ -8,8 +8,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from weakmask.csv_table import read_csv, write_csv
-from weakmask.datasets.case import Case
-from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.methods.supervised.config import SupervisedSettings
 from weakmask.pipeline import Work
@@ -17,11 +15,10 @@ from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
 from weakmask.region_learning.crops import CropSet, as_batch
 from weakmask.region_learning.prepare import prepare as prepare_crops
+from weakmask.region_learning.true_masks import true_lesions
 from weakmask.region_learning.usable_cases import usable_case
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
-from weakmask.volume.storage_order import upright
-from weakmask.volume.volume import Volume
 
 TRUTH = "lesions"
 
@@ -45,7 +42,7 @@ def prepare(work: Work) -> None:
             work.note(f"left out {case.name}: no usable truth to learn from")
             continue
         work.hash_input(usable.truth)
-        lesions = _lesions(usable)
+        lesions = true_lesions(usable)
         for file in index.loc[index["scan"] == case.name, "file"]:
             crop = read_volume(work.out / file)
             write_volume(resample_onto(lesions, crop.geometry), work.out / TRUTH / Path(file).name)
@@ -63,11 +60,3 @@ def load_truth(folder: Path, crops: CropSet) -> Bool[Tensor, "crops 1 *space"]:
     if not masks:
         return torch.zeros_like(crops.region)
     return as_batch(torch.from_numpy(np.stack(masks)))
-
-
-def _lesions(case: Case) -> Volume:
-    """The true mask of a case on the image's upright grid, 1 in lesions of any kind."""
-    truth = usable_truth(case, upright(case.read_image()).geometry)
-    if truth is None:
-        raise ValueError(f"{case.name} has no truth")
-    return truth.with_voxels((truth.voxels > 0).astype(np.uint8), "label")
