@@ -1,6 +1,7 @@
 """The paper's table on a handful of tiny phantoms and two steps: the rows, what they share, going on, the tables."""
 
 import math
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -193,8 +194,11 @@ def test_examples_and_report_are_drawn(made: tuple[Path, pd.DataFrame]) -> None:
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_it_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_on_after_a_stop(
+    made: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_quick(monkeypatch)
+    shutil.copytree(made[0] / "phantoms", tmp_path / "phantoms")
     experiment, real, trained = with_preset(tiny()), run_stages, []
     asked = Request(rows="nothing,raw", seeds=1, jobs=1)
 
@@ -247,8 +251,11 @@ def test_rows_in_parallel_wait_for_those_whose_stages_they_reuse(tmp_path: Path)
     assert not any(task.after for task in in_turn)
 
 
-def test_a_table_goes_on_from_another_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_goes_on_from_another_working_directory(
+    made: tuple[Path, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_quick(monkeypatch)
+    shutil.copytree(made[0] / "phantoms", tmp_path / "here" / "phantoms")
     monkeypatch.setitem(EXPERIMENTS, "table2", with_preset(tiny()))
     monkeypatch.chdir(tmp_path)
     reproduce_table("table2", Path("here"), Request(None, rows="nothing", jobs=1))

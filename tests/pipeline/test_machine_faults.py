@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ball_cohort import write_ball_cohort
 
+from weakmask.datasets.case import Case
 from weakmask.errors import MachineError
 from weakmask.methods.cam import CamSettings
 from weakmask.pipeline import Stage, Work, run_stages
@@ -60,7 +61,7 @@ def failing(place: Any, name: str, fault: Fault, call: int) -> Iterator[None]:
     ("place", "name", "call"),
     [
         (files, "write_nifti", 3),  # a crop of the second scan
-        (usable_cases, "read_volume", 2),  # its image
+        (Case, "read_image", 4),  # its image, after its check
         (prepare_stage, "write_splits", 1),
     ],
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from weakmask.anatomy.picture_to_hounsfield import picture_to_hounsfield
 from weakmask.anatomy.scan_checks import named_regions
-from weakmask.datasets.case import Case, Cohort
+from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.datasets.cohort_checks import check_case
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
@@ -22,19 +22,51 @@ from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
 FOUND = "found-regions"
+MOST_KNOWN = 100_000  # cases whose check is remembered
+DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in another file
 
 
 def usable_case(case: Case, cohort: Cohort, work: Work) -> Case | None:
     """The case as far as it is usable, or None; its voxels are read, and every fault is noted."""
     try:
         with memory_for(case.image, in_stage=True):
-            usable, faults = check_case(case, cohort, hounsfield=work.config.prepare.needs_hounsfield)
+            usable, faults = _checked(case, cohort, hounsfield=work.config.prepare.needs_hounsfield)
     except UserError as error:
         work.note(f"left out {case.name}: {error}")
         return None
     for fault in faults:
         work.note(f"left out {case.name}: {fault.message}" if usable is None else fault.message)
     return usable
+
+
+_known: dict[tuple[object, ...], tuple[Case | None, tuple[Fault, ...]]] = {}  # results of `check_case`
+
+
+def _checked(case: Case, cohort: Cohort, *, hounsfield: bool) -> tuple[Case | None, tuple[Fault, ...]]:
+    """`check_case`, which reads all voxels, once in a process for files that have not changed since.
+
+    Stages of a run, and runs of a table, ask for the same scans again and again.
+    """
+    files = [_state_of(path) for path in (case.image, case.regions, case.truth)]
+    key = (repr(case), cohort.folder, repr(dict(cohort.region_names)), hounsfield, *files)
+    found = _known.get(key)
+    if found is None:
+        usable, faults = check_case(case, cohort, hounsfield=hounsfield)
+        found = usable, tuple(faults)
+        if len(_known) < MOST_KNOWN:
+            _known[key] = found
+    return found
+
+
+def _state_of(path: Path | None) -> object:
+    """Sizes and times of a file, or of all files of a folder; equal only where nothing has changed."""
+    if path is None:
+        return None
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if any(file.suffix.lower() in DETACHED for file in files) or not files[0].is_file():
+        return object()  # voxels in another file, or no file: never equal
+    states = [file.stat() for file in files]
+    return tuple((str(file), s.st_ino, s.st_size, s.st_mtime_ns) for file, s in zip(files, states, strict=True))
 
 
 def read_scan(case: Case, cohort: Cohort, work: Work) -> Scan:
