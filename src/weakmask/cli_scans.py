@@ -81,6 +81,9 @@ def listen(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     send: Annotated[
         str | None, typer.Option(metavar="AET@HOST:PORT", help="Send results to a DICOM node instead.")
     ] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Segment these numbers or descriptions of series alone.")
+    ] = None,
     quiet_after: Annotated[float, typer.Option(min=0.0, help="Seconds without new images that end a series.")] = 30.0,
     max_gigabytes: Annotated[float, typer.Option(min=0.0, help="Size of --out at which images are refused.")] = 100.0,
     lobe_model: Annotated[Path | None, typer.Option(help="Network that finds lobes.", show_default="included")] = None,
@@ -100,9 +103,9 @@ def listen(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     from weakmask.inference.trained_model import load
     from weakmask.pacs.dicom_listener import Node
 
-    node = Node(aet, tuple(peers.split(",")), host, port)
+    node = Node(aet, tuple(title.strip() for title in peers.split(",")), host, port)
     asked = Asked(objects="labelmap" if labelmap else "bits", viewer=viewer, target=target_of(store, send, aet))
-    wishes = Wishes(quiet_after, max_gigabytes * 1e9, asked)
+    wishes = Wishes(quiet_after, max_gigabytes * 1e9, tuple(series or ()), asked)
     loaded = load(model, device, memory_gb, precision)
     listen_and_segment(loaded, folder, node, wishes, RegionSource(None, None, lobe_model), print_json_line)
 

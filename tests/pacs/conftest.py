@@ -1,6 +1,5 @@
 """Scans written as DICOM, the validators of other people, and a PACS."""
 
-import gc
 import shutil
 import subprocess
 import sys
@@ -57,13 +56,6 @@ def orthanc(running_orthanc: Orthanc, monkeypatch: pytest.MonkeyPatch) -> Orthan
     monkeypatch.setenv("WEAKMASK_DICOMWEB_PASSWORD", LOGIN[1])
     running_orthanc.clear()
     return running_orthanc
-
-
-@pytest.fixture
-def closed_sockets() -> Iterator[None]:
-    """Sockets that pynetdicom leaves to Python, after a connection that broke, are closed before the next test."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -3,14 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from command_forks import FORKS, start_command
 from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage
+from pynetdicom.association import Association
+from pynetdicom.sop_class import CTImageStorage, Verification
 
 LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 PATIENCE_S = 60.0
@@ -74,22 +75,34 @@ def listener_process(model: Path, out: Path, port: int, *words: object) -> Itera
         running.kill()
 
 
-def send(port: int, files: Sequence[Path], title: str = "PACS") -> list[Path]:
-    """Send files one by one; returns those that were acknowledged before the connection broke."""
+@contextmanager
+def connected(port: int, title: str = "PACS", called: str = "WEAKMASK") -> Iterator[Association]:
+    """A connection of a peer to a listener, which answers C-ECHO."""
     entity = AE(ae_title=title)
-    entity.add_requested_context(CTImageStorage, LITTLE_ENDIAN)
+    for kind in (Verification, CTImageStorage):
+        entity.add_requested_context(kind, LITTLE_ENDIAN)
     entity.dimse_timeout = entity.acse_timeout = 3
-    association = entity.associate("127.0.0.1", port, ae_title="WEAKMASK")
-    taken: list[Path] = []
+    association = entity.associate("127.0.0.1", port, ae_title=called)
+    transport = association.dul.socket
+    connection = None if transport is None else transport.socket
     try:
+        assert association.is_established, "refused"
+        assert association.send_c_echo().Status == 0
+        yield association
+    finally:
+        if association.is_established:
+            association.release()
+        if connection is not None:
+            connection.close()
+
+
+def send(port: int, files: Sequence[Path]) -> list[Path]:
+    """Send files one by one; returns those that were acknowledged before the connection broke."""
+    taken: list[Path] = []
+    with connected(port) as association, suppress(RuntimeError):  # the connection is gone
         for file in files:
             if not association.is_established:
                 break
             if association.send_c_store(pydicom.dcmread(file)).get("Status") == 0:
                 taken.append(file)
-    except RuntimeError:  # the connection is gone
-        pass
-    finally:
-        if association.is_established:
-            association.release()
     return taken

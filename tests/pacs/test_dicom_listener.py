@@ -1,14 +1,12 @@
 """The listener in the network: known peers, images on the disk before they are acknowledged, one status per fault."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
 import pytest
+from listener_process import LITTLE_ENDIAN, connected
 from own_orthanc import free_port
-from pynetdicom import AE
-from pynetdicom.sop_class import CTImageStorage, SecondaryCaptureImageStorage, Verification
 
 from weakmask.errors import MachineError, UserError
 from weakmask.pacs.dicom_listener import Node, listening
@@ -16,25 +14,6 @@ from weakmask.pacs.dicom_node import remote_node
 from weakmask.pacs.received_images import ReceivedImages
 from weakmask.pacs.transfer_faults import UnreachableError
 from weakmask.volume.volume import Volume
-
-LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-
-
-@contextmanager
-def connected(port: int, title: str = "PACS", called: str = "WEAKMASK") -> Iterator[Callable]:
-    """A connection of a peer; yields the function that sends an image and returns the status."""
-    entity = AE(ae_title=title)
-    entity.add_requested_context(Verification)
-    for kind in (CTImageStorage, SecondaryCaptureImageStorage):
-        entity.add_requested_context(kind, LITTLE_ENDIAN)
-    association = entity.associate("127.0.0.1", port, ae_title=called)
-    try:
-        assert association.is_established, "refused"
-        assert association.send_c_echo().Status == 0
-        yield lambda image: association.send_c_store(image).Status
-    finally:
-        if association.is_established:
-            association.release()
 
 
 @pytest.fixture
@@ -45,14 +24,14 @@ def image(phantom: Volume, write_scan: Callable[..., Path], tmp_path: Path) -> p
 def test_an_image_is_on_the_disk_before_it_is_acknowledged(image: pydicom.Dataset, tmp_path: Path) -> None:
     images, refused = ReceivedImages(tmp_path / "out", 1e9), []
     file = tmp_path / "out" / "images" / "1.2.9" / f"{image.SOPInstanceUID}.dcm"
-    with listening(Node("WEAKMASK", ("PACS",), port=0), images.store, refused.append) as port, connected(port) as send:
-        assert send(image) == 0x0000
+    with listening(Node("WEAKMASK", ("PACS",), port=0), images.store, refused.append) as port, connected(port) as peer:
+        assert peer.send_c_store(image).Status == 0x0000
         stored = pydicom.dcmread(file)
         assert stored == image
         assert stored.file_meta.TransferSyntaxUID == LITTLE_ENDIAN
         own = pydicom.dcmread(image.filename)
         own.Manufacturer, own.SeriesInstanceUID = "weakmask", "1.2.10"
-        assert send(own) == 0x0000  # what a PACS sends back is not segmented again
+        assert peer.send_c_store(own).Status == 0x0000  # what a PACS sends back is not segmented again
         assert images.counts()["received"] == 1
     assert not refused
 
@@ -80,18 +59,17 @@ def test_images_without_room_or_without_names_have_a_status_of_their_own(
             raise OSError(28, "No space left on device")
         images.store(series, uid, content)
 
-    with listening(Node("WEAKMASK", ("PACS",), port=0), take, refused.append) as port, connected(port) as send:
-        assert send(image) == 0xA700  # above --max-gigabytes
-        assert send(image) == 0xA700  # no space
+    with listening(Node("WEAKMASK", ("PACS",), port=0), take, refused.append) as port, connected(port) as peer:
+        assert peer.send_c_store(image).Status == 0xA700  # above --max-gigabytes
+        assert peer.send_c_store(image).Status == 0xA700  # no space
         for series in ("../../etc", "1.2..3", "", "1" * 65):
             image.add_new("SeriesInstanceUID", "UI", series)
-            assert send(image) == 0xA900
+            assert peer.send_c_store(image).Status == 0xA900
     assert "may hold 0.0 GB" in refused[0]
     assert not list((tmp_path / "out" / "images").iterdir())
 
 
-@pytest.mark.usefixtures("closed_sockets")
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # of a connection that is refused
 def test_a_node_takes_objects_or_says_why_not(image: pydicom.Dataset, tmp_path: Path) -> None:
     file, taken = Path(image.filename), []
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from listener_process import listener_process, send
 from own_orthanc import Orthanc, free_port
@@ -50,7 +51,6 @@ def result_equals_that_of_a_model(out: Path, study: Path, model: Path) -> None:
 
 
 @BROKEN
-@pytest.mark.usefixtures("closed_sockets")
 def test_kills_lose_nothing_and_nothing_is_done_twice(
     model: Path, studies: Callable[[int], list[Path]], tmp_path: Path, weakmask: Run
 ) -> None:
@@ -73,6 +73,8 @@ def test_kills_lose_nothing_and_nothing_is_done_twice(
         listener.kill()
         listener.start()
         listener.wait_for(lambda: listener.events("done"))
+        code, (line,) = weakmask("listen", model, "--out", out, "--peers", "PACS", "--port", 0)
+        assert (code, "in use by another process" in line) == (2, True)
         written = {path: path.stat().st_mtime_ns for path in out.rglob("scan.json")}
         send(listener.port, files)  # once more, and after a restart
         listener.kill()
@@ -92,21 +94,27 @@ def test_kills_lose_nothing_and_nothing_is_done_twice(
 def test_orthanc_sends_studies_and_gets_the_results(
     orthanc: Orthanc, model: Path, studies: Callable[[int], list[Path]], tmp_path: Path
 ) -> None:
-    first, broken = studies(2)
+    first, broken, scout = studies(3)
     images_of(broken)[20].unlink()
-    orthanc.add(first, broken)
+    for image in images_of(scout)[1:]:
+        image.unlink()
+    (view,) = images_of(scout)
+    header = pydicom.dcmread(view)
+    header.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    header.save_as(view)
+    orthanc.add(first, broken, scout)
     out, port = tmp_path / "out", free_port()
     orthanc.ask("modalities/weakmask", ["WEAKMASK", "127.0.0.1", port], "PUT")
     with listener_process(model, out, port, *QUICK, "--store", orthanc.dicomweb) as listener:
         for series in orthanc.ask("series"):
             orthanc.ask("modalities/weakmask/store", series.encode(), "POST")
-        listener.wait_for(lambda: listener.events("done") and listener.events("failed"))
+        listener.wait_for(lambda: all(listener.events(kind) for kind in ("done", "failed", "ignored")))
         assert listener.end() == 143
         (failed,) = listener.events("failed")
     assert failed["series"] == broken.name
     assert (out / "failed" / f"{broken.name}.txt").read_text(encoding="utf-8").strip() == failed["error"]
     assert len(images_of(out / "failed" / broken.name)) == 39
-    assert orthanc.kinds() == {"CT": 79, "SEG": 2, "SR": 1, "OT": 1}
+    assert orthanc.kinds() == {"CT": 80, "SEG": 2, "SR": 1, "OT": 1}
     orthanc.clear()
     target, result = target_of(None, f"ORTHANC@127.0.0.1:{orthanc.dicom_port}"), out / first.name
     record = read_record(result)
@@ -118,7 +126,6 @@ def test_orthanc_sends_studies_and_gets_the_results(
 
 
 @BROKEN
-@pytest.mark.usefixtures("closed_sockets")
 @pytest.mark.slow
 def test_twenty_studies_with_kills_at_random_moments(
     orthanc: Orthanc, model: Path, studies: Callable[[int], list[Path]], tmp_path: Path

@@ -14,6 +14,7 @@ from weakmask.pacs.dicomweb_server import DicomWebServer
 from weakmask.pacs.server_address import server_address
 from weakmask.volume.dicom_segmentation import read_segmentation
 from weakmask.volume.files import read_volume
+from weakmask.volume.geometry import Box
 from weakmask.volume.volume import Volume
 
 Run = Callable[..., tuple[int, list[str]]]
@@ -57,14 +58,22 @@ def test_a_broken_study_costs_one_line(
     holes = write_scan(tmp_path / "holes", phantom, "1.2.78.1", StudyInstanceUID="1.2.78", PatientID="P8")
     for number in (10, 11, 20):
         (holes / f"{number:03}.dcm").unlink()
-    orthanc.add(good, holes)
+    scout = write_scan(
+        tmp_path / "scout",
+        phantom.crop(Box((0, 0, 0), (1, 48, 48))),
+        "1.2.77.2",
+        StudyInstanceUID="1.2.77",
+        ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
+    )
+    orthanc.add(good, holes, scout)
     address = f"{orthanc.dicomweb}?study=1.2.77&study=1.2.78&study=9.9"
     command = ["predict", model, address, "--device", "cpu", "-o", tmp_path / "out", "--store", orthanc.dicomweb]
     code, lines = weakmask(*command)
     assert code == 2
-    assert [line.split()[:2] for line in lines] == [["left", "out"], ["left", "out"], ["left", "out:"]]
-    assert "study 9.9" in lines[0]
-    assert "1.2.78.1" in lines[1]
+    assert [line.split()[0] for line in lines] == ["note", "left", "left", "left"]
+    assert "1.2.77.2: only localizers; not a scan" in lines[0]
+    assert "study 9.9" in lines[1]
+    assert "1.2.78.1" in lines[2]
     assert (tmp_path / "out" / SERIES / "stored.json").exists()
     by_patient = f"{orthanc.dicomweb}?PatientID=P8"
     code, lines = weakmask("predict", model, by_patient, "--series", SERIES, "--device", "cpu", "-o", tmp_path / "out2")

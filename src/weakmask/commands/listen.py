@@ -35,6 +35,7 @@ from weakmask.pacs.dicom_listener import Node, listening
 from weakmask.pacs.received_images import ReceivedImages
 from weakmask.pacs.transfer_faults import UnreachableError
 from weakmask.regions.scan_regions import RegionSource
+from weakmask.volume.dicom_series import find_series
 
 LOOK_EVERY_S = 0.5
 FIRST_WAIT_S, LONGEST_WAIT_S = 10.0, 600.0  # before a series that a server or the machine failed is tried again
@@ -51,11 +52,13 @@ class Wishes:
     Attributes:
         quiet_s: Seconds without a new image after which a series is segmented.
         most_bytes: Size of the whole folder at which images are refused.
+        series: UIDs, numbers or descriptions of the series to segment; none: all. Others are taken and ignored.
         asked: Wishes for each result, as of `predict`; its target takes the results.
     """
 
     quiet_s: float = 30.0
     most_bytes: float = 100e9
+    series: tuple[str, ...] = ()
     asked: Asked = field(default_factory=lambda: Asked(objects="bits"))
 
 
@@ -160,10 +163,10 @@ class _Worker:
             if self.images.finish(series, names):
                 self._waits.pop(series, None)
                 seconds = round(time.monotonic() - start, 1)
-                self.say("done", series=series, results=folders, seconds=seconds)
+                self.say("done" if folders else "ignored", series=series, results=folders, seconds=seconds)
 
     def _results(self, series: str, names: frozenset[str]) -> list[str]:
-        """The folders of the results of a series, which have been sent, unless images came meanwhile.
+        """The folders of the results of a series, which have been sent, unless images came meanwhile; none: ignored.
 
         Raises:
             UnreachableError: The results could not be sent now.
@@ -173,6 +176,8 @@ class _Worker:
         if lacking:
             raise UserError(f"{lacking} images were removed after the series was done; send the whole series again")
         place, asked = self.images.place_of(series), self.wishes.asked
+        if self._is_ignored(place):
+            return []
         work = Work(self.model, self.regions, self.out, Records(), replace(asked, target=None))
         jobs, _ = find_jobs([place], partial(outputs_for, self.out, self.model, False))  # noqa: FBT003 (partial)
         done = each_scan(jobs, "scans", work.of)
@@ -182,6 +187,12 @@ class _Worker:
         if done.failures:
             raise UserError(done.failures[0])
         return [str(folder_of(job)) for job, _ in done.results]
+
+    def _is_ignored(self, place: Path) -> bool:
+        """Whether a series holds scout views alone, or is not one of those that are segmented."""
+        found = find_series(place)
+        wanted = [one for one in found if not self.wishes.series or any(map(one.is_called, self.wishes.series))]
+        return bool(found) and all(one.localizer for one in wanted)
 
     def _try_later(self, event: str, series: str, line: str) -> None:
         """Let a series wait ever longer, as long as a server or the machine is at fault."""

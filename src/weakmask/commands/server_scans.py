@@ -10,7 +10,8 @@ from weakmask.errors import UserError
 from weakmask.pacs.dicomweb_images import RemoteSeries, chosen_series, chosen_studies, download
 from weakmask.pacs.dicomweb_server import DicomWebServer, Patience
 from weakmask.pacs.server_address import is_address, server_address
-from weakmask.progress import track
+from weakmask.progress import note, track
+from weakmask.volume.dicom_series import find_series
 from weakmask.volume.scan_files import ScanFile
 
 Answer = TypeVar("Answer")  # 3.11 has no `def _tried[Answer]`
@@ -54,14 +55,28 @@ def gather_scans(words: Sequence[str], series: Sequence[str], out: Path, patienc
         for study in _tried(lambda one=server: chosen_studies(one), failures) or []:
             found = _tried(lambda one=server, uid=study: chosen_series(one, uid, series), failures)
             wanted += [(server, one) for one in found or []]
+    folders: list[Path] = []
     for server, one in track(wanted, "downloads", len(wanted)):
         folder = _tried(lambda a=server, b=one: download(a, b, out / DOWNLOADS), failures)
-        scans += [] if folder is None else [folder]
+        folders += [] if folder is None else [folder]
+    scans += _without_scouts(list(dict.fromkeys(folders)))
     if not scans:
         raise UserError(failures[0])
     for line in failures:
         print_left_out(line)
-    return Gathered(list(dict.fromkeys(scans)), tuple(failures))
+    return Gathered(scans, tuple(failures))
+
+
+def _without_scouts(folders: Sequence[Path]) -> list[Path]:
+    """The folders of series without those that hold scout views alone, unless all do."""
+    scans: list[Path] = []
+    scouts: list[Path] = []
+    for folder in folders:
+        localizers = [one.localizer for one in _tried(lambda place=folder: find_series(place), []) or []]
+        (scouts if localizers and all(localizers) else scans).append(folder)
+    for folder in scouts if scans else []:
+        note(f"{folder}: only localizers; not a scan")
+    return scans or scouts  # reading them says that they are localizers
 
 
 def _tried(request: Callable[[], Answer], failures: list[str]) -> Answer | None:

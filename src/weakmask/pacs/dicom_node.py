@@ -52,6 +52,8 @@ class RemoteNode:
         for kind, syntax in sorted(kinds):
             entity.add_requested_context(kind, syntax)
         association = entity.associate(self.host, self.port, ae_title=self.title)
+        transport = association.dul.socket
+        connection = None if transport is None else transport.socket
         try:
             if association.rejected_contexts:
                 names = {one.abstract_syntax.name for one in association.rejected_contexts if one.abstract_syntax}
@@ -63,6 +65,8 @@ class RemoteNode:
                 self._send_one(association, file, one)
         finally:
             association.release()
+            if connection is not None:  # the library leaves it open if the node has closed it first
+                connection.close()
 
     def _send_one(self, association: Any, file: Path, one: Any) -> None:
         try:
