@@ -81,7 +81,7 @@ def connected(port: int, title: str = "PACS", called: str = "WEAKMASK") -> Itera
     entity = AE(ae_title=title)
     for kind in (Verification, CTImageStorage):
         entity.add_requested_context(kind, LITTLE_ENDIAN)
-    entity.dimse_timeout = entity.acse_timeout = 3
+    entity.dimse_timeout, entity.acse_timeout = 20, 3
     association = entity.associate("127.0.0.1", port, ae_title=called)
     transport = association.dul.socket
     connection = None if transport is None else transport.socket

@@ -2,19 +2,39 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from weakmask.pacs.dicomweb_server import DicomWebServer, Patience
 from weakmask.pacs.server_address import server_address
 
-IMPATIENT = Patience(attempts=3, first_wait_s=0.01, connect_s=2.0, read_s=0.3)
+IMPATIENT = Patience(attempts=3, first_wait_s=0.01, connect_s=2.0, read_s=0.8)
 CUT = object()  # an answer that breaks off
 SILENCE = object()  # none in time
+
+
+@dataclass(frozen=True)
+class Files:
+    """An answer of DICOM files.
+
+    Attributes:
+        files: The files.
+        cut: Whether the answer breaks off in the last one.
+    """
+
+    files: Sequence[Path]
+    cut: bool = False
+
+    def body(self) -> bytes:
+        """The bytes that are sent."""
+        head = b"\r\n--PART\r\nContent-Type: application/dicom\r\n\r\n"
+        whole = b"".join(head + file.read_bytes() for file in self.files) + b"\r\n--PART--\r\n"
+        return whole[:-1000] if self.cut else whole
 
 
 @dataclass
@@ -22,7 +42,7 @@ class Scripted:
     """A server.
 
     Attributes:
-        answers: What it answers, in order: a status, JSON, `CUT` or `SILENCE`; the last one again and again.
+        answers: What it answers, in order: a status, JSON, `Files`, `CUT` or `SILENCE`; the last one again and again.
         requests: Path and header of each request that came.
         port: Its port.
     """
@@ -60,13 +80,17 @@ def scripted_server(*answers: Any) -> Iterator[Scripted]:
                 silence.wait(5)
                 self.close_connection = True
                 return
-            body = b"[]" if answer is CUT or isinstance(answer, int) else json.dumps(answer).encode()
+            kind, cut = "application/dicom+json", answer is CUT or (isinstance(answer, Files) and answer.cut)
+            if isinstance(answer, Files):
+                kind, body = 'multipart/related; type="application/dicom"; boundary=PART', answer.body()
+            else:
+                body = b"[]" if answer is CUT or isinstance(answer, int) else json.dumps(answer).encode()
             self.send_response(answer if isinstance(answer, int) else 200)
-            self.send_header("Content-Type", "application/dicom+json")
-            self.send_header("Content-Length", str(len(body) + 100 * (answer is CUT)))
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body) + 100 * cut))
             self.end_headers()
             self.wfile.write(body)
-            self.close_connection = answer is CUT
+            self.close_connection = cut
 
         do_POST = do_GET  # noqa: N815 - the library looks for this name
 

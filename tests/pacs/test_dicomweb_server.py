@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from own_orthanc import free_port
-from scripted_server import CUT, IMPATIENT, SILENCE, scripted_server
+from scripted_server import CUT, IMPATIENT, SILENCE, Files, scripted_server
 
 from weakmask.errors import UserError
 from weakmask.pacs.dicomweb_images import RemoteSeries, chosen_series, chosen_studies, download
@@ -79,6 +79,22 @@ def test_a_series_without_some_of_its_images_is_absent(tmp_path: Path) -> None:
     with scripted_server(images, [], []) as script, pytest.raises(UserError):
         download(script.server("?study=1.2.3"), RemoteSeries("1.2.3", "1.2.3.4"), tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_images_that_break_off_come_again_and_are_not_asked_for_a_third_time(
+    phantom: Volume, write_scan: Callable[..., Path], tmp_path: Path
+) -> None:
+    files = sorted(write_scan(tmp_path / "ct", phantom, "1.2.3.4").iterdir())
+    images = [{"00080018": {"vr": "UI", "Value": [f"1.2.3.4.{number}"]}} for number in range(1, 41)]
+    answers = (Files(files[:20], cut=True), 406, Files(files))  # 406: not in the form in which they are stored
+    with scripted_server(images, [], *answers, images, []) as script:
+        server, series = script.server("?study=1.2.3"), RemoteSeries("1.2.3", "1.2.3.4")
+        folder = download(server, series, tmp_path / "out")
+        assert download(server, series, tmp_path / "out") == folder
+    assert len(script.requests) == 7
+    accepted = [str(header["Accept"]) for _, header in script.requests[2:5]]
+    assert ["transfer-syntax=*" in text for text in accepted] == [True, True, False]
+    assert sorted(file.read_bytes() for file in folder.iterdir()) == sorted(file.read_bytes() for file in files)
 
 
 def test_an_object_that_is_refused(phantom: Volume, write_scan: Callable[..., Path], tmp_path: Path) -> None:

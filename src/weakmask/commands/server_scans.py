@@ -69,6 +69,8 @@ def gather_scans(words: Sequence[str], series: Sequence[str], out: Path, patienc
 
 def _without_scouts(folders: Sequence[Path]) -> list[Path]:
     """The folders of series without those that hold scout views alone, unless all do."""
+    if len(folders) == 1:
+        return list(folders)
     scans: list[Path] = []
     scouts: list[Path] = []
     for folder in folders:

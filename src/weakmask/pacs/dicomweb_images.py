@@ -1,9 +1,13 @@
 """Images from a DICOMweb server: the series that an address chooses (QIDO-RS), each complete or absent (WADO-RS)."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+
+from pydicom import Dataset
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.errors import UserError
@@ -136,12 +140,24 @@ def download(server: DicomWebServer, series: RemoteSeries, folder: Path) -> Path
 
 def _write_all(server: DicomWebServer, series: RemoteSeries, folder: Path) -> None:
     """Write the images of a series as they come; a part of an earlier attempt is written again."""
-    as_stored = (("application/dicom", "*"),)
-    for image in server.reader.iter_series(series.study, series.uid, media_types=as_stored):
+    for image in _images_of(server, series):
         uid = str(image.SOPInstanceUID)
         if not is_uid(uid):
             raise ValueError(f"an image has the UID {uid}")
         image.save_as(folder / f"{uid}.dcm")
+
+
+def _images_of(server: DicomWebServer, series: RemoteSeries) -> Iterator[Dataset]:
+    """Ask for the images of a series as the server stores them, or else in the usual form."""
+    from requests import HTTPError  # noqa: PLC0415 - of the extra `pacs`
+
+    ask = partial(server.reader.iter_series, series.study, series.uid)
+    try:
+        return ask(media_types=(("application/dicom", "*"),))
+    except HTTPError as error:
+        if error.response is None or error.response.status_code != HTTPStatus.NOT_ACCEPTABLE:
+            raise
+        return ask()
 
 
 def _listed(
