@@ -8,6 +8,8 @@ import hypothesis
 import jaxtyping
 import pytest
 
+from simulated_windows import simulated_windows  # noqa: F401 - a fixture
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 hypothesis.settings.register_profile("busy machines", deadline=None)  # an example may take long, and be right

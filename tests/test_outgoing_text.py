@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from weakmask.errors import UserError
-from weakmask.outgoing_text import LONGEST_LINE, cell_text, cut, escaped, one_line, some_of, table_cell
+from weakmask.outgoing_text import LONGEST_LINE, cell_text, cut, escaped, file_name, one_line, some_of, table_cell
 
 # every character, surrogates too: a file name that is not UTF-8 has them
 TEXT = st.text(st.characters(exclude_categories=())) | st.text("\\u0001b'=+-@\x1b\n\t\udcffd8", max_size=20)
@@ -59,3 +59,16 @@ def test_a_user_s_mistake_is_one_line_whatever_the_names() -> None:
     assert "\n" not in str(error)
     assert "\x1b" not in str(error)
     assert len(str(error)) < LONGEST_LINE + 40
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("p1_CT", "p1_CT"), ("Müller 1", "Müller 1"), ("a:b|c?*<>", "a-b-c----"), ("a/b\\c", "a-b-c"), ("CON", "CON_"),
+        ("nul.v2", "nul_.v2"), ("com1 .x", "com1_ .x"), ("console", "console"), ("com10", "com10"), ("x. .", "x"),
+        ("...", "scan"), ("a\x00\n", "a--"),
+    ],
+)  # fmt: skip
+def test_a_file_name_is_one_under_every_system(name: str, expected: str) -> None:
+    assert file_name(name) == expected
+    assert file_name(expected) == expected

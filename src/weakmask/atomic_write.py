@@ -12,11 +12,14 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from time import sleep
 
+from weakmask import windows
 from weakmask.errors import MachineError
 
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds between attempts
 LONGEST_NAME = 255  # bytes, on most file systems
 _NOT_OF_WRITING = {None, errno.ENOMEM, errno.EMFILE, errno.ENFILE}  # None: a library's, about a file's content
 _TEMPORARY = re.compile(r"\.(\d+)-([0-9a-f]{8})\..+", re.DOTALL)
@@ -59,9 +62,9 @@ def atomic_files(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
             for temporary in temporaries:
                 fsync(temporary)
             for path in paths[1:]:  # the first one is replaced
-                path.unlink(missing_ok=True)
+                _patiently(path, partial(path.unlink, missing_ok=True))
             for temporary, path in zip(temporaries, paths, strict=True):
-                temporary.replace(path)
+                _replace(temporary, path)
             fsync(folder)
         finally:
             for temporary in temporaries:
@@ -117,8 +120,8 @@ def finish_folder(temporary: Path, path: Path) -> None:
         fsync(file)
     fsync(temporary)
     if path.exists():
-        shutil.rmtree(path)
-    temporary.replace(path)
+        _patiently(path, partial(shutil.rmtree, path))
+    _replace(temporary, path)
     fsync(path.parent)
 
 
@@ -138,29 +141,60 @@ def move_into(temporary: Path, path: Path, old: Sequence[str], last: str) -> Non
         fsync(file)
     fsync(temporary)
     for entry in [path / name for name in (last, *old)]:
-        if entry.is_dir() and not entry.is_symlink():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink(missing_ok=True)
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        _patiently(entry, partial(shutil.rmtree, entry) if is_folder else partial(entry.unlink, missing_ok=True))
     with suppress(OSError):  # other files stay
         path.rmdir()
     if not path.exists():
-        temporary.replace(path)
+        _replace(temporary, path)
         fsync(path.parent)
         return
     for entry in sorted(temporary.iterdir(), key=lambda entry: entry.name == last):
-        entry.replace(path / entry.name)
+        _replace(entry, path / entry.name)
     fsync(path)
     temporary.rmdir()
 
 
 def fsync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a file or a folder to the disk; Windows flushes what is open for writing, and no folders."""
+    if windows.WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if windows.WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename a file or a folder, replacing an older one of that name."""
+    _patiently(path, partial(temporary.replace, path))
+
+
+def _patiently(path: Path, change: Callable[[], object]) -> None:
+    """Change a file or a folder; Windows refuses while a program has it open, a virus scanner for a moment.
+
+    Args:
+        path: The file or folder, for the message.
+        change: The change.
+
+    Raises:
+        MachineError: Under Windows it stays open for about 3 s.
+        OSError: Anything else.
+    """
+    for pause in PAUSES if windows.WINDOWS else ():
+        with suppress(PermissionError):
+            change()
+            return
+        sleep(pause)
+    try:
+        change()
+    except PermissionError as error:
+        if not windows.WINDOWS:
+            raise
+        raise MachineError(
+            f"{path}: another program has it open, or it is protected; close the program and repeat the command"
+        ) from error
 
 
 def unwritable(folder: Path, error: OSError) -> str:
@@ -205,6 +239,8 @@ def _machine() -> str:
 
 
 def _is_alive(process: int) -> bool:
+    if windows.WINDOWS:
+        return windows.is_alive(process)
     try:
         os.kill(process, 0)
     except ProcessLookupError:

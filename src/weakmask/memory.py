@@ -2,13 +2,18 @@
 
 import os
 import re
-import resource
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from weakmask import windows
 from weakmask.errors import MachineError, UserError
+
+try:
+    import resource
+except ImportError:  # Windows has no such limits
+    resource = None
 
 TOO_LARGE = 0.25  # share of the machine's memory: a scan with one array of this size does not fit beside its copies
 _WORDS = re.compile(  # of torch and ITK, in a RuntimeError; `BitsAllocated` is an element of DICOM
@@ -35,12 +40,14 @@ def asked_bytes(error: BaseException) -> int:
 
 def memory_bytes() -> int:
     """The memory that this process could have at most: of the machine, its container, and the limit of the process."""
+    if windows.WINDOWS:
+        return windows.machine_memory_bytes()
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for group in _GROUPS:
         with suppress(OSError, ValueError):  # "max" is no limit
             sizes.append(int(Path(group).read_text(encoding="ascii")))
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return min(sizes) if limit == resource.RLIM_INFINITY else min(*sizes, limit)
+    limit = -1 if resource is None else resource.getrlimit(resource.RLIMIT_AS)[0]
+    return min(sizes) if resource is None or limit == resource.RLIM_INFINITY else min(*sizes, limit)
 
 
 @contextmanager

@@ -14,6 +14,9 @@ _CODE = r"u(?:00[01][0-9a-f]|00[7][f]|00[89][0-9a-f]|202[89a-e]|206[6-9]|d[89a-f
 _BACKSLASHES = re.compile(rf"\\+(?={_CODE}|[{_CONTROLS}])")  # that would be taken for a part of a code
 _BACKSLASHES_AND_CODE = re.compile(rf"(\\+)({_CODE})")
 
+_NOT_IN_FILES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')  # of Windows, and `/` of all systems
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(?= *(?:\.|$))", re.IGNORECASE)  # names that Windows keeps
+
 _FORMULA = re.compile("'*[=+\\-@\uff1d\uff0b\uff0d\uff20]")  # Excel takes the wide forms for the narrow ones
 
 
@@ -46,6 +49,18 @@ def some_of(words: list[str], most: int = 10) -> str:
     """The first words of a list for a message, and how many more there are."""
     listed = ", ".join(cut(word) for word in words[:most])
     return listed if len(words) <= most else f"{listed}, ... ({len(words) - most:,} more)"
+
+
+def file_name(text: str) -> str:
+    """A name as that of a file or folder under every system: `a:b` becomes `a-b`, `CON` becomes `CON_`.
+
+    A name that is fine everywhere stays as it is.
+
+    Args:
+        text: A name without the ending of a file.
+    """
+    name = _NOT_IN_FILES.sub("-", text).rstrip(". ")
+    return _DEVICES.sub(r"\1_", name, count=1) if _DEVICES.match(name) else name or "scan"
 
 
 def table_cell(text: str) -> str:

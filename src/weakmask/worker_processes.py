@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from joblib import Parallel, delayed
 
+from weakmask import windows
+
 Item = TypeVar("Item")  # 3.11 has no `def each_in_processes[Item, Result]`
 Result = TypeVar("Result")
 EVERY_SECONDS = 1.0  # between two looks at the parent
@@ -36,6 +38,6 @@ def end_with_parent(parent: int) -> None:
 
 
 def _end_after(parent: int) -> None:
-    while os.getppid() == parent:
+    while os.getppid() == parent and (not windows.WINDOWS or windows.is_alive(parent)):
         sleep(EVERY_SECONDS)
     os._exit(1)  # every file is written atomically

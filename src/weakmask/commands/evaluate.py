@@ -14,6 +14,7 @@ from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import MachineError, UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
 from weakmask.memory import memory_for
+from weakmask.outgoing_text import file_name
 from weakmask.progress import track
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.checked_regions import checked_regions
@@ -86,8 +87,9 @@ def _evaluate_cohort(masks: Path, cohort: Cohort, method: str) -> tuple[pd.DataF
 
 def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
     """The mask of a scan in a folder of masks, by its name; of a scan that is alone, the one that has no name."""
-    named = masks_named(masks, name)
-    predicted = [masks / name / "mask.nii.gz", masks / name / "mask.png"]
+    names = dict.fromkeys((name, file_name(name)))  # results of `predict` have the second
+    named = [path for one in names for path in masks_named(masks, one)]
+    predicted = [masks / one / file for one in names for file in ("mask.nii.gz", "mask.png")]
     candidates = [path for path in named if path.is_file()] + predicted + named
     if alone:
         candidates += [masks] if masks.is_file() else [masks / "mask.nii.gz"]

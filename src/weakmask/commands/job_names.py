@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from weakmask.errors import UserError
+from weakmask.outgoing_text import file_name
 from weakmask.volume.dicom import find_dicom
 from weakmask.volume.dicom_series import Series
 from weakmask.volume.files import scan_name
@@ -19,7 +20,7 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def names_of(scans: Sequence[ScanFile], naming: Naming = "path") -> list[str]:
-    """A name for each scan; no two are equal.
+    """A name for each scan, which a file may have under every system; no two are equal.
 
     Args:
         scans: Scans that differ in path or series.
@@ -27,7 +28,7 @@ def names_of(scans: Sequence[ScanFile], naming: Naming = "path") -> list[str]:
             (`p1_CT`, `p2_CT`), and of several series of one folder their numbers. dicom: PatientID and series number
             of DICOM, the path for other files.
     """
-    names = [(_dicom_name(scan) if naming == "dicom" else "") or scan_name(scan.path) for scan in scans]
+    names = [file_name((_dicom_name(scan) if naming == "dicom" else "") or scan_name(scan.path)) for scan in scans]
     for tell_apart in (_by_series, _by_folders, _by_suffix):
         names = _told_apart(scans, names, tell_apart)
     while _equal(names):

@@ -16,7 +16,7 @@ from weakmask.inference.result_files import INSTANCES, PREVIEW, Content, layer_f
 from weakmask.inference.scan_record import RECORD, ScanRecord
 from weakmask.inference.statistics import region_statistics
 from weakmask.inference.viewer_file import add_viewer
-from weakmask.outgoing_text import escaped
+from weakmask.outgoing_text import escaped, file_name
 from weakmask.pipeline import provenance
 from weakmask.prediction import Kind, Prediction, Scan, Segmenter, value_rows
 from weakmask.regions.segment_scan import is_empty
@@ -157,7 +157,8 @@ class Result:
         """Write the folder of the result, as `weakmask predict` does: complete or not at all.
 
         Args:
-            out: The folder of all results; this one is OUT/NAME. An earlier result of the scan is replaced.
+            out: The folder of all results; this one is OUT/NAME. An earlier result of the scan is replaced. Characters
+                of the name that a folder cannot have become hyphens.
             dicom: Also write its DICOM objects; for an image that is DICOM.
             viewer: Also write view.html, a page to scroll in.
 
@@ -168,7 +169,7 @@ class Result:
             UserError: A file is there that no result left, or that was changed since.
             MachineError: The folder cannot be written.
         """
-        folder = Path(out) / self.scan.name
+        folder = Path(out) / file_name(self.scan.name)
         record = self.save_into(folder)
         if dicom and self.image is not None:
             from weakmask.inference.dicom_export import add_dicom  # noqa: PLC0415 (highdicom takes time to import)

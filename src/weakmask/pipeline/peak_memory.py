@@ -2,9 +2,15 @@
 
 import platform
 import re
-import resource
 from contextlib import suppress
 from pathlib import Path
+
+from weakmask import windows
+
+try:
+    import resource
+except ImportError:  # of POSIX alone
+    resource = None
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -21,5 +27,7 @@ def peak_memory_mb() -> float:
         found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))
         if found:
             return int(found[1]) / 2**10
+    if resource is None:
+        return windows.peak_memory_bytes() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, KiB elsewhere
     return peak / 2**20 if platform.system() == "Darwin" else peak / 2**10
