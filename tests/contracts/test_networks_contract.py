@@ -44,6 +44,7 @@ CASES = [
     Case("res_unet_h", {"widths": (2, 3, 4, 5, 6)}, (2, 1, 4, 32, 48), (2, 2, 4, 32, 48)),
     Case("res_unet_h", {"widths": (2, 3, 4), "norm": "batch"}, (2, 1, 3, 18, 24), (2, 2, 3, 18, 24)),
     Case("encoder_classifier", {"dimensions": 2, "width": 4}, (2, 1, 24, 32), (2, 1)),
+    Case("region_classifier", {"dimensions": 2, "width": 4}, (2, 2, 24, 32), (2, 1)),
     Case("encoder_classifier", {"dimensions": 3, "width": 2, "in_channels": 2}, (2, 2, 17, 24, 20), (2, 1)),
     Case("encoder_classifier", {"dimensions": 3, "width": 2, "out_channels": 3}, (2, 1, 16, 24, 16), (2, 3)),
     Case("backbone_classifier", {"out_channels": 3}, (2, 3, 64, 48), (2, 3)),

@@ -67,6 +67,12 @@ _UNGATED: Changes = {"maps": {"gate_hu": None}}
 ROWS = {
     "opened": Row("opened picture", "floor"),
     "grad-cam": _step("Grad-CAM", None, CHAIN, {"maps": {"of": "grad-cam"}}),
+    "crop-grad-cam": _step(
+        "Grad-CAM, pooled over the crop",
+        None,
+        None,
+        {"maps": {"of": "grad-cam"}, "classification": {"pool": "crop"}},
+    ),
     "bag": _step("patches with bag labels", None, "grad-cam", {"maps": {"of": "patches"}, "patches": {"start": "bag"}}),
     "easy-to-hard": _step("Grad-CAM + patches, easy to hard", "grad-cam", CHAIN, {"maps": {"of": "patches"}}),
     CHAIN: replace(

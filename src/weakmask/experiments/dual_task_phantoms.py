@@ -38,7 +38,7 @@ QUICK = replace(
         "dual_task_mil": dual.DualTaskSettings(
             **_COMMON,
             network=NetworkSettings(width=8),
-            classification=BagTrainingSettings(**_CLASSIFIER),
+            classification=dual.ClassificationSettings(**_CLASSIFIER),
             patches=dual.PatchSettings(steps=200, batch=6, size=2, **_SHARED),
             segmentation=dual.SegmentationSettings(steps=200, batch=6, **_SHARED),
         ),

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from weakmask.networks.ad3d_mil import AD3DMIL
 from weakmask.networks.backbones import BackboneClassifier
-from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.networks.classifiers import EncoderClassifier, RegionClassifier
 from weakmask.networks.decovnet import DeCoVNet
 from weakmask.networks.deeplab import DeepLabV3, DeepLabV3Plus
 from weakmask.networks.dense_v_net import DenseVNet
@@ -31,6 +31,7 @@ NETWORKS: dict[str, type[nn.Module]] = {
     "instance_network": InstanceNetwork,
     "pdv_net": PDVNet,
     "refined_unet": RefinedUNet,
+    "region_classifier": RegionClassifier,
     "res_unet_h": ResUNetH,
     "res_unet_r": ResUNetR,
     "unet": UNet,

@@ -7,6 +7,9 @@ from torch.nn import functional as F
 from weakmask.networks.blocks import CONVOLUTION, MAX_POOL, convolution_pair, kaiming
 from weakmask.networks.unet import STRIDE
 
+AVERAGE_POOL = {2: F.avg_pool2d, 3: F.avg_pool3d}
+LEAST_SHARE = 1e-6  # of voxels, so that an empty region divides by no zero
+
 
 class EncoderClassifier(nn.Module):
     """The down-sampling path of the dRAM paper's U-Net, global average pooling and one linear layer.
@@ -57,10 +60,49 @@ class EncoderClassifier(nn.Module):
 
         Sides that are not multiples of 8 are padded with zeros at their far end.
         """
-        if any(side % STRIDE for side in image.shape[2:]):
-            # F.pad counts from the last axis
-            image = F.pad(image, [amount for side in reversed(image.shape[2:]) for amount in (0, -side % STRIDE)])
-        maps = image
+        maps = _padded(image)
         for pair in self.encoder:
             maps = self.pool(pair(maps))
         return self.bottom(maps)
+
+
+class RegionClassifier(EncoderClassifier):
+    """`EncoderClassifier` of one region of the image, whose mask is the second channel of the input.
+
+    The features are averaged inside the region alone. A classifier that averages all of a crop reads the border of a
+    lung, too, and its class activation map marks the rim.
+    """
+
+    def __init__(self, dimensions: int = 3, in_channels: int = 2, out_channels: int = 1, width: int = 32) -> None:
+        """Build the network with Kaiming weights from torch's global random state.
+
+        Args:
+            dimensions: 2 or 3.
+            in_channels: Channels of the input, the mask of the region among them, which is the last.
+            out_channels: Number of classes; each has one logit.
+            width: Base width w.
+
+        Raises:
+            ValueError: `dimensions` is neither 2 nor 3, or there is no channel beside the mask.
+        """
+        if in_channels < 2:
+            raise ValueError(f"in_channels must be 2 or more, not {in_channels}: the last one is the region")
+        super().__init__(dimensions, in_channels - 1, out_channels, width)
+
+    def forward(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch class"]:
+        """Logits per class: the mean of the features over the region, then the linear layer."""
+        share = AVERAGE_POOL[self.dimensions](_padded(image[:, -1:]), STRIDE).flatten(2)
+        features = self.features(image).flatten(2)
+        return self.linear((features * share).sum(dim=2) / share.sum(dim=2).clamp_min(LEAST_SHARE))
+
+    def features(self, image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch feature *coarse"]:
+        """The features of the image before pooling; they do not depend on the region."""
+        return super().features(image[:, :-1])
+
+
+def _padded(image: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *padded"]:
+    """The image with zeros at its far ends, so that its sides are multiples of the stride."""
+    if not any(side % STRIDE for side in image.shape[2:]):
+        return image
+    # F.pad counts from the last axis
+    return F.pad(image, [amount for side in reversed(image.shape[2:]) for amount in (0, -side % STRIDE)])

@@ -9,12 +9,12 @@ from weakmask.activation.cam import class_activation_map, enlarged
 from weakmask.config import parse
 from weakmask.losses.instance_selection import bag_instances, instance_loss
 from weakmask.methods.dual_task_mil import METHOD, DualTaskSettings
-from weakmask.methods.dual_task_mil.coarse_maps import coarse_map, grad_cam_activation
+from weakmask.methods.dual_task_mil.coarse_maps import coarse_map, grad_cam_activation, input_of
 from weakmask.methods.dual_task_mil.config import PatchSettings
 from weakmask.methods.dual_task_mil.maps import activation_of, result_stage
 from weakmask.methods.dual_task_mil.patches import Objective, patch_activation, patch_logits
 from weakmask.methods.dual_task_mil.segmentation import is_wanted
-from weakmask.networks.classifiers import EncoderClassifier
+from weakmask.networks.classifiers import EncoderClassifier, RegionClassifier
 from weakmask.networks.instance_network import InstanceNetwork
 from weakmask.networks.unet import UNet
 
@@ -34,23 +34,26 @@ def scene(dimensions: int) -> tuple[torch.Tensor, torch.Tensor]:
     return image * region, region
 
 
-def classifier(dimensions: int) -> EncoderClassifier:
+def classifier(dimensions: int, pool: str = "region") -> EncoderClassifier:
     torch.manual_seed(0)
-    network = EncoderClassifier(dimensions, width=2)
+    network = (RegionClassifier if pool == "region" else EncoderClassifier)(dimensions, width=2)
     with torch.no_grad():
-        network(scene(dimensions)[0])  # moves batch norm's statistics off their start
+        network(input_of(network)(*scene(dimensions)))  # moves batch norm's statistics off their start
     return network.eval()
 
 
 @every_dimension
-def test_grad_cam_is_cam_without_bias_and_below_zero_cut_off_divided_by_the_places(dimensions: int) -> None:
-    network, (image, region) = classifier(dimensions), scene(dimensions)
+@pytest.mark.parametrize("pool", ["region", "crop"])
+def test_grad_cam_is_cam_without_bias_and_below_zero_cut_off_divided_by_the_places(pool: str, dimensions: int) -> None:
+    network, (image, region) = classifier(dimensions, pool), scene(dimensions)
+    given = input_of(network)(image, region)
+    assert given.shape[1] == (2 if pool == "region" else 1)
     with torch.no_grad():
-        features = network.features(image)
+        features = network.features(given)
         cam = class_activation_map(features, network.linear.weight).relu()
     expected = cam / features[0, 0].numel()
     assert expected.any()
-    torch.testing.assert_close(coarse_map(network, image), expected)
+    torch.testing.assert_close(coarse_map(network, given), expected)
     with torch.inference_mode():  # where predictions are made
         found = grad_cam_activation(network, image, region)
     torch.testing.assert_close(found, enlarged(expected, tuple(image.shape[2:]), network.stride) * region)
@@ -60,7 +63,7 @@ def test_grad_cam_of_a_constant_logit_is_zero() -> None:
     network = classifier(2)
     with torch.no_grad():
         network.linear.weight.zero_()
-    assert not coarse_map(network, scene(2)[0]).any()
+    assert not coarse_map(network, input_of(network)(*scene(2))).any()
 
 
 @every_dimension

@@ -15,6 +15,15 @@ from weakmask.region_learning.settings import NetworkSettings, PrepareSettings, 
 Result = Literal["grad-cam", "patches", "segmentation"]
 
 
+class ClassificationSettings(BagTrainingSettings):
+    """The classifier of regions with and without lesions."""
+
+    pool: Literal["region", "crop"] = Field(
+        default="region",
+        description="place in which its features are averaged: the region, or all of the crop (O)",
+    )
+
+
 class GradCamSettings(Settings):
     """The coarse label: Grad-CAM of the classifier (P)."""
 
@@ -72,7 +81,7 @@ class DualTaskSettings(Settings):
     data: YesNoDataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()
-    classification: BagTrainingSettings = BagTrainingSettings()
+    classification: ClassificationSettings = ClassificationSettings()
     grad_cam: GradCamSettings = GradCamSettings()
     patches: PatchSettings = PatchSettings()
     segmentation: SegmentationSettings = SegmentationSettings()
