@@ -1,6 +1,7 @@
 """What `weakmask listen` does with a series that it cannot segment or send: no fault ends it, none is silent."""
 
 import errno
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -91,6 +92,12 @@ def test_images_that_come_during_the_work_send_nothing_aside(listener: Listener)
     listener.handle(UserError("a gap"))
     assert [event["event"] for event in listener.events] == ["receiving", "segmenting"]
     assert listener.images.counts()["waiting"] == 1
+
+
+def test_images_that_a_person_took_away_are_forgotten(listener: Listener) -> None:
+    shutil.rmtree(listener.images.place_of("1.2"))
+    assert listener.handle()["event"] == "receiving"
+    assert listener.images.quiet(0) is None
 
 
 def test_refusals_are_reported_once_a_minute_and_the_state_is_in_a_file(listener: Listener) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from own_orthanc import LOGIN, Orthanc
+from scripted_server import scripted_server
 
 from weakmask.pacs.dicomweb_images import RemoteSeries, download
 from weakmask.pacs.dicomweb_server import DicomWebServer
@@ -49,6 +50,11 @@ def test_a_study_is_segmented_as_from_files_and_its_results_come_back(
     assert weakmask(*web, "--store", orthanc.dicomweb) == (0, [])
     assert times == {path: path.stat().st_mtime_ns for path in other.rglob("*.dcm")}
     assert orthanc.kinds() == {"CT": 40, "SEG": 2, "SR": 1, "OT": 1}
+    with scripted_server(409) as script:
+        code, lines = weakmask(*web, "--store", script.address)
+    assert code == 2
+    assert "lesions.dcm: the server answers 409 Conflict; see the log of the server" in lines[0]
+    assert lines[1] == "not sent: 1 result; the same command sends what is missing"
 
 
 def test_a_broken_study_costs_one_line(

@@ -143,6 +143,9 @@ class _Worker:
     def handle(self, series: str) -> None:
         """Segment a series and send its results; a fault costs one line, and no fault ends the listener."""
         names, start = self.images.names_of(series), time.monotonic()
+        if not names:  # a person took them away
+            self.images.finish(series, names)
+            return
         self.say("segmenting", series=series, images=len(names))
         try:
             folders = self._results(series, names)
