@@ -69,7 +69,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def phantom() -> Volume:
     """A chest CT in which lobes are found."""
-    return make_phantom(3, (40, 48, 48), (8.0, 8.0, 8.0)).image
+    return make_phantom(3, (16, 32, 32), (20.0, 12.0, 12.0)).image
 
 
 @pytest.fixture

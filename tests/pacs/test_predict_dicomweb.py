@@ -38,7 +38,7 @@ def test_a_study_is_segmented_as_from_files_and_its_results_come_back(
         of_files, of_web = (read_volume(out / SERIES / layer) for out in (files, other))
         assert np.array_equal(of_files.voxels, of_web.voxels)
         assert of_files.geometry == of_web.geometry
-    assert orthanc.kinds() == {"CT": 40, "SEG": 2, "SR": 1, "OT": 1}
+    assert orthanc.kinds() == {"CT": 16, "SEG": 2, "SR": 1, "OT": 1}
     stored = pydicom.dcmread(other / SERIES / "dicom" / "lesions.dcm")
     server = DicomWebServer(server_address(orthanc.dicomweb, chooses=False))
     back = download(server, RemoteSeries("1.2.77", stored.SeriesInstanceUID), tmp_path / "back")
@@ -49,7 +49,7 @@ def test_a_study_is_segmented_as_from_files_and_its_results_come_back(
     (other / SERIES / "stored.json").unlink()  # as a kill between both leaves it
     assert weakmask(*web, "--store", orthanc.dicomweb) == (0, [])
     assert times == {path: path.stat().st_mtime_ns for path in other.rglob("*.dcm")}
-    assert orthanc.kinds() == {"CT": 40, "SEG": 2, "SR": 1, "OT": 1}
+    assert orthanc.kinds() == {"CT": 16, "SEG": 2, "SR": 1, "OT": 1}
     with scripted_server(409) as script:
         code, lines = weakmask(*web, "--store", script.address)
     assert code == 2
@@ -62,11 +62,11 @@ def test_a_broken_study_costs_one_line(
 ) -> None:
     good = write_scan(tmp_path / "good", phantom, SERIES, StudyInstanceUID="1.2.77", PatientID="P8")
     holes = write_scan(tmp_path / "holes", phantom, "1.2.78.1", StudyInstanceUID="1.2.78", PatientID="P8")
-    for number in (10, 11, 20):
+    for number in (5, 6, 10):
         (holes / f"{number:03}.dcm").unlink()
     scout = write_scan(
         tmp_path / "scout",
-        phantom.crop(Box((0, 0, 0), (1, 48, 48))),
+        phantom.crop(Box((0, 0, 0), (1, 32, 32))),
         "1.2.77.2",
         StudyInstanceUID="1.2.77",
         ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"],
