@@ -1,6 +1,7 @@
 """Fixtures that every room shares."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import jaxtyping
 import pytest
 
 from simulated_windows import simulated_windows  # noqa: F401 - a fixture
+from weakmask.cli import main
 
+Run = Callable[..., tuple[int, list[str]]]
+UNTRAINED = "note the model marked no voxel"  # of the models here, which is no fault; `test_predict_files` tests it
 PROJECT = Path(__file__).resolve().parents[1]
 
 hypothesis.settings.register_profile("busy machines", deadline=None)  # an example may take long, and be right
@@ -35,3 +39,17 @@ def real_data() -> Callable[[str], Path]:
         return root / name
 
     return folder
+
+
+@pytest.fixture
+def weakmask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Arguments -> the exit code and the lines on the error stream, but for the note that a model is untrained."""
+
+    def run(*arguments: object) -> tuple[int, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["weakmask", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+        return int(ended.value.code or 0), [line for line in lines if not line.startswith(UNTRAINED)]
+
+    return run

@@ -1,35 +1,16 @@
 """The command line in this process, and a model to give it."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from weakmask.cli import main
 from weakmask.methods.dram.config import DramSettings
 from weakmask.methods.dram.model import network_of, save_model
 from weakmask.networks import build_network
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
-
-Run = Callable[..., tuple[int, list[str]]]
-UNTRAINED = "note the model marked no voxel"  # of the models here, which is no fault; `test_predict_files` tests it
-
-
-@pytest.fixture
-def weakmask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Arguments -> the exit code and the lines on the error stream, but for the note that a model is untrained."""
-
-    def run(*arguments: object) -> tuple[int, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["weakmask", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-        return int(ended.value.code or 0), [line for line in lines if not line.startswith(UNTRAINED)]
-
-    return run
 
 
 @pytest.fixture(scope="session")

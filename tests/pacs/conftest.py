@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from ct_series import write_ct_series
 from own_orthanc import LOGIN, Orthanc, started_orthanc
 from small_model import small_model
 
-from weakmask.cli import main
 from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.volume.volume import Volume
 
 WriteScan = Callable[..., Path]
-Run = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.fixture
@@ -70,16 +67,3 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def phantom() -> Volume:
     """A chest CT in which lobes are found."""
     return make_phantom(3, (16, 32, 32), (20.0, 12.0, 12.0)).image
-
-
-@pytest.fixture
-def weakmask(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Arguments -> the exit code and the lines on the error stream."""
-
-    def run(*arguments: object) -> tuple[int, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["weakmask", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-
-    return run

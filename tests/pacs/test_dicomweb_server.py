@@ -1,5 +1,6 @@
 """DICOMweb servers at fault: repeated requests, time limits, refusals in one line, and logins that stay secret."""
 
+import errno
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -7,13 +8,16 @@ from pathlib import Path
 import pytest
 from own_orthanc import free_port
 from scripted_server import CUT, IMPATIENT, SILENCE, Files, scripted_server
+from write_faults import write_faults
 
 from weakmask.errors import UserError
+from weakmask.pacs import dicomweb_images
 from weakmask.pacs.dicomweb_images import RemoteSeries, chosen_series, chosen_studies, download
 from weakmask.pacs.dicomweb_objects import store
 from weakmask.pacs.dicomweb_server import DicomWebServer
 from weakmask.pacs.server_address import server_address
 from weakmask.pacs.transfer_faults import UnreachableError
+from weakmask.volume.dicom_file import read_dataset
 from weakmask.volume.volume import Volume
 
 STUDIES = [{"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}]
@@ -95,6 +99,19 @@ def test_images_that_break_off_come_again_and_are_not_asked_for_a_third_time(
     accepted = [str(header["Accept"]) for _, header in script.requests[2:5]]
     assert ["transfer-syntax=*" in text for text in accepted] == [True, True, False]
     assert sorted(file.read_bytes() for file in folder.iterdir()) == sorted(file.read_bytes() for file in files)
+
+
+def test_a_full_disk_while_images_come_says_so(
+    write_scan: Callable[..., Path], phantom: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pydicom would hide the number of the disk's error, so that nobody could tell it from a damaged image."""
+    images = [read_dataset(file) for file in sorted(write_scan(tmp_path / "scan", phantom).iterdir())]
+    monkeypatch.setattr(dicomweb_images, "_images_of", lambda *_: iter(images))
+    (tmp_path / "out").mkdir()
+    server = DicomWebServer(server_address("dicomweb://127.0.0.1:1", chooses=False))
+    with write_faults(tmp_path / "out", 2, "ENOSPC"), pytest.raises(OSError, match="No space left") as caught:
+        dicomweb_images._write_all(server, RemoteSeries("1.2", "1.2.3"), tmp_path / "out")
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_an_object_that_is_refused(phantom: Volume, write_scan: Callable[..., Path], tmp_path: Path) -> None:

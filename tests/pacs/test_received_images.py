@@ -73,6 +73,18 @@ def test_a_failed_series_is_kept_with_its_reason_and_tried_again_when_it_comes_a
     assert images.counts()["failed"] == 0
 
 
+def test_a_failed_series_that_comes_again_waits_also_where_the_new_image_has_no_room(
+    tmp_path: Path, clock: Clock
+) -> None:
+    images = ReceivedImages(tmp_path, 300, clock)
+    images.store("1.2", "1.2.1", b"a")
+    images.fail("1.2", images.names_of("1.2"), "a gap")
+    with pytest.raises(MachineError, match="--max-gigabytes"):
+        images.store("1.2", "1.2.2", b"x" * 400)
+    assert images.names_of("1.2") == {"1.2.1.dcm"}
+    assert images.quiet(0) == "1.2"
+
+
 def test_a_postponed_series_is_not_hurried_by_a_new_image(tmp_path: Path, clock: Clock) -> None:
     images = ReceivedImages(tmp_path, 1e6, clock)
     images.store("1.2", "1.2.1", b"a")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from weakmask.volume.dicom_file import read_dataset
+from weakmask.volume.dicom_file import file_bytes, read_dataset
 from weakmask.volume.dicom_header import is_segmentation, read_headers
 
 PIXELS = np.arange(30, dtype=np.int16).reshape(5, 6)
@@ -40,3 +40,11 @@ def test_a_length_beyond_the_file_takes_no_memory(tmp_path, write_slice, little_
     assert not is_segmentation(tmp_path / "a.dcm")
     (header,) = read_headers(tmp_path / "a.dcm")
     assert header.slice.shape == (5, 6)
+
+
+def test_bytes_make_the_same_file(tmp_path, write_slice):
+    write_slice(tmp_path / "a.dcm", PIXELS, "1.2")
+    data = read_dataset(tmp_path / "a.dcm")
+    assert file_bytes(data, complete=False) == (tmp_path / "a.dcm").read_bytes()
+    (tmp_path / "b.dcm").write_bytes(file_bytes(data, complete=True))
+    assert read_dataset(tmp_path / "b.dcm") == data

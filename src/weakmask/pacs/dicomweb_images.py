@@ -14,6 +14,7 @@ from weakmask.errors import UserError
 from weakmask.pacs.dicomweb_server import DicomWebServer
 from weakmask.pacs.identifiers import is_uid
 from weakmask.pacs.server_address import FILTERS
+from weakmask.volume.dicom_file import file_bytes
 
 PAGE = 500  # entries of a list that are asked for at a time
 # kinds of series that hold no images; OT: secondary captures, our own among them
@@ -144,7 +145,7 @@ def _write_all(server: DicomWebServer, series: RemoteSeries, folder: Path) -> No
         uid = str(image.SOPInstanceUID)
         if not is_uid(uid):
             raise ValueError(f"an image has the UID {uid}")
-        image.save_as(folder / f"{uid}.dcm")
+        (folder / f"{uid}.dcm").write_bytes(file_bytes(image, complete=False))
 
 
 def _images_of(server: DicomWebServer, series: RemoteSeries) -> Iterator[Dataset]:

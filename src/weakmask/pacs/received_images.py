@@ -81,8 +81,9 @@ class ReceivedImages:
         """
         name, place = f"{image}.dcm", self.place_of(series)
         with self._lock, writing_into(self._out):
-            again = self._bring_back(series)
-            begins = series not in self._waiting
+            again, begins = self._bring_back(series), series not in self._waiting
+            if again:  # it waits for its own images also if there is no room for this one
+                self._waiting[series] = self._clock()
             known = (place / name).exists() or name in _listed(self._handled(series))
             if known and not again and begins:
                 return False

@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from highdicom.seg import Segmentation
 from jaxtyping import UInt8
-from pydicom import Dataset
 
 from weakmask.atomic_write import atomic_folder
 from weakmask.pacs.captured_picture import captured_picture, picture_with_scores
 from weakmask.pacs.measurement_report import measurement_report
 from weakmask.pacs.segmentation_object import Kind, ObjectIdentity, segmentation_object
 from weakmask.pacs.source_series import SourceSeries
+from weakmask.volume.dicom_file import file_bytes
 from weakmask.volume.volume import Volume
 
 FOLDER = "dicom"  # beside the masks of a result
@@ -91,11 +90,4 @@ def result_objects(
     if result.picture is not None:
         drawn = picture_with_scores(result.picture, result.statistics, identity.method)
         objects["picture"] = captured_picture(drawn, source, identity)
-    return {f"{kind}.dcm": _encoded(made) for kind, made in objects.items()}
-
-
-def _encoded(data: Dataset) -> bytes:
-    """A DICOM file in memory: pydicom hides what the disk says when it writes to one itself."""
-    content = BytesIO()
-    data.save_as(content, enforce_file_format=True)
-    return content.getvalue()
+    return {f"{kind}.dcm": file_bytes(made, complete=True) for kind, made in objects.items()}

@@ -1,4 +1,4 @@
-"""Reads DICOM files by pydicom, and never more bytes than they hold."""
+"""Reads DICOM files by pydicom, and never more bytes than they hold; makes their bytes."""
 
 import io
 from pathlib import Path
@@ -30,6 +30,18 @@ def read_dataset(
     """
     with _BoundedFile(io.FileIO(path)) as file:
         return pydicom.dcmread(file, stop_before_pixels=not pixels, specific_tags=only, force=force)
+
+
+def file_bytes(data: pydicom.Dataset, *, complete: bool) -> bytes:
+    """The content of a DICOM file, to be written by the caller: pydicom hides the number of a disk's error.
+
+    Args:
+        data: The elements.
+        complete: Whether to add elements of the file's head that the standard asks for, as in a new object.
+    """
+    content = io.BytesIO()
+    data.save_as(content, enforce_file_format=complete)
+    return content.getvalue()
 
 
 class _BoundedFile(io.BufferedReader):
