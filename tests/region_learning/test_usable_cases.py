@@ -1,5 +1,6 @@
 """A case is checked once in a process, and again when one of its files has changed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,14 @@ def test_a_file_that_changed_is_checked_again(tmp_path: Path, monkeypatch: pytes
     usable, notes = used()
     assert usable is None
     assert "no such file" in notes[0]
+
+
+def test_a_folder_without_files_is_a_fault_of_its_case_alone(tmp_path: Path) -> None:
+    write_ball_cohort(tmp_path / "cohort", {"one": {"LUL": 2, "LLL": 0}})
+    cohort = read_cohort(tmp_path / "cohort")
+    (tmp_path / "cohort" / "images" / "empty").mkdir()
+    case = replace(cohort.cases[0], image=tmp_path / "cohort" / "images" / "empty")
+    config = DramSettings(device="cpu", data=DataSettings(cohort=cohort.folder, validation=0.5))
+    work = Work(tmp_path, tmp_path / "01-prepare", config)
+    assert usable_case(case, cohort, work) is None
+    assert "left out one: images/empty: " in work.notes[0]

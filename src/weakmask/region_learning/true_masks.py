@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from weakmask.datasets.case import Case
+from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.pipeline import Work
@@ -38,11 +38,9 @@ def true_masks(crops: CropSet, work: Work) -> tuple[Bool[Tensor, "crops 1 *space
     masks, known = np.zeros((len(crops), *work.config.prepare.crop_shape), bool), np.zeros(len(crops), bool)
     by_scan = crops.table.groupby("scan", sort=False).groups
     for scan, rows in track(by_scan.items(), "true masks", len(by_scan)):
-        usable = usable_case(cases[str(scan)], cohort, work)
-        if usable is None or usable.truth is None:
+        lesions = true_mask_of(cases[str(scan)], cohort, work)
+        if lesions is None:
             continue
-        work.hash_input(usable.truth)
-        lesions = true_lesions(usable)
         for row in rows:
             crop = read_volume(prepared / str(crops.table["file"][row]))
             masks[row], known[row] = resample_onto(lesions, crop.geometry).voxels > 0, True
@@ -54,6 +52,15 @@ def true_masks(crops: CropSet, work: Work) -> tuple[Bool[Tensor, "crops 1 *space
     with_mask = len(set(crops.table["scan"].to_numpy()[known]))
     work.note(f"{with_mask} of {len(by_scan)} training scans have a true mask, which is learnt beside the scores")
     return as_batch(torch.from_numpy(masks)), torch.from_numpy(known)
+
+
+def true_mask_of(case: Case, cohort: Cohort, work: Work) -> Volume | None:
+    """The true mask of a scan as `true_lesions` gives it; None without one that can be used, which a note says."""
+    usable = usable_case(case, cohort, work)
+    if usable is None or usable.truth is None:
+        return None
+    work.hash_input(usable.truth)
+    return true_lesions(usable)
 
 
 def true_lesions(case: Case) -> Volume:

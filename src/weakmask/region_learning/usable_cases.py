@@ -63,7 +63,7 @@ def _state_of(path: Path | None) -> object:
     if path is None:
         return None
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    if any(file.suffix.lower() in DETACHED for file in files) or not files[0].is_file():
+    if not files or not files[0].is_file() or any(file.suffix.lower() in DETACHED for file in files):
         return object()  # voxels in another file, or no file: never equal
     states = [file.stat() for file in files]
     return tuple((str(file), s.st_ino, s.st_size, s.st_mtime_ns) for file, s in zip(files, states, strict=True))

@@ -1,6 +1,7 @@
 """Pseudo-labels of a cohort on disk, made with a model whose map is the same everywhere."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from weakmask.pipeline import Work
 from weakmask.region_learning.prepare import prepare
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
-from weakmask.volume.files import read_volume
+from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.resample import resample_onto
 
 
@@ -43,10 +44,17 @@ def settings(cohort: Path, *, iterations: int = 5, **context: object) -> DramSet
 
 
 def labelled(
-    tmp_path: Path, config: DramSettings, scores: Scores, value: float, threshold: float, grey: Grey = hounsfield
+    tmp_path: Path,
+    config: DramSettings,
+    scores: Scores,
+    value: float,
+    threshold: float,
+    grey: Grey = hounsfield,
+    spoil: Callable[[Path], None] = lambda _: None,
 ) -> Work:
-    """Run the stages on a ball cohort with a model whose map is `value` in every region."""
+    """Run the stages on a ball cohort, spoilt if asked, with a model whose map is `value` in every region."""
     write_ball_cohort(config.data.cohort, scores, grey)
+    spoil(config.data.cohort)
     run = tmp_path / "run"
     run_stage(prepare, run, "01-prepare", config)
     name, arguments = network_of(config)
@@ -129,3 +137,16 @@ def test_a_true_mask_makes_the_labels_where_there_is_one(tmp_path: Path) -> None
     image, _, truth = scene()
     expected = resample_onto(image.with_voxels(truth.astype(np.uint8), "label"), labels.geometry).voxels > 0
     np.testing.assert_array_equal(labels.voxels == LESION, expected)
+
+
+def test_a_scan_whose_true_mask_cannot_be_used_is_learnt_from_its_scores(tmp_path: Path) -> None:
+    config = settings(tmp_path / "cohort", crf=False).model_copy(update={"true_masks": TrueMaskSettings(use=True)})
+    work = labelled(tmp_path, config, {"one": {"LUL": 5, "LLL": 0}}, 0.95, 0.5, spoil=_with_labels_of_no_subtype)
+    assert labels_by_region(work, "one") == {0: {BACKGROUND}, 1: {LESION}, 2: {BACKGROUND}}
+    assert any("lesions/one.nii.gz" in note for note in work.notes)
+
+
+def _with_labels_of_no_subtype(cohort: Path) -> None:
+    for file in (cohort / "lesions").iterdir():
+        mask = read_volume(file, "label")
+        write_volume(mask.with_voxels(mask.voxels * np.uint8(9)), file)

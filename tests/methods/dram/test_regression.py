@@ -205,11 +205,15 @@ def test_a_true_mask_takes_the_place_of_the_target() -> None:
     p = 1 / (1 + math.exp(-1.0))
     cross_entropy = -(math.log(p) + math.log(1 - p)) / 2
     overlap = 1 - 2 * p * 0.5 / (p * p + 0.5)  # squares, as in V-Net
-    assert found["true_masks"].item() == pytest.approx((cross_entropy + overlap) / 2, rel=1e-3)
+    assert found["true_masks"].item() == pytest.approx((cross_entropy + overlap) / 2 / 2, rel=1e-3)  # of two crops
     plain = {name: values[1:] for name, values in given.items()}
     alone = Objective(config)(Constant(1.0), plain, step=0)
-    assert found["refinement"].item() == pytest.approx(alone["refinement"].item(), rel=1e-6)
+    assert found["refinement"].item() == pytest.approx(alone["refinement"].item() / 2, rel=1e-6)
     expected = 2 * found["regression"] + found["refinement"] + 3 * found["true_masks"]
     assert found["total"].item() == pytest.approx(expected.item(), rel=1e-6)
     everywhere = Objective(config)(Constant(1.0), given | {"known": torch.tensor([True, True])}, step=0)
     assert "refinement" not in everywhere
+    known = given | {"known": torch.tensor([True, False])}
+    parts = [Objective(config)(Constant(1.0), {n: v[[row]] for n, v in known.items()}, step=0) for row in (0, 1)]
+    together = sum(part["total"].item() for part in parts) / 2  # as `accumulate: 2` adds them up
+    assert found["total"].item() == pytest.approx(together, rel=1e-6)

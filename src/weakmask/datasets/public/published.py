@@ -1,7 +1,6 @@
 """A public data set as its reader returns it."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from weakmask.datasets.case import Cohort
@@ -26,11 +25,6 @@ class Published:
     image_of: MadeOf | None = None
     truth_of: MadeOf | None = None
     notes: tuple[str, ...] = ()
-
-    def of(self, names: Collection[str]) -> "Published":
-        """The cases of these names alone."""
-        kept = tuple(case for case in self.cohort.cases if case.name in names)
-        return replace(self, cohort=replace(self.cohort, cases=kept))
 
 
 def folder_with(folder: Path, inside: str) -> Path:

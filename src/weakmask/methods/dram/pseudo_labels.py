@@ -13,7 +13,6 @@ import torch
 
 from weakmask.csv_table import read_csv
 from weakmask.datasets.case import Case, Cohort
-from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import UserError
 from weakmask.memory import memory_for
 from weakmask.methods.dram.config import DramSettings
@@ -27,6 +26,7 @@ from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.progress import track
 from weakmask.refinement import refine_map
 from weakmask.refinement.score_consistent import score_consistent
+from weakmask.region_learning.true_masks import true_mask_of
 from weakmask.region_learning.usable_cases import read_case, unscored_regions
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL
@@ -101,7 +101,7 @@ def _found_scan(case: Case, cohort: Cohort, work: Work, trained: DramModel, crop
     image, regions = read_case(case, cohort, work)
     found = image.with_voxels(map_of_scan(trained, image, regions), "image")
     vessels = vessels_of(work.stage("vessels"), crops, image) if asks_for_vessels(work.config) else None
-    truth = usable_truth(case, image.geometry) if work.config.true_masks.use else None
+    truth = true_mask_of(case, cohort, work) if work.config.true_masks.use else None
     return FoundScan(image, regions, found, vessels, case.scores, truth)
 
 

@@ -160,7 +160,10 @@ class Objective:
         self.anchor_threshold = anchor_threshold
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
-        """All losses but the refinement's speak of the raw map, which the refinement starts from."""
+        """All losses but the refinement's speak of the raw map, which the refinement starts from.
+
+        Each weighs as much as its crops are a share of the batch, so that parts of a batch add up to the whole.
+        """
         image, region = batch["image"], batch["region"]
         settings = self.losses
         both = network(image).float()
@@ -182,12 +185,13 @@ class Objective:
             found["entropy"] = entropy(logits, region).mean()
         anchored = step < self.anchored_until
         known = batch.get("known", torch.zeros(len(image), dtype=torch.bool, device=image.device))
+        share = float(known.float().mean())  # of the crops
         if known.any():
-            found["true_masks"] = _of_truth(refined[known], batch["truth"][known], region[known])
+            found["true_masks"] = share * _of_truth(refined[known], batch["truth"][known], region[known])
         if self.refinement.weight and (anchored or step >= self.refined_from) and not known.all():
             others = {name: values[~known] for name, values in batch.items()}
             target = self._anchored(others) if anchored else self._refined(activation[~known], others)
-            found["refinement"] = self._refinement(refined[~known], target, others["region"])
+            found["refinement"] = (1.0 - share) * self._refinement(refined[~known], target, others["region"])
         weights = {**settings.model_dump(), "refinement": self.refinement.weight, "true_masks": self.of_masks}
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
         return {**found, "total": total}

@@ -22,7 +22,7 @@ def report_text(config: DramSettings, manifest: Mapping[str, object] | None = No
     return ReportText(
         title="dRAM",
         row=row_of(config),
-        learned="trained from scores alone",
+        learned="trained from scores and masks of some scans" if config.true_masks.use else "trained from scores alone",
         training="regression",
         methods_text=methods_text(config, manifest or {}),
     )
@@ -30,6 +30,12 @@ def report_text(config: DramSettings, manifest: Mapping[str, object] | None = No
 
 def row_of(config: DramSettings) -> str:
     """The row of the paper's ablation that the settings make, or the name of our own variant."""
+    row = _row_of_scores(config)
+    return f"{row}, with masks" if config.true_masks.use else row
+
+
+def _row_of_scores(config: DramSettings) -> str:
+    """The row of the settings that concern scores."""
     refinement = config.refinement
     if config.context.train:
         return "dRAM complete" if refinement.weight else "dRAM + context"
@@ -72,11 +78,22 @@ def _training(config: DramSettings) -> str:
     drawn_over = {"balanced": "scores", "uniform": "regions", "patients": "patients"}[settings.sampling]
     return (
         f"A {dimensions}-D U-Net with {config.network.width} channels at its first level was trained on the scores "
-        f"alone with {', '.join(terms)}; regions were weighted by the inverse frequency of their "
+        f"{_labels(config)} with {', '.join(terms)}; regions were weighted by the inverse frequency of their "
         f"score, drawn uniformly over the {drawn_over}, and "
         f"{'augmented' if settings.augment else 'not augmented'}. It took {settings.steps} steps of {settings.batch} "
         f"crops with {settings.optimiser} at a learning rate of {settings.learning_rate:g} ({settings.schedule}), "
         f"seed {config.seed}"
+    )
+
+
+def _labels(config: DramSettings) -> str:
+    """The labels beside the scores."""
+    masks = config.true_masks
+    if not masks.use:
+        return "alone"
+    return (
+        f"and, in {100 * masks.share:.0f} % of each batch, on true masks (cross-entropy and soft Dice, a half each, "
+        f"weight {masks.weight:g}),"
     )
 
 
