@@ -1,5 +1,6 @@
 """The cohort folder's tables and files: what is read, what each fault costs, and the line that says it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,8 @@ def test_what_is_no_cohort_is_one_clean_line(tmp_path: Path) -> None:
         UserError, match=r"no such folder; expected a cohort with scores\.csv or labels\.csv, and images"
     ):
         read_cohort(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=rf"^nowhere: no such folder in {re.escape(str(Path.cwd()))}; expected"):
+        read_cohort(Path("nowhere"))  # as a run names it that was trained in another working directory
     with pytest.raises(UserError, match="no folder images/ in it"):
         read_cohort(tmp_path)
     (tmp_path / "images").mkdir()

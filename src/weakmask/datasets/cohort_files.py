@@ -34,7 +34,10 @@ class CohortFiles:
             UserError: No such folder, no images/ in it, two folders of truth, or a truth.yaml that cannot be read.
         """
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; expected a cohort with scores.csv or labels.csv, and images/")
+            here = "" if folder.is_absolute() else f" in {Path.cwd()}"  # of a run that was trained elsewhere
+            raise UserError(
+                f"{folder}: no such folder{here}; expected a cohort with scores.csv or labels.csv, and images/"
+            )
         if not (folder / "images").is_dir():
             raise UserError(f"{folder}: no folder images/ in it; expected scores.csv or labels.csv, and images/")
         self.folder = folder
