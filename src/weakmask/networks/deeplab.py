@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from weakmask.networks.backbones import build_encoder
 from weakmask.networks.blocks import kaiming
 from weakmask.networks.dense_blocks import padded
+from weakmask.networks.depthwise import DepthwiseLayer
 from weakmask.networks.reach import Reach, SegmentationNetwork
 from weakmask.networks.unet import crop_far_end
 
@@ -31,7 +32,7 @@ def convolution(channels: int, wide: int, kernel: int = 1, dilation: int = 1) ->
 
 def separable_convolution(channels: int, wide: int, dilation: int = 1) -> nn.Sequential:
     """A depthwise 3x3 convolution and a 1x1 convolution, then batch norm and ReLU."""
-    depthwise = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
+    depthwise = DepthwiseLayer(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels, bias=False)
     return nn.Sequential(depthwise, *convolution(channels, wide))
 
 

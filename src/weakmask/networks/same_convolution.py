@@ -1,11 +1,13 @@
 """Two-dimensional convolutions with the `same` padding of TensorFlow."""
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from weakmask.networks.depthwise import DepthwiseLayer
 
-class SameConvolution(nn.Conv2d):
+
+class SameConvolution(DepthwiseLayer):
     """A convolution whose output has ceil(side / stride) voxels, padded with zeros as TensorFlow does.
 
     Of an odd number of zeros, one more is at the far end: stride 2 on an even side has k // 2 - 1 zeros before and
