@@ -81,21 +81,21 @@ def weight_gradient(
     """The gradient of an undilated depthwise kernel, a tile of 3x3 weights at a time.
 
     The gradient of a weight is the sum of products of the output's gradient and the maps, shifted by the weight's place
-    in the kernel. A tile of weights has that of a 3x3 kernel on maps that are cropped or padded by the tile's place.
+    in the kernel. A tile of weights has that of a 3x3 kernel on the part of the padded maps that it reads.
 
     Args:
         maps: The input of the convolution.
         gradient: Of its output, which has the input's size.
         side: Of the kernel, an odd number.
     """
-    channels, half = maps.shape[1], side // 2
+    channels, (rows, columns) = maps.shape[1], maps.shape[2:]
     found = maps.new_zeros(channels, 1, side, side)
+    around = F.pad(maps, (side // 2,) * 4)
     starts = sorted({*range(0, side - TILE + 1, TILE), side - TILE})
     for row, column in product(starts, starts):
-        # The tile reads from `row - half` before a voxel to `row - half + 2` after it.
-        before = [half - column, column - half + TILE - 1, half - row, row - half + TILE - 1]
-        moved = F.pad(maps, before).contiguous(memory_format=torch.channels_last)
-        tile = torch.nn.grad.conv2d_weight(moved, (channels, 1, TILE, TILE), gradient, groups=channels)
+        read = around[:, :, row : row + rows + TILE - 1, column : column + columns + TILE - 1]
+        read = read.contiguous(memory_format=torch.channels_last)
+        tile = torch.nn.grad.conv2d_weight(read, (channels, 1, TILE, TILE), gradient, groups=channels)
         found[:, :, row : row + TILE, column : column + TILE] = tile
     return found
 
