@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+from torch.nn import grad
 
 TILE = 3  # side of the kernels whose gradient is fast
 
@@ -33,9 +34,11 @@ class DepthwiseConvolution(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the decorator hides the names
+        ctx: Any, gradient: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None]:
         """The gradients of the maps and of the weight."""
-        (maps, weight), (gradient,) = ctx.saved_tensors, gradients
+        maps, weight = ctx.saved_tensors
         of_maps = _convolved(gradient, weight.flip(2, 3), ctx.dilation) if ctx.needs_input_grad[0] else None
         of_weight = None
         if ctx.needs_input_grad[1]:
@@ -95,7 +98,7 @@ def weight_gradient(
     for row, column in product(starts, starts):
         read = around[:, :, row : row + rows + TILE - 1, column : column + columns + TILE - 1]
         read = read.contiguous(memory_format=torch.channels_last)
-        tile = torch.nn.grad.conv2d_weight(read, (channels, 1, TILE, TILE), gradient, groups=channels)
+        tile = grad.conv2d_weight(read, (channels, 1, TILE, TILE), gradient, groups=channels)
         found[:, :, row : row + TILE, column : column + TILE] = tile
     return found
 
