@@ -142,3 +142,13 @@ def test_bfloat16_weight_gradients_stay_inside_their_memory_on_few_large_slices(
         [sys.executable, "-c", WRITES_BEYOND], capture_output=True, text=True, env=checks, check=False
     )
     assert found.stdout.strip() == "all is well", found.stderr[-500:]
+
+
+def test_maps_of_few_large_slices_are_stored_without_gaps():
+    """Batch norm takes several times as long on strided maps."""
+    layer = Convolution3d(2, 4, 3, padding=1, bias=False)
+    image = torch.randn(2, 2, 5, 65, 65).to(memory_format=torch.channels_last_3d)
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = layer(image)
+    assert maps.shape == (2, 4, 5, 65, 65)
+    assert maps.is_contiguous(memory_format=torch.channels_last_3d)

@@ -39,12 +39,15 @@ class Convolution3d(nn.Conv3d):
         return super().forward(input)
 
     def _with_more_slices(self, maps: Tensor) -> Tensor:
-        """The same output, computed on a map with `SAFE_SLICES` slices whose last ones repeat the padding."""
+        """The same output, computed on a map with `SAFE_SLICES` slices whose last ones repeat the padding.
+
+        It is stored without gaps: on strided maps batch norm and its gradient take several times as long.
+        """
         mode = "replicate" if self.padding_mode == "replicate" else "constant"
         around = self.padding[0] if not isinstance(self.padding, str) else 0
         kept = (maps.shape[2] + 2 * int(around) - self.kernel_size[0]) // self.stride[0] + 1
         deeper = F.pad(maps, (0, 0, 0, 0, 0, SAFE_SLICES - maps.shape[2]), mode)
-        return super().forward(deeper)[:, :, :kept]
+        return super().forward(deeper)[:, :, :kept].contiguous(memory_format=torch.channels_last_3d)
 
 
 class MaxPool2d(nn.MaxPool2d):
