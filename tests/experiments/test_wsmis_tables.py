@@ -151,6 +151,8 @@ def test_the_report_has_the_paper_s_numbers_and_what_each_row_adds(made: Path) -
     }
     below = dict(pairs_of([*settings.values(), run("crf", "cam"), run("gradcam++-wsmis", "cam")]))
     assert below == {"multi-scale": "gradcam++-wsmis", "crf": "multi-scale", "segmentation": "crf"}
+    below = dict(pairs_of([run(row, "cam") for row in ("multi-scale", "colours", "crf")]))
+    assert below == {"colours": "multi-scale", "crf": "colours"}
 
 
 def run(row: str, variant: str) -> Judged:

@@ -24,9 +24,10 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "augmentation.angle_degrees": 10.0,
     "classification.steps": 200,
     "labels.threshold": 0.3,
+    "labels.colours": 0.0,  # grey values say too little
     "labels.appearance_space": 45.0,  # a wider CRF removes small things
 }
-ULTRASOUND: Values = {**XRAYS, "labels.shade": "dark"}
+ULTRASOUND: Values = {**XRAYS, "labels.shade": "dark", "labels.threshold": 0.5}
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},
@@ -35,7 +36,7 @@ QUICK: Mapping[str, Values] = {
     "phantoms": {**XRAYS, "masks.gate": 0.5},
 }
 
-IRNET: Values = {"boundary.train": True, "labels.low": 0.2}  # of the quick row with IRNet
+LOW = 2 / 3  # lower threshold of the quick row with IRNet, of the upper one
 
 PUBLISHED: Values = {
     "network.frozen_stride": 0,
@@ -44,6 +45,7 @@ PUBLISHED: Values = {
     "maps.scales": (1.0,),
     "maps.mirror": False,
     "labels.threshold": 0.3,
+    "labels.colours": 0.0,
     "labels.low": 0.05,
     "labels.confidence": 0.7,
     "labels.appearance_space": 50.0,
@@ -139,15 +141,19 @@ def presets_of(name: str) -> dict[str, Preset]:
         "paper": PAPER_PHOTOGRAPHS if photographs else PAPER_XRAYS,
         "code": CODE_PHOTOGRAPHS if photographs else CODE_XRAYS,
     }
-    presets = {
-        preset: preset_of(of, of if "boundary.train" in of else {**of, **IRNET}) for preset, of in values.items()
-    }
+    presets = {preset: preset_of(of, of if "boundary.train" in of else with_irnet(of)) for preset, of in values.items()}
     if name != "phantoms":
         return presets
     return {
         preset: replace(presets[preset], training_scans=training, test_scans=test, shape=(1, side, side))
         for preset, (training, test, side) in PHANTOMS.items()
     }
+
+
+def with_irnet(values: Values) -> Values:
+    """The values of the row that adds IRNet."""
+    low = LOW * wsmis_settings(values).labels.threshold
+    return {**values, "boundary.train": True, "labels.low": low}
 
 
 def preset_of(values: Values, with_irnet: Values) -> Preset:

@@ -37,7 +37,8 @@ CAPTION = (
 
 
 UNWALKED: Changes = {"boundary": {"train": False}}
-CUT: Changes = {**UNWALKED, "labels": {"crf": False, "low": None}}
+UNREFINED: Changes = {**UNWALKED, "labels": {"crf": False, "low": None}}
+CUT: Changes = {**UNWALKED, "labels": {"colours": 0.0, "crf": False, "low": None}}
 ON_MASKS: Changes = {**UNWALKED, "segmentation": {"rounds": 1}}
 AFTER = ("cam",)  # the row that trains the classifier
 
@@ -103,14 +104,15 @@ LADDER = {
     "without-dropblock": _dropblock("CAM, no DropBlock", 0.0, None, 0.8808),
     "with-dropblock": _dropblock("CAM, DropBlock", 0.2, "without-dropblock", 0.882),
     "multi-scale": Row("map + sizes and mirror image", "wsmis-labels", CUT, "wsmis", after=AFTER),
-    "crf": Row(
-        "map + CRF",
+    "colours": Row(
+        "map + colours of the picture",
         "wsmis-labels",
-        {"boundary": {"train": False}},
+        UNREFINED,
         "wsmis",
         below="multi-scale",
         after=("multi-scale",),
     ),
+    "crf": Row("map + CRF", "wsmis-labels", UNWALKED, "wsmis", after=("multi-scale",)),
     "irnet": Row("map + IRNet", "wsmis-labels", {}, "irnet", below="crf", after=("multi-scale",)),
     "segmentation": Row("WSMIS: segmentation network", "wsmis", after=("crf", "irnet")),
     "supervised": Row("the same network on true masks", "wsmis-supervised", ON_MASKS, "wsmis", after=AFTER),
@@ -121,6 +123,8 @@ def rows_of(name: str) -> dict[str, Row]:
     """The rows of a data set's table, with the paper's numbers of photographs or of X-rays."""
     published = PUBLISHED[name in OF_PHOTOGRAPHS]
     rows = {row: replace(one, published=published.get(row, one.published)) for row, one in LADDER.items()}
+    if name not in OF_PHOTOGRAPHS:
+        del rows["colours"]
     return {**FLOORS, **rows}
 
 
@@ -182,6 +186,7 @@ def pairs_of(runs: Sequence[Judged]) -> list[tuple[str, str]]:
     below = {row: one.below for row, one in LADDER.items()}
     if "multi-scale" in settings:
         below["multi-scale"] = name_of(settings["multi-scale"].maps.variant)
+    below["crf"] = "colours" if "colours" in settings else "multi-scale"
     if FINAL in settings:
         below[FINAL] = "irnet" if settings[FINAL].boundary.train else "crf"
     return [(row, under) for row, under in below.items() if under is not None and {row, under} <= settings.keys()]

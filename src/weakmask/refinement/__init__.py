@@ -1,6 +1,7 @@
 """Refinement: methods that turn activation maps into masks, and probability maps into instances."""
 
 from weakmask.refinement.clean_cut import clean_cut
+from weakmask.refinement.colour_models import weigh_colours
 from weakmask.refinement.components import drop_small, fill_holes, fill_holes_in_slices, keep_largest
 from weakmask.refinement.dense_crf import CRF, PRESETS, dense_crf, label_probabilities, refine_map
 from weakmask.refinement.frangi import vesselness
@@ -55,4 +56,5 @@ __all__ = [
     "vesselness",
     "walk_within_edges",
     "watershed",
+    "weigh_colours",
 ]

@@ -142,7 +142,9 @@ class MapSettings(Settings):
 class LabelSettings(Settings):
     """Maps -> labels of pixels."""
 
-    threshold: Fraction = Field(default=0.25, description="a map counts above this value (I: 0.3)")
+    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.15, description="a map counts above this value (I: 0.3)"
+    )
     low: Fraction | None = Field(
         default=None,
         description="pixels that are a class at this threshold but not at the other are ignored (I: 0.05); null: none",
@@ -152,6 +154,10 @@ class LabelSettings(Settings):
     )
     shade_sigma: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=4.5, description="sigma of a Gaussian over the grey values before it, in pixels (O)"
+    )
+    colours: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0.7,
+        description="weight of the colours of the picture's object and background beside each map (O); 0: none",
     )
     crf: bool = Field(default=True, description="refine the labels by a dense CRF (I)")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(

@@ -14,7 +14,7 @@ from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_maps
 from weakmask.methods.wsmis.picture_set import read_labels, read_pictures, write_picture
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.refinement import CRF, PRESETS, labels_at_threshold, sure_labels, times_shade
+from weakmask.refinement import CRF, PRESETS, labels_at_threshold, sure_labels, times_shade, weigh_colours
 
 CUT, REFINED, LABELS = "cut", "crf", "labels"  # folders: the map at the threshold, after the CRF, and to learn from
 
@@ -44,10 +44,11 @@ def labels(work: Work[WsmisSettings]) -> None:
 def shaded(
     maps: Float[Tensor, "1 class side side"], image: Float[Tensor, "1 colour side side"], settings: LabelSettings
 ) -> Float[Tensor, "1 class side side"]:
-    """The maps, weighted by the configured shade."""
-    if settings.shade == "any":
-        return maps
-    return times_shade(maps, image, settings.shade, settings.shade_sigma * image.shape[-1] / settings.reference_side)
+    """The maps, weighted by the configured shade and by the colours of the picture."""
+    if settings.shade != "any":
+        sigma = settings.shade_sigma * image.shape[-1] / settings.reference_side
+        maps = times_shade(maps, image, settings.shade, sigma)
+    return weigh_colours(maps, image, settings.threshold, settings.colours)
 
 
 def refined(
