@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
+from weakmask.scoring.score_sets import span_of
 from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
@@ -45,6 +46,8 @@ class Value:
         amount: The number: a fraction or probability in [0, 1], or a count.
         of: The class, for example "lesion".
         score: The severity score of the amount; None: the method gives none.
+        score_set: The scores that the region may have, with the coverage that the model states; empty: the model is
+            not calibrated, see `weakmask.scoring.score_sets`.
     """
 
     scope: Literal["region", "image"]
@@ -53,6 +56,7 @@ class Value:
     amount: float
     of: str = "lesion"
     score: int | None = None
+    score_set: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -206,10 +210,11 @@ def value_rows(scan: str, values: tuple[Value, ...]) -> list[dict[str, object]]:
     """One row per value, for a table.
 
     The columns are `scan`, `region` (empty for the whole image), `class` where there are several, the quantities, and
-    `score_predicted` where the method gives scores.
+    `score_predicted` where the method gives scores, and `score_set` ("1 to 2") where the model is calibrated.
     """
     classes = {value.of for value in values}
     scored = any(value.score is not None for value in values)
+    calibrated = any(value.score_set for value in values)
     return [
         {
             "scan": scan,
@@ -217,6 +222,7 @@ def value_rows(scan: str, values: tuple[Value, ...]) -> list[dict[str, object]]:
             **({"class": value.of} if len(classes) > 1 else {}),
             value.quantity: round(value.amount, 6),
             **({"score_predicted": value.score} if scored else {}),
+            **({"score_set": span_of(value.score_set)} if calibrated else {}),
         }
         for value in values
     ]

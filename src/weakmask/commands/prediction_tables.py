@@ -145,7 +145,7 @@ def _view(segmenter: Segmenter, folder: Path, one: ScanRecord) -> ScanView:
         scan = read_scan(Path(one.image), one.scan, one.origin.settings.get("series"))
     layers = recorded_layers(folder, one, scan.image)
     shown, window = segmenter.shown(replace(scan, regions=layers["regions"], region_names=one.region_names))
-    columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted"}
+    columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted", "score_set": "set"}
     of_regions = [{new: row.get(old) for old, new in columns.items()} for row in one.rows if row["region"]]
     return ScanView(
         name=one.scan,

@@ -32,7 +32,12 @@ def evaluated_cases(work: Work) -> tuple[Cohort, list[Case]]:
     if config.data.test is not None:
         cohort = noted_cohort(config.data.test, work)
         return cohort, list(cohort.cases)
-    cohort = noted_cohort(config.data.cohort, work)
+    return held_out_cases(work)
+
+
+def held_out_cases(work: Work) -> tuple[Cohort, list[Case]]:
+    """The validation scans of a stage that reads `prepare`, and their cohort."""
+    cohort = noted_cohort(work.config.data.cohort, work)
     index = read_csv(work.stage("prepare") / "index.csv")
     held_out = set(index.loc[index["split"] == "validation", "scan"])
     return cohort, [case for case in cohort.cases if case.name in held_out]

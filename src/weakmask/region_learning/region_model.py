@@ -17,6 +17,7 @@ from weakmask.pipeline import Work, provenance
 from weakmask.pipeline.cohort_cases import noted_cohort
 from weakmask.region_learning.prepare import SPACING_COLUMNS
 from weakmask.region_learning.settings import PrepareSettings
+from weakmask.scoring.score_sets import ScoreSets
 from weakmask.scoring.severity import ScoreMap
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.training.devices import device_of
@@ -49,6 +50,15 @@ class TrainedOn(Header):
     crop_spacing_mm: tuple[Millimetres, Millimetres, Millimetres]
 
 
+class ScoreSetHeader(Header):
+    """The calibration of the sets of scores, see `ScoreSets`."""
+
+    coverage: Annotated[float, Field(gt=0, lt=1)]
+    distance: Annotated[float, Field(ge=0, le=1)]
+    regions: Annotated[int, Field(ge=1)]
+    patients: Annotated[int, Field(ge=1)]
+
+
 class ModelHeader(NetworkHeader):
     """The header of a model file; a method that adds data to it checks these itself."""
 
@@ -56,6 +66,7 @@ class ModelHeader(NetworkHeader):
     score_map: ScoreMapHeader
     trained_on: TrainedOn
     config: dict[str, Any]
+    score_sets: ScoreSetHeader | None = None
     provenance: Facts = Field(default_factory=dict)
 
 
@@ -70,6 +81,7 @@ class RegionModel:
         region_names: Names of the region labels it was trained on.
         crop_spacing_mm: Median voxel of the training crops; regions of another kind are cropped at this size.
         header: The whole JSON header, for the report.
+        score_sets: The calibration of its sets of scores; None: it has none.
     """
 
     network: nn.Module = field(repr=False)
@@ -78,6 +90,7 @@ class RegionModel:
     region_names: dict[int, str]
     crop_spacing_mm: Float3
     header: dict[str, Any] = field(repr=False)
+    score_sets: ScoreSets | None = None
 
     @property
     def prepare(self) -> PrepareSettings:
@@ -179,4 +192,5 @@ def load_region_model(
         region_names=typed.trained_on.region_names,
         crop_spacing_mm=typed.trained_on.crop_spacing_mm,
         header=header,
+        score_sets=None if typed.score_sets is None else ScoreSets(**typed.score_sets.model_dump()),
     )

@@ -19,6 +19,7 @@ from weakmask.region_learning.region_model import RegionModel
 from weakmask.region_learning.settings import PrepareSettings
 from weakmask.region_learning.usable_cases import read_case
 from weakmask.report.page import Page, ScanView
+from weakmask.scoring.score_sets import ScoreSets
 from weakmask.volume.files import read_volume
 from weakmask.volume.storage_order import in_order_of
 
@@ -81,8 +82,22 @@ def about_model(text: ReportText, model: RegionModel, tiles: tuple[tuple[str, st
         model: The model.
         tiles: Key numbers beside those that every report has.
     """
-    header = model.header
-    return About(text.title, text.methods_text, header.get("config", {}), header.get("provenance", {}), tiles)
+    header, sets, methods_text = model.header, model.score_sets, text.methods_text
+    if sets is not None:
+        tiles = (*tiles, ("coverage of score sets", f"{100 * sets.coverage:g} %"))
+        methods_text += "\n\n" + score_set_text(sets)
+    return About(text.title, methods_text, header.get("config", {}), header.get("provenance", {}), tiles)
+
+
+def score_set_text(sets: ScoreSets) -> str:
+    """The paragraph that says how sets of scores were calibrated."""
+    return (
+        f"The set of scores of a region holds the score of a reader with a probability of at least "
+        f"{100 * sets.coverage:g} %, averaged over regions and patients like those of the training; it was calibrated "
+        f"on {sets.regions} regions of {sets.patients} held-out patients by hierarchical conformal prediction (Lee, "
+        "Barber, Willett, arXiv 2306.06342): square roots of shares up to "
+        f"{sets.distance:.3f} apart are taken for equal."
+    )
 
 
 def shown_scores(rows: Rows) -> pd.DataFrame:

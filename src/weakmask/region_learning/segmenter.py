@@ -1,7 +1,7 @@
 """A trained model that works region by region, ready to segment scans."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, runtime_checkable
 
@@ -70,7 +70,18 @@ class RegionSegmenter:
         image = in_hounsfield(scan.image, regions, self.model.prepare)
         activation, mask = self.segment_volume(image, regions, known=known)
         refuse_broken_map(activation, scan.name)
-        return as_prediction(self.model.score_map, scan, activation, mask)
+        return self._with_score_sets(as_prediction(self.model.score_map, scan, activation, mask))
+
+    def _with_score_sets(self, found: Prediction) -> Prediction:
+        """A prediction with sets of scores for regions like those of the training; unchanged without a calibration."""
+        sets, trained = self.model.score_sets, set(self.model.region_names.values())
+        if sets is None:
+            return found
+        values = [
+            replace(value, score_set=sets.of(self.model.score_map, value.amount)) if value.name in trained else value
+            for value in found.values
+        ]
+        return replace(found, values=tuple(values))
 
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The image in Hounsfield units and the window of the training."""

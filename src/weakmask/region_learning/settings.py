@@ -55,6 +55,16 @@ def _full(parts: int, info: Any) -> int:  # pydantic's ValidationInfo, which can
     return parts
 
 
+Coverage = Annotated[
+    Annotated[float, Field(gt=0, lt=1)] | None,
+    Field(
+        description=(
+            "probability that a region's set of scores holds the true one, calibrated on the validation scans (O); "
+            "null: no sets"
+        )
+    ),
+]
+
 Parts = Annotated[int, Field(ge=1), AfterValidator(_full)]  # of a batch; the field `batch` stands before it
 
 

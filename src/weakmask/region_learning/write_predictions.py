@@ -7,13 +7,11 @@ import pandas as pd
 
 from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
-from weakmask.memory import memory_for
 from weakmask.pipeline import Work
 from weakmask.pipeline.cohort_cases import evaluated_cases
-from weakmask.prediction import Prediction, Segmenter, one_sided, segment_in_any_order
-from weakmask.progress import track
+from weakmask.prediction import Prediction, Segmenter, one_sided
 from weakmask.region_learning.prediction import prediction_rows, region_name
-from weakmask.region_learning.usable_cases import read_scan, usable_case
+from weakmask.region_learning.score_calibration import predictions_of
 from weakmask.scoring.severity import ScoreMap
 from weakmask.volume.files import write_volume
 
@@ -33,15 +31,7 @@ def write_predictions(
     """
     rows: list[dict[str, object]] = []
     cohort, cases = evaluated_cases(work)
-    for case in track(cases, "maps", len(cases)):
-        if usable_case(case, cohort, work) is None:
-            continue
-        try:
-            with memory_for(case.name, in_stage=True):
-                found = segment_in_any_order(segmenter, read_scan(case, cohort, work))
-        except UserError as error:
-            work.note(f"left out {case.name}: {error}")
-            continue
+    for case, found in predictions_of(work, segmenter, cohort, cases, "maps"):
         write_volume(found.maps["activation"], work.out / "activation" / f"{case.name}.nii.gz")
         write_volume(found.mask, work.out / "masks" / f"{case.name}.nii.gz")
         if further is not None:
@@ -59,10 +49,11 @@ def write_predictions(
 def scored_by(found: Prediction, score_map: ScoreMap) -> Prediction:
     """The prediction with scores of another score map: given scores are those of the test cohort's.
 
-    A model scores by the map of its training cohort, which may mean other fractions by the same scores.
+    A model scores by the map of its training cohort, which may mean other fractions by the same scores. Sets of scores
+    are left out: they were calibrated for that map, and on the very scans if these are the validation scans.
     """
     values = [
-        value if value.score is None else replace(value, score=score_map.score_of(value.amount))
+        value if value.score is None else replace(value, score=score_map.score_of(value.amount), score_set=())
         for value in found.values
     ]
     return replace(found, values=tuple(values))

@@ -18,6 +18,7 @@ class ScoreRow:
         fraction: Share affected.
         percent: The same for a bar, 0 to 100.
         predicted: Score from the mask.
+        score_set: Scores that the region may have.
         given: Score from the reader.
         difference: Predicted minus given.
         off_by: Absolute difference, in whole scores.
@@ -30,6 +31,7 @@ class ScoreRow:
     given: str
     difference: str
     off_by: int
+    score_set: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class ScoreTable:
     has_fraction: bool
     has_predicted: bool
     has_given: bool
+    has_set: bool
 
     @property
     def compared(self) -> bool:
@@ -52,18 +55,20 @@ def score_table(scores: pd.DataFrame) -> ScoreTable:
     """Lay out the scores of one scan.
 
     Args:
-        scores: One row per region: `region`, and any of `fraction` (in [0, 1]), `predicted` and `given`.
+        scores: One row per region: `region`, and any of `fraction` (in [0, 1]), `predicted`, `given` and
+            `set` (text).
     """
     fraction, predicted, given = (numbers(scores, name) for name in ("fraction", "predicted", "given"))
     names = [str(name) for name in scores["region"]]
-    rows = tuple(_row(*values) for values in zip(names, fraction, predicted, given, strict=True))
+    sets = [str(value) for value in scores["set"].fillna("")] if "set" in scores else [""] * len(names)
+    rows = tuple(_row(*values) for values in zip(names, fraction, predicted, given, sets, strict=True))
     # with a missing score the sum is NaN and left out, as a partial sum would be misleading
     total = _row("Sum", np.nan, float(predicted.sum()), float(given.sum()))
     has = [bool(np.isfinite(values).any()) for values in (fraction, predicted, given)]
-    return ScoreTable(rows, total if len(rows) > 1 and (total.predicted or total.given) else None, *has)
+    return ScoreTable(rows, total if len(rows) > 1 and (total.predicted or total.given) else None, *has, any(sets))
 
 
-def _row(region: str, fraction: float, predicted: float, given: float) -> ScoreRow:
+def _row(region: str, fraction: float, predicted: float, given: float, score_set: str = "") -> ScoreRow:
     off = predicted - given
     sign = "+" if off > 0 else MINUS if off < 0 else ""
     return ScoreRow(
@@ -74,4 +79,5 @@ def _row(region: str, fraction: float, predicted: float, given: float) -> ScoreR
         given="" if np.isnan(given) else f"{given:g}",
         difference="" if np.isnan(off) else f"{sign}{abs(off):g}",
         off_by=0 if np.isnan(off) else round(abs(off)),
+        score_set=score_set,
     )

@@ -53,6 +53,17 @@ def save_weights(path: Path, network: nn.Module, header: Mapping[str, Any]) -> N
     write(path, WEIGHTS, dict(network.state_dict()), header)
 
 
+def extend_header(path: Path, further: Mapping[str, Any]) -> None:
+    """Add data to the header of a file of `save_weights`; the weights stay.
+
+    Raises:
+        UserError: As `load_weights`.
+        MachineError: The file cannot be written.
+    """
+    weights, header = read(path, WEIGHTS)
+    write(path, WEIGHTS, weights, {**header, **further})
+
+
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a file of `save_weights`: the state dict, on the CPU, and the header.
 

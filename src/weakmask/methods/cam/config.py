@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from weakmask.config import Channels, Scales, Seed, Settings, Sigmas, Window
 from weakmask.refinement.lesion_candidates import WINDOW_HU
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
-from weakmask.region_learning.settings import DataSettings, PrepareSettings, TrainingSettings, refuse_huge
+from weakmask.region_learning.settings import Coverage, DataSettings, PrepareSettings, TrainingSettings, refuse_huge
 
 
 class NetworkSettings(Settings):
@@ -42,6 +42,7 @@ class MapSettings(Settings):
         default=LUNG_VESSELS_MM,
         description="scales of Frangi's filter, whose Otsu mask is the vessels (O; P: a vessel network)",
     )
+    score_set_coverage: Coverage = 0.9
 
 
 class CamSettings(Settings):

@@ -27,6 +27,7 @@ from weakmask.region_learning.evaluate_run import evaluate_run
 from weakmask.region_learning.region_model import RegionModel, load_region_model, write_model
 from weakmask.region_learning.run_report import about_model
 from weakmask.region_learning.scan_map import scan_map
+from weakmask.region_learning.score_calibration import calibrate_score_sets
 from weakmask.region_learning.segmenter import MapAndMask, RegionSegmenter
 from weakmask.region_learning.write_predictions import write_predictions
 from weakmask.training.checkpoints import MODEL
@@ -38,8 +39,9 @@ RAW = "masks-raw"
 
 
 def model(work: Work) -> None:
-    """Write model.safetensors."""
+    """Write model.safetensors, with sets of scores where enough scans are held out."""
     write_model(work, work.stage("classification") / f"{work.config.classification.keep}.safetensors")
+    calibrate_score_sets(work, load)
 
 
 def maps(work: Work) -> None:

@@ -26,6 +26,7 @@ from weakmask.config import (
 )
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
 from weakmask.region_learning.settings import (
+    Coverage,
     DataSettings,
     NetworkSettings,
     PrepareSettings,
@@ -167,6 +168,7 @@ class MapSettings(Settings):
             "value above which the map becomes mask; scores: chosen on the training scores by equation (1) (O)"
         ),
     )
+    score_set_coverage: Coverage = 0.9
 
 
 class ContextSettings(Settings):

@@ -11,11 +11,13 @@ from weakmask.datasets.augment import apply_intensity, draw_intensity
 from weakmask.losses import bootstrapping, dice
 from weakmask.methods.dram.config import ContextSettings, DramSettings
 from weakmask.methods.dram.context_grid import BACKGROUND, LESION, MARGIN, NOT_LEARNT, VESSEL
+from weakmask.methods.dram.maps import load
 from weakmask.methods.dram.model import load_model, save_model
 from weakmask.networks import build_network
 from weakmask.pipeline import Work
 from weakmask.region_learning.crop_batches import dimensions_of
 from weakmask.region_learning.region_model import trained_on
+from weakmask.region_learning.score_calibration import calibrate_score_sets
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
@@ -66,6 +68,7 @@ def context_network(work: Work) -> None:
         trained_on={**trained_on(work), "context_spacing_mm": windows.spacing_range_mm},
         described_as=("unet", arguments),
     )
+    calibrate_score_sets(work, load)
 
 
 def context_arguments(config: DramSettings) -> dict[str, object]:

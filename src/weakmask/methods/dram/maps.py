@@ -24,6 +24,7 @@ from weakmask.region_learning.evaluate_run import evaluate_run
 from weakmask.region_learning.region_model import RegionModel, trained_network, trained_on
 from weakmask.region_learning.run_report import about_model
 from weakmask.region_learning.scan_map import crop_map, scan_map
+from weakmask.region_learning.score_calibration import calibrate_score_sets
 from weakmask.region_learning.segmenter import MapAndMask, RegionSegmenter
 from weakmask.region_learning.threshold_baselines import choose_fixed_threshold, value_histogram
 from weakmask.region_learning.write_predictions import write_predictions
@@ -42,13 +43,13 @@ def model(work: Work) -> None:
     score_map = noted_cohort(config.data.cohort, work).score_map
     path, threshold = work.out / MODEL, config.maps.threshold
     save = partial(save_model, path, network, config, score_map=score_map, trained_on=trained_on(work))
-    if threshold != "scores":
-        save(threshold=threshold)
-        return
-    save(threshold=0.5)  # the maps that the threshold is chosen on do not depend on it
-    chosen = _threshold_from_scores(work, load_model(path, device_of(config.device)).regional, score_map)
-    work.note(f"threshold of the map chosen on the training scores: {chosen:.3f}")
-    save(threshold=chosen)
+    if threshold == "scores":
+        save(threshold=0.5)  # the maps that the threshold is chosen on do not depend on it
+        threshold = _threshold_from_scores(work, load_model(path, device_of(config.device)).regional, score_map)
+        work.note(f"threshold of the map chosen on the training scores: {threshold:.3f}")
+    save(threshold=threshold)
+    if not config.context.train:
+        calibrate_score_sets(work, load)
 
 
 def maps(work: Work) -> None:

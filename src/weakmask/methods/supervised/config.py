@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from weakmask.config import Fraction, Scales, Seed, Settings, Weight
 from weakmask.region_learning.settings import (
+    Coverage,
     DataSettings,
     NetworkSettings,
     PrepareSettings,
@@ -31,6 +32,7 @@ class MapSettings(Settings):
 
     scales: Scales = Field(default=(1.0,), description="sizes at which the map is computed and averaged (O)")
     threshold: Fraction = Field(default=0.5, description="value at and above which the map becomes mask (O)")
+    score_set_coverage: Coverage = 0.9
 
 
 class SupervisedSettings(Settings):
