@@ -35,3 +35,12 @@ def test_columns_that_are_not_there():
     assert not table.compared
     assert table.rows[0].region == "1"
     assert table.rows[0].fraction == "0 %"
+
+
+def test_sets_of_scores_are_shown_where_there_are_some():
+    table = score_table(pd.DataFrame({"region": ["a", "b"], "predicted": [1, 2], "set": ["0 to 1", None]}))
+    assert table.has_set
+    assert [row.score_set for row in table.rows] == ["0 to 1", ""]
+    assert table.total is not None
+    assert table.total.score_set == ""
+    assert not score_table(pd.DataFrame({"region": ["a"], "predicted": [1]})).has_set

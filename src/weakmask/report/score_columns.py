@@ -65,7 +65,8 @@ def score_table(scores: pd.DataFrame) -> ScoreTable:
     # with a missing score the sum is NaN and left out, as a partial sum would be misleading
     total = _row("Sum", np.nan, float(predicted.sum()), float(given.sum()))
     has = [bool(np.isfinite(values).any()) for values in (fraction, predicted, given)]
-    return ScoreTable(rows, total if len(rows) > 1 and (total.predicted or total.given) else None, *has, any(sets))
+    summed = total if len(rows) > 1 and (total.predicted or total.given) else None
+    return ScoreTable(rows, summed, *has, has_set=any(sets))
 
 
 def _row(region: str, fraction: float, predicted: float, given: float, score_set: str = "") -> ScoreRow:
