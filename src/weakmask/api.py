@@ -15,10 +15,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from weakmask.config import Settings, read_yaml
+from weakmask.config import Settings, plain_values, read_yaml
 from weakmask.inference.image_forms import Image, as_volume
 from weakmask.inference.trained_model import Model, load
-from weakmask.methods import method_settings
+from weakmask.methods import helped, method_settings
 from weakmask.methods import train as train_method
 from weakmask.regions.find_lobes import FoundLobes
 from weakmask.regions.find_lobes import find_lobes as find_lobes_with
@@ -38,7 +38,8 @@ def train(config: str | Path | Mapping[str, Any] | Settings, out: str | Path, **
             `device="cpu", data={"cohort": "cohort/"}`.
 
     Returns:
-        The summary of the run: one row per method and baseline.
+        The summary of the run: one row per method and baseline. Empty in a process that torchrun or srun started to
+        help the first of several.
 
     Raises:
         UserError: A setting that is unknown or out of range, a folder that cannot be written or holds another run, or
@@ -50,8 +51,10 @@ def train(config: str | Path | Mapping[str, Any] | Settings, out: str | Path, **
     if isinstance(config, str | Path):
         method, settings = method_settings(read_yaml(Path(config)), str(config), changed)
     else:
-        values = config.model_dump() if isinstance(config, Settings) else config
+        values = plain_values(config) if isinstance(config, Settings) else config
         method, settings = method_settings(values, "config", changed)
+    if helped(settings):
+        return pd.DataFrame()
     return train_method(method, settings, Path(out))
 
 

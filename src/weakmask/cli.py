@@ -179,10 +179,12 @@ def train(
     overrides: Overrides = None,
 ) -> None:
     """Train a segmentation network on your cohort. Stopped at any moment, the same command continues."""
-    from weakmask.methods import load_config
+    from weakmask.methods import helped, load_config
     from weakmask.methods import train as train_method
 
     method, settings = load_config(config, overrides)
+    if helped(settings):
+        return
     print_summary(train_method(method, settings, folder))
     print_line(f"report: {folder / 'report.html'}")
 

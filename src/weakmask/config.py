@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -64,6 +64,26 @@ Grey = Annotated[float, Field(ge=-1e6, le=1e6)]
 Factors = Annotated[tuple[Scale, Scale], AfterValidator(_in_order)]
 Fractions = Annotated[tuple[Fraction, Fraction], AfterValidator(_in_order)]
 Window = Annotated[tuple[Grey, Grey], AfterValidator(_rising)]
+
+
+class DeviceSettings(Settings):
+    """How many devices share a training; the result is the same for any number of them."""
+
+    devices: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=1, description="GPUs of each node that share a training; on a CPU: processes"
+    )
+    nodes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=1, description="machines; with more than one, start the command by torchrun or srun"
+    )
+    strategy: Literal["ddp", "ddp_find_unused_parameters_true"] = Field(
+        default="ddp", description="how gradients are averaged, by Lightning Fabric's name"
+    )
+
+
+# not part of what a stage's key is made of: a run may go on with another number of devices
+DEVICES: Any = Field(
+    default=DeviceSettings(), exclude=True, description="devices that share each training; see docs/scale.md"
+)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -138,15 +158,30 @@ def parse(model: type[AnySettings], values: dict[str, Any], source: str) -> AnyS
 
 
 def differences(old: Settings, new: Settings, prefix: str = "") -> list[str]:
-    """Dotted names of the fields in which two settings of one class differ, with both values."""
+    """Dotted names of the fields in which two settings of one class differ, with both values.
+
+    Fields that change no number, which are excluded from the plain values of settings, may differ.
+    """
     found = []
-    for name in type(old).model_fields:
+    for name in counted_fields(old):
         before, after = getattr(old, name), getattr(new, name)
         if isinstance(before, Settings) and isinstance(after, Settings):
             found += differences(before, after, f"{prefix}{name}.")
         elif before != after:
             found.append(f"{prefix}{name} ({before} there, {after} here)")
     return found
+
+
+def counted_fields(settings: Settings) -> list[str]:
+    """The names of the fields that may change a number."""
+    return [name for name, field in type(settings).model_fields.items() if not field.exclude]
+
+
+def plain_values(settings: Settings) -> dict[str, Any]:
+    """All fields of settings as nested plain values, with those that change no number."""
+    plain = settings.model_dump()
+    others = [name for name in type(settings).model_fields if name not in plain]
+    return plain | {name: getattr(settings, name).model_dump() for name in others}
 
 
 def restricted(settings: AnySettings, names: tuple[str, ...] | None) -> AnySettings:

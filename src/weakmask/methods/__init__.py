@@ -17,11 +17,14 @@ from weakmask.config import Settings, parse, read_yaml, with_overrides, with_val
 from weakmask.errors import UserError
 from weakmask.methods.method import Method
 from weakmask.outgoing_text import cut
-from weakmask.pipeline import Run, run_stages, stage_folder
+from weakmask.pipeline import Run, run_stages, spread_of, stage_folder
 from weakmask.prediction import Limits, Segmenter
 from weakmask.report.page import write_report
 from weakmask.training.checkpoints import MODEL, load_weights
 from weakmask.training.devices import device_of
+from weakmask.training.following import follow
+from weakmask.training.places import launched_place
+from weakmask.training.ranks import dismissing
 
 NAMES = (
     "dram",
@@ -88,14 +91,34 @@ def method_settings(
     return METHODS[name], parse(METHODS[name].settings, complete, source)
 
 
+def helped(settings: Settings) -> bool:
+    """Whether torchrun or srun started this process to help the first of several; then it has helped, to the end.
+
+    Args:
+        settings: Of the run.
+
+    Raises:
+        UserError: Another number of processes was started than the settings ask for.
+        MachineError: The first process has ended before the run.
+    """
+    place = launched_place(spread_of(settings))
+    if place is None or place.rank == 0:
+        return False
+    follow(place)
+    return True
+
+
 def train(method: Method, settings: Settings, run: Path) -> pd.DataFrame:
     """Run the stages that are not complete yet, write tables and report.html, and return the summary.
+
+    Of several processes that torchrun or srun started, only the first calls this: see `helped`.
 
     Raises:
         UserError: The folder holds another run, or the data does not do.
         MachineError: The folder cannot be written, or a stage has not enough memory.
     """
-    run_stages(method.stages, run, settings)
+    with dismissing(launched_place(spread_of(settings))):
+        run_stages(method.stages, run, settings)
     return write_run_report(method, settings, run)
 
 

@@ -9,7 +9,7 @@
 
 from weakmask.pipeline.keys import finished_elsewhere
 from weakmask.pipeline.manifest import Run, find_stage, provenance, read_manifest, read_stage, stage_folder
-from weakmask.pipeline.stages import Stage, Work, run_stages
+from weakmask.pipeline.stages import Stage, Work, run_stages, spread_of
 
 __all__ = [
     "Run",
@@ -21,5 +21,6 @@ __all__ = [
     "read_manifest",
     "read_stage",
     "run_stages",
+    "spread_of",
     "stage_folder",
 ]

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from weakmask.config import Settings, restricted
+from weakmask.config import Settings, counted_fields, restricted
 
 ABSENT = "absent"  # the digest of a file that does not exist; a file that appears later is a change, too
 RECORD = "stage.json"
@@ -160,10 +160,11 @@ def _time_of(path: Path, files: Sequence[Path], stats: Sequence[os.stat_result])
 
 
 def _dumped(settings: Settings) -> dict[str, Any]:
-    """The readable part of settings as plain values."""
+    """The readable part of settings as plain values, without the fields that change no number."""
     return {
         name: _dumped(value) if isinstance(value, Settings) else settings.model_dump(mode="json", include={name})[name]
         for name, value in settings.__dict__.items()
+        if name in counted_fields(settings)
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from weakmask.atomic_write import atomic_file, clear_litter, finish_folder, writing_into
-from weakmask.config import Settings, differences, parse, read_yaml, restricted, to_yaml
+from weakmask.config import DeviceSettings, Settings, differences, parse, read_yaml, restricted, to_yaml
 from weakmask.errors import MachineError, UserError, is_machine_fault
 from weakmask.folder_lock import locked
 from weakmask.memory import is_out_of_memory
@@ -23,7 +23,7 @@ from weakmask.pipeline.manifest import read_stage, stage_folder, write_json, wri
 from weakmask.pipeline.peak_memory import peak_memory_mb, reset_peak_memory
 from weakmask.terminal import say, sum_up
 from weakmask.training.checkpoints import training_notes
-from weakmask.training.devices import device_of
+from weakmask.training.devices import Spread, device_of
 
 BEGUN = "begun.json"  # in the temporary folder of a resumable stage: the key it was begun with
 
@@ -42,6 +42,7 @@ class Work(Generic[Config]):
         notes: Lines for the manifest and the report: what was left out, what was decided.
         inputs: State of the files that were read, by path.
         printed: Notes of the run that were printed, by any stage; each is printed once.
+        spread: The devices that share each training.
     """
 
     run: Path
@@ -51,6 +52,7 @@ class Work(Generic[Config]):
     notes: list[str] = field(default_factory=list)
     inputs: dict[str, FileState] = field(default_factory=dict)
     printed: set[str] = field(default_factory=set)
+    spread: Spread = field(default_factory=Spread)
 
     def stage(self, name: str) -> Path:
         """The folder of an earlier stage.
@@ -137,7 +139,8 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
             with _machine_faults(folder):
                 temporary = _temporary_folder(folder, stage, {"settings_key": wanted, "after": before})
                 say("off" if off else "stage", folder.name)
-                work = Work(run, temporary, restricted(config, stage.settings), stage.after, printed=printed)
+                settings, spread = restricted(config, stage.settings), spread_of(config)
+                work = Work(run, temporary, settings, stage.after, printed=printed, spread=spread)
                 record = _run_stage(stage, work)
                 keys[stage.name] = whole_key(wanted, record.pop("states"), before)
                 record |= {"settings_key": wanted, "after": before, "key": keys[stage.name]}
@@ -145,6 +148,12 @@ def run_stages(stages: Sequence[Stage], run: Path, config: Settings) -> None:
                 (temporary / BEGUN).unlink(missing_ok=True)
                 finish_folder(temporary, folder)
                 write_manifest(run, config)
+
+
+def spread_of(config: Settings) -> Spread:
+    """The devices that share each training, as the section `training` says; one without such a section."""
+    devices = getattr(config, "training", None)
+    return Spread(**devices.model_dump()) if isinstance(devices, DeviceSettings) else Spread()
 
 
 @contextmanager

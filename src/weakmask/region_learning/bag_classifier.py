@@ -61,7 +61,7 @@ def train_classifier(work: Work, classifier: Classifier, settings: BagTrainingSe
     seed_all(config.seed)
     network = build_network(classifier.name, classifier.arguments)
     header = {"network": classifier.name, "arguments": dict(classifier.arguments)}
-    plan = plan_of(settings, config.seed, config.device, header)
+    plan = plan_of(settings, work, header)
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(held_out, classifier.input_of, settings.batch) if len(held_out) else None
     batches, objective = BagBatches(training, settings, config.seed), Objective(classifier.input_of)

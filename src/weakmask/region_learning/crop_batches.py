@@ -1,12 +1,13 @@
 """How a method that works region by region trains: the loop's plan, the network's dimensions, the rows of a step."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from weakmask.pipeline import Work
 from weakmask.region_learning.bag_settings import BagTrainingSettings
 from weakmask.region_learning.settings import PrepareSettings, TrainingSettings
-from weakmask.training.devices import Device
 from weakmask.training.plan import Plan
 from weakmask.training.sampling import balanced_batch, uniform_batch
 
@@ -16,20 +17,25 @@ def dimensions_of(prepare: PrepareSettings) -> int:
     return 2 if prepare.crop_shape[0] == 1 else 3
 
 
-def plan_of(
-    settings: TrainingSettings | BagTrainingSettings, seed: int, device: Device, header: Mapping[str, object]
-) -> Plan:
-    """The loop's plan from a method's training section, whose fields have the plan's names."""
+def plan_of(settings: TrainingSettings | BagTrainingSettings, work: Work[Any], header: Mapping[str, object]) -> Plan:
+    """The loop's plan from a method's training section, whose fields have the plan's names.
+
+    Args:
+        settings: The section.
+        work: Of the stage; seed and device are those of its settings.
+        header: For the weights.
+    """
     return Plan(
         steps=settings.steps,
         validate_every=settings.validate_every,
         checkpoint_every=settings.checkpoint_every,
         accumulate=settings.accumulate,
-        seed=seed,
+        seed=work.config.seed,
         schedule=settings.schedule,
         average_decay=settings.average_decay,
-        device=device,
+        device=work.config.device,
         precision=settings.precision,
+        spread=work.spread,
         header=header,
     )
 

@@ -1,62 +1,36 @@
 """The training loop, used by every method: steps, validation, best and last weights, and going on after a stop."""
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pandas as pd
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
-from weakmask.atomic_write import writing_into
 from weakmask.csv_table import read_csv
-from weakmask.errors import UserError
 from weakmask.progress import bar
-from weakmask.training.average import WeightAverage
-from weakmask.training.batches import Batch, BatchAt, batches_ahead, parts
-from weakmask.training.checkpoints import (
-    Checkpoint,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-    save_weights,
-    under,
-)
-from weakmask.training.curves import Curves
-from weakmask.training.devices import fabric_for, lay_out, resolved_precision
-from weakmask.training.optimisers import rate_factor
+from weakmask.training.batches import BatchAt, batches_ahead
+from weakmask.training.checkpoints import Checkpoint, load_weights, save_checkpoint, save_weights
+from weakmask.training.devices import fabric_for, refuse_missing, refuse_own_statistics, resolved_precision
+from weakmask.training.places import Place
 from weakmask.training.plan import Plan
-from weakmask.training.seeding import deterministic, seed_all
-
-LossesOf = Callable[[nn.Module, Batch, int], Mapping[str, Tensor]]
-Validate = Callable[[nn.Module, int], Mapping[str, float] | None]
-
-
-@dataclass
-class Training:
-    """A training under way: what the steps change, and where its files go."""
-
-    fabric: Fabric
-    plan: Plan
-    folder: Path
-    network: nn.Module  # the caller's
-    module: nn.Module  # the same behind Fabric, which adds device and precision
-    optimiser: Optimizer  # the caller's
-    stepper: Optimizer  # the same behind Fabric
-    rates: tuple[float, ...]  # base learning rate of each parameter group
-    average: WeightAverage | None
-    curves: Curves
-    best: float | None = None
-
-    @property
-    def weights(self) -> nn.Module:
-        """The network that is validated and saved."""
-        return self.network if self.average is None else self.average.network
+from weakmask.training.ranks import leading
+from weakmask.training.steps import (
+    LossesOf,
+    Task,
+    Training,
+    Validate,
+    kernels,
+    one_step,
+    refuse_drift,
+    resume,
+    start,
+)
 
 
 def fit(
@@ -97,21 +71,38 @@ def fit(
         weights, curves = finished
         network.load_state_dict(weights)
         return curves
-    training = start(network, optimiser, folder, plan)
+    task = Task(network, optimiser, batch_at, losses_of, validate, folder, plan)
+    if plan.spread.processes == 1:
+        return train(task)
+    device = refuse_missing(plan.spread, plan.device)
+    refuse_own_statistics(network, device)
+    with leading(plan.spread, device) as ranks:
+        ranks.hand_over(replace(task, validate=None))
+        return train(task, ranks.place)
+
+
+def train(task: Task, place: Place | None = None) -> pd.DataFrame:
+    """Train, validate and save, alone or as the first of several processes; returns the curves.
+
+    Args:
+        task: The training.
+        place: Of this process among others that are connected; None: it is alone.
+    """
+    training, plan = start(task, place), task.plan
     done = resume(training)
-    batches = batches_ahead(batch_at, range(done, plan.steps), training.fabric, prefetch=plan.prefetch)
+    batches = batches_ahead(task.batch_at, range(done, plan.steps), training.fabric, prefetch=plan.prefetch)
     saved_at = monotonic()
-    on_cpu = training.fabric.device.type == "cpu"
     with (
-        deterministic() if on_cpu else nullcontext(),  # costs nothing there; GPUs lack such kernels for 3-D maps
+        kernels(training),
         closing(batches),
-        closing(SummaryWriter(str(folder / "tb"), purge_step=done + 1)) as writer,
+        closing(SummaryWriter(str(task.folder / "tb"), purge_step=done + 1)) as writer,
         bar("training", plan.steps, done) as advance,
     ):
         for step, batch in enumerate(batches, start=done):
-            training.curves.add(step, one_step(training, losses_of, batch, step))
-            if (step + 1) % plan.validate_every == 0 or step + 1 == plan.steps:
-                for name, value in validate_and_record(training, validate, step + 1).items():
+            training.curves.add(step, one_step(training, task.losses_of, batch, step))
+            if plan.ends_row(step):
+                refuse_drift(training)
+                for name, value in validate_and_record(training, task.validate, step + 1).items():
                     writer.add_scalar(name, value, step + 1)
             by_time = 0 < plan.checkpoint_every_seconds <= monotonic() - saved_at
             if (step + 1) % plan.checkpoint_every == 0 or by_time:
@@ -133,72 +124,12 @@ def finished_training(folder: Path, plan: Plan) -> tuple[dict[str, Tensor], pd.D
     return weights, read_csv(curves)
 
 
-def start(network: nn.Module, optimiser: Optimizer, folder: Path, plan: Plan) -> Training:
-    """Put network and optimiser on the device, and delete half-written files of a killed run."""
-    with writing_into(folder.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    for litter in (*folder.glob(".*.safetensors"), *folder.glob(".*.curves.csv")):
-        litter.unlink()
-    fabric = fabric_for(plan.device, plan.precision)
-    rates = tuple(group["lr"] for group in optimiser.param_groups)
-    lay_out(network, fabric.device)
-    module, stepper = fabric.setup(network, optimiser)
-    module.train()
-    average = WeightAverage(network, plan.average_decay) if plan.average_decay else None
-    return Training(fabric, plan, folder, network, module, optimiser, stepper, rates, average, Curves())
-
-
-def resume(training: Training) -> int:
-    """Load the checkpoint of the folder if there is one, and return the number of steps done."""
-    path = training.folder / "checkpoint.safetensors"
-    if not path.exists():
-        return 0
-    checkpoint = load_checkpoint(path, training.network, training.optimiser)
-    was, now = checkpoint.notes["plan"], training.plan.numbers()
-    changed = [f"{name} {was.get(name)} -> {now[name]}" for name in now if was.get(name) != now[name]]
-    if changed:
-        raise UserError(
-            f"{path} is from another plan ({', '.join(changed)}); train into another folder or remove the checkpoint"
-        )
-    if training.average is not None:
-        training.average.network.load_state_dict(under("average.", checkpoint.tensors))
-    training.curves.restore(checkpoint.notes["curves"])
-    training.best = checkpoint.best
-    return checkpoint.step
-
-
-def one_step(training: Training, losses_of: LossesOf, batch: Batch, step: int) -> dict[str, Tensor]:
-    """One optimiser step; returns the losses of the whole batch."""
-    plan = training.plan
-    seed_all(plan.seed, step)
-    factor = rate_factor(step, plan.steps, plan.schedule, plan.warm_up)
-    for group, rate in zip(training.optimiser.param_groups, training.rates, strict=True):
-        group["lr"] = rate * factor
-    training.optimiser.zero_grad()
-    whole: dict[str, Tensor] = {}
-    for share, part in parts(batch, plan.accumulate):
-        losses = losses_of(training.module, part, step)
-        training.fabric.backward(losses["total"] * share)
-        for name, loss in losses.items():
-            whole[name] = whole.get(name, 0.0) + loss.detach() * share
-    if plan.clip_gradient:
-        training.fabric.clip_gradients(
-            training.module, training.stepper, max_norm=plan.clip_gradient, error_if_nonfinite=False
-        )
-    training.stepper.step()
-    if training.average is not None:
-        training.average.update(training.network, step)
-    return whole
-
-
 def validate_and_record(training: Training, validate: Validate | None, done: int) -> dict[str, float]:
     """Validate, write a row of the curves and, if the score is the highest so far, the best weights."""
     training.curves.settle()  # before the score of broken weights is believed
     scores = None
     if validate is not None:
-        module = training.module
-        if training.average is not None:
-            module = training.fabric.setup_module(training.average.network)
+        module = validated(training)
         module.eval()
         with torch.no_grad():
             scores = validate(module, done)
@@ -212,10 +143,22 @@ def validate_and_record(training: Training, validate: Validate | None, done: int
     return row
 
 
+def validated(training: Training) -> nn.Module:
+    """The network that is validated, behind a Fabric of this process alone: others do not take part."""
+    if training.fabric.world_size == 1:
+        if training.average is None:
+            return training.module
+        return training.fabric.setup_module(training.weights)
+    alone = fabric_for(training.plan.device, training.plan.precision)
+    return alone.setup_module(training.weights, move_to_device=False)
+
+
 def save(training: Training, name: str, done: int) -> None:
     """Write the weights under a name; their header has the step and the plan."""
     plan, device = training.plan, training.fabric.device
-    computed = {"device": str(device), "precision": resolved_precision(device.type, plan.precision)}
+    computed: dict[str, Any] = {"device": str(device), "precision": resolved_precision(device.type, plan.precision)}
+    if plan.spread.processes > 1:
+        computed["processes"] = plan.spread.processes
     note = {"step": done, "best_score": training.best, **plan.numbers(), "plan": plan.key(), **computed}
     header = {**plan.header, "training": note}
     save_weights(training.folder / f"{name}.safetensors", training.weights, header)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from weakmask.training.devices import Device, Precision
+from weakmask.training.devices import Device, Precision, Spread
 from weakmask.training.optimisers import Schedule
 
 
@@ -30,6 +30,7 @@ class Plan:
         prefetch: Build the next batch in a thread while a step computes.
         device: "auto", "cpu", "cuda" or "mps".
         precision: "auto", "32-true" or "bf16-mixed", see `fabric_for`.
+        spread: Number of devices, and nodes, that share the training.
         header: Plain data for the weights files: network name, arguments, preprocessing.
 
     Raises:
@@ -49,6 +50,7 @@ class Plan:
     prefetch: bool = True
     device: Device = "auto"
     precision: Precision = "auto"
+    spread: Spread = field(default_factory=Spread)
     header: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,9 +60,13 @@ class Plan:
         if min(counts) < 1 or min(amounts) < 0 or not 0 <= self.average_decay < 1:
             raise ValueError(f"counts must be at least 1, amounts at least 0 and the decay in [0, 1): {self}")
 
+    def ends_row(self, step: int) -> bool:
+        """Whether a row of the curves ends with a step (from 0), after which the network is validated."""
+        return (step + 1) % self.validate_every == 0 or step + 1 == self.steps
+
     def numbers(self) -> dict[str, Any]:
         """The fields that change the result; a checkpoint continues only with equal ones."""
-        free = {"checkpoint_every", "checkpoint_every_seconds", "prefetch", "device", "precision", "header"}
+        free = {"checkpoint_every", "checkpoint_every_seconds", "prefetch", "device", "precision", "spread", "header"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     def key(self) -> str:

@@ -36,7 +36,7 @@ def classification(work: Work) -> None:
     network = build_network("encoder_classifier", arguments)
     settings = config.classification
     header = {"network": "encoder_classifier", "arguments": arguments}
-    plan = plan_of(settings, config.seed, config.device, header)
+    plan = plan_of(settings, work, header)
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, settings.batch) if len(validation) else None
     fit(network, optimiser, BatchMaker(training, config), losses_of, validate, work.out, plan)

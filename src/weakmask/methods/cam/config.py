@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weakmask.config import Channels, Scales, Seed, Settings, Sigmas, Window
+from weakmask.config import DEVICES, Channels, DeviceSettings, Scales, Seed, Settings, Sigmas, Window
 from weakmask.refinement.lesion_candidates import WINDOW_HU
 from weakmask.refinement.vessels import LUNG_VESSELS_MM
 from weakmask.region_learning.settings import Coverage, DataSettings, PrepareSettings, TrainingSettings, refuse_huge
@@ -53,6 +53,7 @@ class CamSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

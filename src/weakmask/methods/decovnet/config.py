@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weakmask.config import Count, Seed, Settings, Share
+from weakmask.config import DEVICES, Count, DeviceSettings, Seed, Settings, Share
 from weakmask.region_learning.bag_settings import LocalisationSettings, ReleasedTrainingSettings, YesNoDataSettings
 from weakmask.region_learning.settings import PrepareSettings, refuse_huge
 
@@ -38,6 +38,7 @@ class DeCoVNetSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: YesNoDataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

@@ -8,10 +8,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from weakmask.config import (
+    DEVICES,
     Batch,
     Channels,
     Count,
     Degrees,
+    DeviceSettings,
     Factors,
     Fraction,
     Fractions,
@@ -239,6 +241,7 @@ class DramSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

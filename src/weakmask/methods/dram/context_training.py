@@ -52,6 +52,7 @@ def context_network(work: Work) -> None:
         schedule=config.regression.schedule,
         average_decay=config.regression.average_decay,
         device=config.device,
+        spread=work.spread,
         precision=config.regression.precision,
         header={"network": "unet", "arguments": arguments},
     )
@@ -112,7 +113,7 @@ class Windows:
     def __init__(self, folder: Path, config: DramSettings) -> None:
         """Open the scans that the pseudo-label stage left in `folder`."""
         files = sorted((folder / "labels").glob("*.nii.gz"))
-        self.config = config
+        self.folder, self.config = folder, config
         self.flat = config.prepare.crop_shape[0] == 1
         margin = MARGIN[config.context.padding]
         self.margin = (0 if self.flat else margin, margin, margin)
@@ -130,6 +131,10 @@ class Windows:
             _some_places(labels != NOT_LEARNT, config.seed, number) if (labels == NOT_LEARNT).any() else None
             for number, labels in enumerate(self.labels)
         ]
+
+    def __reduce__(self) -> tuple[type["Windows"], tuple[Path, DramSettings]]:
+        """Another process opens the folder itself: the scans do not travel."""
+        return Windows, (self.folder, self.config)
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """The windows of one step: flipped, and with other contrast."""

@@ -53,7 +53,7 @@ def regression(work: Work) -> None:
     name, arguments = network_of(config)
     network = build_network(name, arguments)
     settings = config.regression
-    plan = plan_of(settings, config.seed, config.device, {"network": name, "arguments": arguments})
+    plan = plan_of(settings, work, {"network": name, "arguments": arguments})
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, config) if len(validation) else None
     objective = Objective(config, _anchor_threshold(training, work))

@@ -96,6 +96,7 @@ def _trained(work: Work) -> nn.Module | None:
         seed=config.seed,
         schedule="cosine",
         device=config.device,
+        spread=work.spread,
         precision=config.regression.precision,
         header={"network": "unet", "arguments": arguments},
     )

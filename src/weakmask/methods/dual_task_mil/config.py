@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from weakmask.config import Fraction, Rate, Scales, Seed, Settings, Weight
+from weakmask.config import DEVICES, DeviceSettings, Fraction, Rate, Scales, Seed, Settings, Weight
 from weakmask.region_learning.bag_settings import BagTrainingSettings, YesNoDataSettings
 from weakmask.region_learning.settings import NetworkSettings, PrepareSettings, refuse_huge
 
@@ -78,6 +78,7 @@ class DualTaskSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: YesNoDataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

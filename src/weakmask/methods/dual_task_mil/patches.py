@@ -43,7 +43,7 @@ def patches(work: Work[DualTaskSettings], *, again: bool) -> None:
     arguments = {"dimensions": dimensions_of(config.prepare), "patch": settings.size}
     network = build_network("instance_network", arguments)
     header = {"network": "instance_network", "arguments": arguments}
-    plan = plan_of(settings, config.seed, config.device, header)
+    plan = plan_of(settings, work, header)
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     batches = BagBatches(crops, settings, config.seed, maps)
     fit(network, optimiser, batches, Objective(settings), None, work.out, plan)

@@ -47,7 +47,7 @@ def segmentation(work: Work[DualTaskSettings], *, again: bool) -> None:
         "initial_probability": config.network.initial_probability,
     }
     network = build_network("unet", arguments)
-    plan = plan_of(settings, config.seed, config.device, {"network": "unet", "arguments": arguments})
+    plan = plan_of(settings, work, {"network": "unet", "arguments": arguments})
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     target = {"target": read_crop_maps(work.stage("labels-again" if again else "labels") / LABELS, crops)}
     fit(network, optimiser, BagBatches(crops, settings, config.seed, target), Objective(settings), None, work.out, plan)

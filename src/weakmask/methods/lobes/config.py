@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weakmask.config import Batch, Count, Degrees, Fraction, Rate, Seed, Settings, Share, Weight
+from weakmask.config import (
+    DEVICES,
+    Batch,
+    Count,
+    Degrees,
+    DeviceSettings,
+    Fraction,
+    Rate,
+    Seed,
+    Settings,
+    Share,
+    Weight,
+)
 from weakmask.regions.lobe_frame import FrameSettings
 from weakmask.regions.lobe_model import MaskSettings, NetworkSettings
 
@@ -98,6 +110,7 @@ class LobeSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings = DataSettings()
     prepare: FrameSettings = FrameSettings()
     network: NetworkSettings = NetworkSettings()

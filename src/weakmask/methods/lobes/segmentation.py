@@ -48,6 +48,7 @@ def segmentation(work: Work) -> None:
         schedule=settings.schedule,
         average_decay=settings.average_decay,
         device=config.device,
+        spread=work.spread,
         precision=settings.precision,
         header=header,
     )
@@ -89,6 +90,11 @@ class Grids:
         self.config, self.folder = config, folder
         kept = CACHE_BYTES // (VOXEL_BYTES * math.prod(config.prepare.shape))
         self.scan = lru_cache(maxsize=max(1, kept))(self._read)
+        self.split = split
+
+    def __reduce__(self) -> tuple[type["Grids"], tuple[Path, str, LobeSettings]]:
+        """Another process opens the folder itself: the scans do not travel."""
+        return Grids, (self.folder, self.split, self.config)
 
     def __len__(self) -> int:
         """Number of scans."""

@@ -8,7 +8,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weakmask.config import Batch, Channels, Count, Fraction, Rate, Seed, Settings, Shape, Share, Side, Weight
+from weakmask.config import (
+    DEVICES,
+    Batch,
+    Channels,
+    Count,
+    DeviceSettings,
+    Fraction,
+    Rate,
+    Seed,
+    Settings,
+    Shape,
+    Share,
+    Side,
+    Weight,
+)
 from weakmask.networks.anisotropic_blocks import Norm, Padding
 from weakmask.networks.res_unet import WIDTHS_H, WIDTHS_R
 from weakmask.training.optimisers import OptimiserName, Schedule
@@ -193,6 +207,7 @@ class MitochondriaSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     denoise_training: DenoiseSettings = DenoiseSettings()

@@ -15,7 +15,7 @@ from weakmask.datasets.instance_targets import half_width_in_voxels, mask_and_co
 from weakmask.datasets.patch_sampling import draw_centre, draw_volume, foreground_places
 from weakmask.losses import weighted_cross_entropy
 from weakmask.methods.mitochondria.augmentation import patch_of, plain_patch
-from weakmask.methods.mitochondria.config import MitochondriaSettings, TrainSettings
+from weakmask.methods.mitochondria.config import MitochondriaSettings
 from weakmask.methods.mitochondria.denoise import grey_file
 from weakmask.methods.mitochondria.stack_index import TRAINING, labels_file, read_index
 from weakmask.networks import build_network, network_with
@@ -69,7 +69,7 @@ def train(work: Work[MitochondriaSettings]) -> None:
             weight_groups(network, settings.weight_decay), settings.optimiser, settings.learning_rate
         )
         batches = BatchMaker(training, shape, config, phase)
-        plan = plan_of(settings, steps, config, {"network": name, "arguments": arguments, "phase": phase})
+        plan = plan_of(steps, work, {"network": name, "arguments": arguments, "phase": phase})
         rows = fit(network, optimiser, batches, Objective(config), validate, work.out / phase, plan)
         before = settings.steps if phase == FINE else 0
         curves.append(rows.assign(step=rows["step"] + before))
@@ -81,8 +81,9 @@ def trained_weights(folder: Path, config: MitochondriaSettings) -> Path:
     return folder / (FINE if config.train.fine_steps else FIRST) / f"{config.train.keep}.safetensors"
 
 
-def plan_of(settings: TrainSettings, steps: int, config: MitochondriaSettings, header: Mapping[str, object]) -> Plan:
+def plan_of(steps: int, work: Work[MitochondriaSettings], header: Mapping[str, object]) -> Plan:
     """The plan of one of the two trainings."""
+    config, settings = work.config, work.config.train
     return Plan(
         steps,
         settings.validate_every,
@@ -93,6 +94,7 @@ def plan_of(settings: TrainSettings, steps: int, config: MitochondriaSettings, h
         average_decay=settings.average_decay,
         device=config.device,
         precision=settings.precision,
+        spread=work.spread,
         header=header,
     )
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from weakmask.config import Fraction, Scales, Seed, Settings, Weight
+from weakmask.config import DEVICES, DeviceSettings, Fraction, Scales, Seed, Settings, Weight
 from weakmask.region_learning.settings import (
     Coverage,
     DataSettings,
@@ -43,6 +43,7 @@ class SupervisedSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

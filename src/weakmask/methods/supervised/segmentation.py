@@ -36,7 +36,7 @@ def segmentation(work: Work) -> None:
     }
     network = build_network("unet", arguments)
     settings = config.segmentation
-    plan = plan_of(settings, config.seed, config.device, {"network": "unet", "arguments": arguments})
+    plan = plan_of(settings, work, {"network": "unet", "arguments": arguments})
     optimiser = build_optimiser(network.parameters(), settings.optimiser, settings.learning_rate)
     validate = Validation(validation, held_out, settings.batch) if held_out.any() else None
     fit(network, optimiser, BatchMaker(training, truth, config), Objective(config), validate, work.out, plan)

@@ -8,7 +8,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from weakmask.config import Batch, Channels, Count, Degrees, Fraction, Rate, Seed, Settings, Shape, Share, Weight
+from weakmask.config import (
+    DEVICES,
+    Batch,
+    Channels,
+    Count,
+    Degrees,
+    DeviceSettings,
+    Fraction,
+    Rate,
+    Seed,
+    Settings,
+    Shape,
+    Share,
+    Weight,
+)
 from weakmask.training.optimisers import OptimiserName, Schedule
 
 Millimetres = Annotated[float, Field(ge=0.05, le=50)]
@@ -87,6 +101,7 @@ class VNetSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

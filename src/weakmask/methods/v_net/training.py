@@ -39,6 +39,7 @@ def train(work: Work[VNetSettings]) -> None:
         schedule=settings.schedule,
         average_decay=settings.average_decay,
         device=config.device,
+        spread=work.spread,
         precision=settings.precision,
         header={"network": config.network.name, "arguments": arguments},
     )

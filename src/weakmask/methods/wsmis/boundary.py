@@ -54,6 +54,7 @@ def boundary(work: Work[WsmisSettings]) -> None:
         seed=config.seed,
         schedule="poly",
         device=config.device,
+        spread=work.spread,
         precision="32-true",
     )
     optimiser = build_optimiser(network.parameters(), "sgd", settings.learning_rate, settings.weight_decay)

@@ -55,6 +55,7 @@ def classification(work: Work[WsmisSettings]) -> None:
         schedule=settings.schedule,
         warm_up=settings.warm_up,
         device=config.device,
+        spread=work.spread,
         precision=settings.precision,
         header={"network": name, "arguments": arguments},
     )

@@ -12,10 +12,12 @@ from pydantic import AfterValidator, Field
 
 from weakmask.activation.grad_cam import WEIGHTS
 from weakmask.config import (
+    DEVICES,
     Batch,
     Channels,
     Count,
     Degrees,
+    DeviceSettings,
     Factors,
     Fraction,
     Rate,
@@ -246,6 +248,7 @@ class WsmisSettings(Settings):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         default="auto", description="where to compute: auto takes a GPU if there is one"
     )
+    training: DeviceSettings = DEVICES
     data: DataSettings
     prepare: PrepareSettings = PrepareSettings()
     network: NetworkSettings = NetworkSettings()

@@ -67,6 +67,7 @@ def _train(work: Work[WsmisSettings], pictures: PictureSet, labels: Path, number
         schedule=settings.schedule,
         warm_up=settings.warm_up,
         device=config.device,
+        spread=work.spread,
         precision=settings.precision,
         header={"network": name, "arguments": arguments, "round": number},
     )
