@@ -76,7 +76,7 @@ mutants: $(INSTALLED) ## put faults into a copy of the source, one at a time: th
 	"$(PY)" tests/mutants/run_mutants.py
 
 # these start from a data set or from finished runs; their --help says which
-GIVEN := benchmarks/choices.py benchmarks/lobes_mr.py benchmarks/score_sets.py
+GIVEN := benchmarks/choices.py benchmarks/lobes_mr.py benchmarks/score_sets.py benchmarks/quality_flags.py
 
 benchmarks: $(PEERS) ## every benchmark that needs nothing given, its result into runs/benchmarks/NAME.json
 	@mkdir -p runs/benchmarks

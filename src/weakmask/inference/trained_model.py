@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from weakmask.inference.doubtful_mask import doubt_of
 from weakmask.inference.image_forms import Image, as_scan, as_source
 from weakmask.inference.origin import Origin, origin_of
 from weakmask.inference.result import Result
@@ -114,6 +115,8 @@ class Model:
             origin = self.origin(scan.image if path is None else path, source, series)
             scan, found = segment_scan(self.segmenter, scan, file, source, self.device)
             subtypes = self._subtypes(scan, found, path)
+            if doubt := doubt_of(scan.name, self.segmenter, found):
+                note(doubt, again=True)
         for line in warnings:
             note(line, again=True)
         ids = {} if path is None else dicom_ids(path, series)

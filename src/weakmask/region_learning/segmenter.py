@@ -37,11 +37,13 @@ class RegionSegmenter:
         model: The network, and how it sees regions.
         about: For reports.
         segment_volume: How its method makes a map and a mask.
+        has_probability_maps: Whether its maps are probabilities of a lesion, of which the masks are cuts.
     """
 
     model: RegionModel
     about: About
     segment_volume: SegmentVolume
+    has_probability_maps: bool = False
 
     def __repr__(self) -> str:
         """One line: the method and its regions."""

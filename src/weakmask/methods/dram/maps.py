@@ -83,7 +83,8 @@ def segmenter(model: DramModel) -> RegionSegmenter:
     context = config.context.model_copy(update={"train": model.context is not None})  # it may be the regression's
     text = report_text(config.model_copy(update={"context": context}))
     about = about_model(text, model.regional, (("threshold", f"{model.threshold:.2f}"),))
-    return RegionSegmenter(model.regional, replace(about, notes=model.notes), partial(map_and_mask, model))
+    about = replace(about, notes=model.notes)
+    return RegionSegmenter(model.regional, about, partial(map_and_mask, model), has_probability_maps=True)
 
 
 def map_and_mask(model: DramModel, image: Volume, regions: Volume, *, known: Collection[int]) -> MapAndMask:

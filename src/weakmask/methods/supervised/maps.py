@@ -49,4 +49,5 @@ def segmenter(model: RegionModel) -> RegionSegmenter:
     """The model ready to segment: a U-Net's probability inside the regions, cut at `maps.threshold`."""
     probability_of = partial(dense_regression_map, model.network)  # made as dRAM's map is, learned otherwise
     about = about_model(report_text(model.config), model)
-    return RegionSegmenter(model, about, threshold_map(probability_of, model.config.maps.threshold, model))
+    segment_volume = threshold_map(probability_of, model.config.maps.threshold, model)
+    return RegionSegmenter(model, about, segment_volume, has_probability_maps=True)
