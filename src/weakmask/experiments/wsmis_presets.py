@@ -27,7 +27,7 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "labels.colours": 0.0,  # grey values say too little
     "labels.appearance_space": 45.0,  # a wider CRF removes small things
 }
-ULTRASOUND: Values = {**XRAYS, "labels.shade": "dark", "labels.threshold": 0.5}
+ULTRASOUND: Values = {**XRAYS, "labels.shade": "dark spots", "labels.threshold": 0.35}
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},

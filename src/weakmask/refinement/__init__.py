@@ -19,7 +19,7 @@ from weakmask.refinement.lesion_candidates import lesion_candidates
 from weakmask.refinement.otsu import otsu_threshold
 from weakmask.refinement.pair_affinity import edge_affinity, intensity_affinity, pair_offsets
 from weakmask.refinement.random_walk import random_walk, walk_within_edges
-from weakmask.refinement.shade import times_shade
+from weakmask.refinement.shade import times_shade, times_top_hat
 from weakmask.refinement.vessels import LUNG_VESSELS_MM, vessel_mask
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "search_decoder",
     "sure_labels",
     "times_shade",
+    "times_top_hat",
     "vessel_mask",
     "vesselness",
     "walk_within_edges",

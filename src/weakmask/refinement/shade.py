@@ -10,13 +10,15 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
+from skimage.morphology import closing, disk, opening
 from torch import Tensor
 
 from weakmask.refinement.input_checks import require_tensors
 
 SHOWN = 0.3  # of a map's range: above it lie the pixels between whose percentiles shades are counted
 PERCENTILES = (2.0, 98.0)
+COARSE = 15  # radius of the top-hat's disk in pixels of its own grid, which is as coarse as that allows
 
 Shade = Literal["dark", "bright"]
 
@@ -50,3 +52,54 @@ def times_shade(
             weighted = one * torch.from_numpy(wanted).to(one)
             found[0, place] = weighted / weighted.max().clamp_min(torch.finfo(one.dtype).tiny)
     return found
+
+
+def times_top_hat(
+    maps: Float[Tensor, "1 class y x"], image: Float[Tensor, "1 channel y x"], shade: Shade, sigma: float, radius: float
+) -> Float[Tensor, "1 class y x"]:
+    """The square root of each map times the top-hat of the grey values; divided by its maximum.
+
+    The black top-hat, a closing by a disk minus the image, is high in dark spots that are smaller than the disk and
+    have brighter surroundings. A shadow that is wider than the disk is no spot, although it is dark. The white top-hat,
+    the image minus its opening, is its counterpart for bright spots.
+
+    Args:
+        maps: In [0, 1], one per class.
+        image: Grey values, or colours whose mean counts.
+        shade: Which spots are wanted.
+        sigma: Of a Gaussian that smooths the grey values, in pixels; 0: none.
+        radius: Of the disk, in pixels.
+
+    Returns:
+        Maps in [0, 1]; one that shows no spot stays as it is.
+
+    Raises:
+        TypeError: An input is not a tensor.
+    """
+    require_tensors(maps=maps, image=image)
+    hat = torch.from_numpy(_top_hat(image.mean(dim=1)[0].cpu().numpy().astype(np.float64), shade, sigma, radius)).to(
+        maps
+    )
+    weighted = maps.sqrt() * hat
+    largest = weighted.amax(dim=(2, 3), keepdim=True)
+    return torch.where(largest > 0, weighted / largest.clamp_min(torch.finfo(maps.dtype).tiny), maps)
+
+
+def _top_hat(grey: np.ndarray, shade: Shade, sigma: float, radius: float) -> np.ndarray:
+    """The top-hat of a picture, on a coarser grid where the disk is large; beyond the border the picture is mirrored."""
+    step = max(1, round(radius / COARSE))
+    coarse = gaussian_filter(grey, sigma)[::step, ::step]
+    reach = max(1, round(radius / step))
+    around = np.pad(coarse, 2 * reach, mode="symmetric")
+    inside = (slice(2 * reach, -2 * reach),) * 2
+    if shade == "dark":
+        hat = closing(around, disk(reach))[inside] - coarse
+    else:
+        hat = coarse - opening(around, disk(reach))[inside]
+    if step == 1:
+        return hat
+    rows, columns = grey.shape
+    fine = zoom(hat, step, order=1, mode="nearest", grid_mode=False)
+    return np.pad(fine, ((0, max(0, rows - fine.shape[0])), (0, max(0, columns - fine.shape[1]))), "edge")[
+        :rows, :columns
+    ]

@@ -151,8 +151,12 @@ class LabelSettings(Settings):
         default=None,
         description="pixels that are a class at this threshold but not at the other are ignored (I: 0.05); null: none",
     )
-    shade: Literal["any", "dark", "bright"] = Field(
-        default="any", description="dark or bright: each map counts times how dark or bright a pixel is in it (O)"
+    shade: Literal["any", "dark", "bright", "dark spots", "bright spots"] = Field(
+        default="any",
+        description="each map counts times how dark or bright a pixel is in it, or among its surroundings: spots (O)",
+    )
+    spot_radius: Annotated[float, Field(ge=1, le=1000)] = Field(
+        default=134.0, description="largest radius of a spot, in pixels (O)"
     )
     shade_sigma: Annotated[float, Field(ge=0, le=1000)] = Field(
         default=4.5, description="sigma of a Gaussian over the grey values before it, in pixels (O)"

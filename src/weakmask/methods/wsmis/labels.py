@@ -14,8 +14,18 @@ from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_maps
 from weakmask.methods.wsmis.picture_set import read_labels, read_pictures, write_picture
 from weakmask.pipeline import Work
 from weakmask.progress import track
-from weakmask.refinement import CRF, PRESETS, labels_at_threshold, sure_labels, times_shade, weigh_colours
+from weakmask.refinement import (
+    CRF,
+    PRESETS,
+    labels_at_threshold,
+    sure_labels,
+    times_shade,
+    times_top_hat,
+    weigh_colours,
+)
+from weakmask.refinement.shade import Shade
 
+SHADES: dict[str, Shade] = {"dark": "dark", "bright": "bright", "dark spots": "dark", "bright spots": "bright"}
 CUT, REFINED, LABELS = "cut", "crf", "labels"  # folders: the map at the threshold, after the CRF, and to learn from
 
 
@@ -45,9 +55,12 @@ def shaded(
     maps: Float[Tensor, "1 class side side"], image: Float[Tensor, "1 colour side side"], settings: LabelSettings
 ) -> Float[Tensor, "1 class side side"]:
     """The maps, weighted by the configured shade and by the colours of the picture."""
-    if settings.shade != "any":
-        sigma = settings.shade_sigma * image.shape[-1] / settings.reference_side
-        maps = times_shade(maps, image, settings.shade, sigma)
+    scale = image.shape[-1] / settings.reference_side
+    sigma, radius = settings.shade_sigma * scale, settings.spot_radius * scale
+    if settings.shade in {"dark", "bright"}:
+        maps = times_shade(maps, image, SHADES[settings.shade], sigma)
+    elif settings.shade != "any":
+        maps = times_top_hat(maps, image, SHADES[settings.shade], sigma, radius)
     return weigh_colours(maps, image, settings.threshold, settings.colours)
 
 
