@@ -86,7 +86,7 @@ def times_top_hat(
 
 
 def _top_hat(grey: np.ndarray, shade: Shade, sigma: float, radius: float) -> np.ndarray:
-    """The top-hat of a picture, on a coarser grid where the disk is large; beyond the border the picture is mirrored."""
+    """The top-hat of a picture, on a coarser grid where the disk is large; the picture is mirrored at its border."""
     step = max(1, round(radius / COARSE))
     coarse = gaussian_filter(grey, sigma)[::step, ::step]
     reach = max(1, round(radius / step))
