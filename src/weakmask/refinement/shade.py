@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import gaussian_filter, map_coordinates
 from skimage.morphology import closing, disk, opening
 from torch import Tensor
 
@@ -96,10 +96,5 @@ def _top_hat(grey: np.ndarray, shade: Shade, sigma: float, radius: float) -> np.
         hat = closing(around, disk(reach))[inside] - coarse
     else:
         hat = coarse - opening(around, disk(reach))[inside]
-    if step == 1:
-        return hat
-    rows, columns = grey.shape
-    fine = zoom(hat, step, order=1, mode="nearest", grid_mode=False)
-    return np.pad(fine, ((0, max(0, rows - fine.shape[0])), (0, max(0, columns - fine.shape[1]))), "edge")[
-        :rows, :columns
-    ]
+    places = np.meshgrid(*(np.arange(side) / step for side in grey.shape), indexing="ij")
+    return map_coordinates(hat, places, order=1, mode="nearest")
