@@ -218,7 +218,7 @@ MUTANTS = (
     ),
     Mutant(
         "begins at step 0 when it resumes",
-        "training/fit.py",
+        "training/steps.py",
         "return checkpoint.step",
         "return 0",
         ("tests/training/test_fit.py::test_stopped_again_and_again_it_ends_as_if_never_stopped",),
