@@ -1,12 +1,13 @@
 """Masks that depend on the threshold of their map are noted, for models whose masks were measured."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 from weakmask.inference.doubtful_mask import doubt_of, threshold_dependence
-from weakmask.prediction import Prediction
+from weakmask.inference.trained_model import Model
+from weakmask.prediction import About, Prediction, Scan
 from weakmask.volume.geometry import Geometry
 from weakmask.volume.volume import Volume
 
@@ -47,3 +48,26 @@ def test_a_mask_that_depends_on_the_threshold_is_doubtful() -> None:
 @pytest.mark.parametrize(("high", "between", "measured"), [(3, 1, True), (0, 0, True), (1, 3, False)])
 def test_other_masks_and_other_models_have_no_note(high: int, between: int, measured: bool) -> None:
     assert doubt_of("s1", Measured(measured), prediction(high, between)) == ""  # pyright: ignore[reportArgumentType]
+
+
+@dataclass
+class Doubtful:
+    """A model that finds the same doubtful mask in any image."""
+
+    has_probability_maps: bool = True
+    needs_hounsfield: bool = False
+    needs_regions: dict[int, str] = field(default_factory=dict)
+    about: About = field(default_factory=lambda: About("doubtful", "", {}, {}))
+
+    def segment(self, scan: Scan) -> Prediction:
+        return prediction(1, 3)
+
+    def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
+        return scan.image, (0.0, 1.0)
+
+
+def test_the_note_is_among_the_warnings_of_a_result(capsys: pytest.CaptureFixture[str]) -> None:
+    result = Model(Doubtful(), "cpu").segment(Volume(np.zeros((1, 2, 5), np.float32), GEOMETRY), name="s1")
+    (line,) = [warning for warning in result.warnings if "doubtful" in warning]
+    assert line.startswith("s1: its mask is doubtful")
+    assert line in capsys.readouterr().err
