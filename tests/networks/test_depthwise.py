@@ -1,12 +1,13 @@
 """Depthwise convolutions have torch's values and gradients, and take much less time for large and dilated kernels."""
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from weakmask.networks.depthwise import DepthwiseLayer, weight_gradient
+from weakmask.networks.depthwise import DepthwiseConvolution, DepthwiseLayer, weight_gradient
 
 CHANNELS = 6
 
@@ -20,14 +21,16 @@ def layers(side: int, dilation: int, kind: torch.dtype) -> tuple[nn.Conv2d, Dept
     return plain, fast
 
 
-def output_and_gradients(layer: nn.Conv2d, maps: Tensor, weighting: Tensor) -> list[Tensor]:
+def output_and_gradients(
+    run: Callable[[Tensor], Tensor], weight: Tensor, maps: Tensor, weighting: Tensor
+) -> list[Tensor]:
     """The output, and the gradients of the maps and of the weight under a fixed sum of the output."""
     maps = maps.clone().requires_grad_()
-    found = layer(maps)
+    found = run(maps)
     (found * weighting.to(found.dtype)).sum().backward()
     assert maps.grad is not None
-    assert layer.weight.grad is not None
-    return [found.detach(), maps.grad, layer.weight.grad]
+    assert weight.grad is not None
+    return [found.detach(), maps.grad, weight.grad]
 
 
 @pytest.mark.parametrize(("side", "dilation"), [(3, 2), (5, 1), (5, 2), (5, 3), (7, 1), (3, 9), (9, 2)])
@@ -36,8 +39,15 @@ def test_values_and_gradients_are_those_of_torch(side: int, dilation: int, space
     """In float64 to rounding, also where the kernel is wider than the map."""
     plain, fast = layers(side, dilation, torch.float64)
     maps, weighting = torch.randn(2, 3, CHANNELS, *space, dtype=torch.float64)
-    expected = output_and_gradients(plain, maps, weighting)
-    for one, other in zip(expected, output_and_gradients(fast, maps, weighting), strict=True):
+    expected = output_and_gradients(plain, plain.weight, maps, weighting)
+
+    def run(maps: Tensor) -> Tensor:
+        """The function itself: the layer leaves some kernels in float64 to torch."""
+        found = DepthwiseConvolution.apply(maps, fast.weight, dilation)
+        assert isinstance(found, Tensor)
+        return found
+
+    for one, other in zip(expected, output_and_gradients(run, fast.weight, maps, weighting), strict=True):
         torch.testing.assert_close(other, one, rtol=1e-12, atol=1e-12)
 
 
@@ -58,27 +68,32 @@ def test_gradients_under_autocast_have_the_types_and_values_of_torch() -> None:
     exact, _ = layers(5, 2, torch.float64)
     plain, fast = layers(5, 2, torch.float32)
     maps, weighting = torch.randn(2, 4, CHANNELS, 16, 16)
-    expected = output_and_gradients(exact, maps.double(), weighting.double())
+    expected = output_and_gradients(exact, exact.weight, maps.double(), weighting.double())
     with torch.autocast("cpu", torch.bfloat16):
-        usual, found = (output_and_gradients(layer, maps, weighting) for layer in (plain, fast))
+        assert is_fast(fast(maps))
+        usual, found = (output_and_gradients(layer, layer.weight, maps, weighting) for layer in (plain, fast))
     for one, other, true in zip(usual, found, expected, strict=True):
         assert other.dtype == one.dtype
         assert (other - true).abs().max() < 0.01 * true.abs().max()
 
 
+def is_fast(found: Tensor) -> bool:
+    """Whether `DepthwiseConvolution` computed an output."""
+    return "Depthwise" in type(found.grad_fn).__name__
+
+
 def test_other_layers_are_left_to_torch() -> None:
-    """Strides, kernels of one group, and layers without gradients."""
+    """Strides, kernels of one group, layers without gradients, and float32 without dilation."""
     maps = torch.randn(1, CHANNELS, 8, 8)
-    strided = DepthwiseLayer(CHANNELS, CHANNELS, 5, stride=2, padding=2, groups=CHANNELS, bias=False)
+    grouped = {"groups": CHANNELS, "bias": False}
+    strided = DepthwiseLayer(CHANNELS, CHANNELS, 5, stride=2, padding=2, **grouped)
     dense = DepthwiseLayer(CHANNELS, 2, 5, padding=2, bias=False)
-    fixed = DepthwiseLayer(CHANNELS, CHANNELS, 5, padding=2, groups=CHANNELS, bias=False).requires_grad_(
-        requires_grad=False
-    )
-    for layer in (strided, dense):
-        assert "Convolution" in type(layer(maps).grad_fn).__name__
-        assert "Depthwise" not in type(layer(maps).grad_fn).__name__
-    assert fixed(maps).grad_fn is None
-    fast = DepthwiseLayer(CHANNELS, CHANNELS, 5, padding=2, groups=CHANNELS, bias=False)
-    assert "Depthwise" in type(fast(maps).grad_fn).__name__
-    with torch.inference_mode():
-        torch.testing.assert_close(fast(maps), nn.functional.conv2d(maps, fast.weight, padding=2, groups=CHANNELS))
+    undilated = DepthwiseLayer(CHANNELS, CHANNELS, 5, padding=2, **grouped)
+    for layer in (strided, dense, undilated):
+        assert not is_fast(layer(maps))
+    dilated = DepthwiseLayer(CHANNELS, CHANNELS, 5, padding=4, dilation=2, **grouped)
+    assert is_fast(dilated(maps))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert is_fast(undilated(maps))
+        assert not is_fast(strided(maps))
+    assert dilated.requires_grad_(requires_grad=False)(maps).grad_fn is None
