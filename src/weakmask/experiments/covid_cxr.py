@@ -22,7 +22,7 @@ from weakmask.evaluation.table import COUNTS, read_results, result_rows, results
 from weakmask.experiments.experiment import ANYWHERE, Experiment, Judged, Place, Preset, Row, Setup, Tables
 from weakmask.experiments.floors import FloorSettings, floor_row
 from weakmask.experiments.gather import by_row, condensed, mean_tables
-from weakmask.experiments.wsmis_presets import wsmis_settings
+from weakmask.experiments.wsmis_presets import XRAYS, wsmis_settings
 from weakmask.methods.cam import config as cam
 from weakmask.methods.dram import config as dram
 from weakmask.methods.supervised import config as supervised
@@ -74,7 +74,7 @@ QUICK = Preset(
             maps=dram.MapSettings(scales=(1.0,), threshold=CUT),
             context=dram.ContextSettings(train=False),
         ),
-        "wsmis": wsmis_settings({"prepare.side": 128, "network.dropblock": 0.2, "classification.steps": 150}),
+        "wsmis": wsmis_settings({**XRAYS, "prepare.side": 128, "classification.steps": 150}),
         "supervised": supervised.SupervisedSettings(
             **_COMMON, network=_NETWORK, segmentation=_TRAINING, maps=supervised.MapSettings(threshold=CUT)
         ),
