@@ -239,3 +239,8 @@ def test_presets_are_complete_and_their_networks_exist(name: str) -> None:
         with torch.device("meta"):
             build_network(*classifier_of(settings.network, 2))
             build_network(*segmentation_of(settings.network, settings.segmentation, 2))
+
+
+def test_a_lower_threshold_above_the_upper_one_is_refused() -> None:
+    with pytest.raises(UserError, match=r"low is 0.2 and threshold 0.15; low must be the lower one"):
+        wsmis_settings({"labels.low": 0.2, "labels.threshold": 0.15})

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from weakmask.activation.grad_cam import WEIGHTS
 from weakmask.config import (
@@ -174,6 +174,12 @@ class LabelSettings(Settings):
     reference_side: Annotated[float, Field(ge=1, le=8192)] = Field(
         default=500.0, description="side of the pictures that the sigmas are made for (O)"
     )
+
+    @model_validator(mode="after")
+    def _thresholds_ascend(self) -> "LabelSettings":
+        if self.low is not None and self.low >= self.threshold:
+            raise ValueError(f"low is {self.low:g} and threshold {self.threshold:g}; low must be the lower one")
+        return self
 
 
 class BoundarySettings(Settings):
