@@ -60,7 +60,7 @@ class DepthwiseLayer(nn.Conv2d):
         return found
 
     def _is_faster(self, maps: Tensor, kind: torch.dtype) -> bool:
-        """Whether `DepthwiseConvolution` computes this layer, and faster; undilated float32 kernels are faster in torch."""
+        """Whether `DepthwiseConvolution` can compute this layer, and is the faster one for its kernel and type."""
         side, dilation = self.kernel_size[0], self.dilation[0]
         return (
             maps.device.type == "cpu"
