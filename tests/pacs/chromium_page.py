@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ FLAGS = (
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=1440,900", "--remote-debugging-pipe"),
 )
+
+ON_3_AND_4 = """import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])"""  # where Chromium looks for its pipes; `sh` knows no `3<&12`
 
 
 class ChromiumPage:
@@ -36,7 +42,9 @@ class ChromiumPage:
         os.write(self._to, json.dumps(sent).encode() + b"\0")
         while True:
             while b"\0" not in self._rest:
-                self._rest += os.read(self._answers, 1 << 20) or b'{"id": 0}\0'
+                came = os.read(self._answers, 1 << 20)
+                assert came, "Chromium has ended; its last lines are in chromium.txt beside its profile"
+                self._rest += came
             line, _, self._rest = self._rest.partition(b"\0")
             answer = json.loads(line)
             if answer.get("id") == self._number:
@@ -85,11 +93,15 @@ def chromium_page(profile: Path) -> Iterator[ChromiumPage | None]:
         yield None
         return
     (read, to), (answers, write) = os.pipe(), os.pipe()
-    joined = ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{read} 4>&{write}', program, *FLAGS, f"--user-data-dir={profile}"]
-    with subprocess.Popen(joined, pass_fds=(read, write), stderr=subprocess.DEVNULL) as running:
-        try:
-            yield ChromiumPage(to, answers)
-        finally:
-            running.kill()
-            for end in (read, to, answers, write):
-                os.close(end)
+    started = [sys.executable, "-c", ON_3_AND_4, str(read), str(write), program, *FLAGS, f"--user-data-dir={profile}"]
+    with (profile.parent / "chromium.txt").open("wb") as log:
+        running = subprocess.Popen(started, pass_fds=(read, write), stderr=log)
+    os.close(read)  # the ends of Chromium alone, so that its end is seen
+    os.close(write)
+    try:
+        yield ChromiumPage(to, answers)
+    finally:
+        running.kill()
+        running.wait()
+        os.close(to)
+        os.close(answers)
