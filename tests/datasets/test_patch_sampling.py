@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from weakmask.datasets.patch_sampling import MOST_PLACES, draw_centre, draw_volume, foreground_places
+from weakmask.datasets.patch_sampling import MOST_PLACES, dark_places, draw_centre, draw_volume, foreground_places
 
 
 def labels_with(place: tuple[int, int, int]) -> np.ndarray:
@@ -36,6 +36,24 @@ def test_large_volumes_are_drawn_more_often():
     rng = np.random.default_rng(2)
     draws = [draw_volume([(1, 10, 10), (3, 10, 10)], rng) for _ in range(800)]
     assert np.mean(draws) == pytest.approx(0.75, abs=0.05)
+
+
+def test_dark_places_are_as_dark_as_the_foreground_and_outside():
+    image, labels = np.full((3, 60, 60), 200, np.uint8), np.zeros((3, 60, 60), np.int32)
+    labels[:, 5:20, 5:20] = 1
+    image[:, 5:20, 5:20] = 80
+    image[:, 35:55, 35:55] = 40  # dark and large
+    image[:, 5:20, 40] = 40  # dark and thin: in the mean over the surroundings it is bright
+    places = np.unravel_index(dark_places(image, labels), image.shape)
+    found = np.zeros(image.shape, bool)
+    found[places] = True
+    assert found[:, 38:52, 38:52].all()
+    assert not found[:, :34].any()
+    assert not found[..., :34].any()
+
+
+def test_without_a_foreground_nothing_is_as_dark_as_it():
+    assert len(dark_places(np.zeros((2, 20, 20), np.uint8), np.zeros((2, 20, 20), np.int32))) == 0
 
 
 def test_the_places_of_a_large_foreground_are_thinned():

@@ -47,6 +47,13 @@ def test_grey_values_change_by_section_or_all_together():
     np.testing.assert_allclose(same, stack(), atol=1e-6)
 
 
+def test_a_smaller_strength_makes_smaller_changes_of_grey_values():
+    flat = np.full(SHAPE, 0.5, np.float32)
+    large, small, none = (grey_changed(flat, np.random.default_rng(3), strength) - flat for strength in (1.0, 0.3, 0.0))
+    assert not none.any()
+    assert 0 < np.abs(small).max() < 0.5 * np.abs(large).max()
+
+
 def test_a_missing_part_is_a_band_at_the_mean_in_one_of_three_sections():
     image = stack()
     found = missing_part(image, np.random.default_rng(3), width=10)

@@ -8,10 +8,10 @@ import torch
 from weakmask.losses import weighted_cross_entropy
 
 
-def loss_of(foreground: int, voxels: int = 10, logit: float = 0.0) -> float:
+def loss_of(foreground: int, voxels: int = 10, logit: float = 0.0, power: float = 1.0) -> float:
     target = torch.zeros(1, 1, 1, voxels)
     target[..., :foreground] = 1
-    return float(weighted_cross_entropy(torch.full_like(target, logit), target, torch.ones_like(target)))
+    return float(weighted_cross_entropy(torch.full_like(target, logit), target, torch.ones_like(target), power))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,11 @@ def test_the_rarer_class_weighs_as_much_as_the_other(foreground: int, mean_weigh
 
 def test_a_rare_foreground_weighs_19_times_as_much_at_most():
     assert loss_of(1, voxels=1000) == pytest.approx((19 + 999) / 1000 * math.log(2))
+
+
+@pytest.mark.parametrize(("power", "mean_weight"), [(0.0, 1.0), (0.5, (1 * 3 + 9) / 10)])
+def test_the_weights_are_taken_to_a_power(power: float, mean_weight: float):
+    assert loss_of(1, power=power) == pytest.approx(mean_weight * math.log(2))
 
 
 def test_the_weights_push_probabilities_up_where_foreground_is_rare():

@@ -1,18 +1,39 @@
-"""Places of training patches in volumes: anywhere, or around a voxel of the foreground."""
+"""Places of training patches in volumes: anywhere, around a voxel of the foreground, or around a dark one outside."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Integer, UInt8
+from scipy import ndimage
 
 from weakmask.volume.geometry import Index3
 
 MOST_PLACES = 200_000  # voxels of the foreground that are kept per volume
+AROUND = 7  # pixels along a side of the squares whose mean is compared
 
 
 def foreground_places(labels: Integer[np.ndarray, "z y x"]) -> Integer[np.ndarray, " place"]:
     """Flat indices of voxels of the foreground, evenly thinned to `MOST_PLACES`."""
-    places = np.flatnonzero(labels)
+    return _thinned(np.flatnonzero(labels))
+
+
+def dark_places(
+    image: UInt8[np.ndarray, "z y x"], labels: Integer[np.ndarray, "z y x"]
+) -> Integer[np.ndarray, " place"]:
+    """Flat indices of voxels of the background that are as dark as the foreground, evenly thinned to `MOST_PLACES`.
+
+    They are darker than the median of the foreground, in means over 7x7 pixels, and more than two pixels from it: dark
+    structures that a network may take for the foreground.
+    """
+    foreground = labels > 0
+    if not foreground.any():
+        return np.empty(0, np.intp)
+    smooth = ndimage.uniform_filter(image.astype(np.float32), (1, AROUND, AROUND))
+    near = ndimage.binary_dilation(foreground, np.ones((1, 5, 5), bool))
+    return _thinned(np.flatnonzero((smooth < np.median(smooth[foreground])) & ~near))
+
+
+def _thinned(places: Integer[np.ndarray, " place"]) -> Integer[np.ndarray, " fewer"]:
     return places[:: max(1, -(-len(places) // MOST_PLACES))]
 
 

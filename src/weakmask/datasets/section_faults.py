@@ -18,19 +18,25 @@ CUBOID = 0.4  # of each side, of a cuboid that is blurred or noisy
 
 
 def grey_changed(
-    image: Image, rng: np.random.Generator, contrast: float = 0.15, brightness: float = 0.15, octaves: float = 1.0
+    image: Image,
+    rng: np.random.Generator,
+    strength: float = 1.0,
+    contrast: float = 0.15,
+    brightness: float = 0.15,
+    octaves: float = 1.0,
 ) -> Image:
     """Change contrast, brightness and gamma; half the time section by section.
 
     Args:
         image: Grey values.
         rng: Source of the draws.
+        strength: Factor of the three largest changes.
         contrast: Largest relative change of contrast.
         brightness: Largest change of brightness.
         octaves: The gamma lies between 2 to the power of minus this and 2 to the power of this.
     """
     count = len(image) if rng.random() < 0.5 else 1
-    draws = rng.uniform(-1.0, 1.0, (3, count, 1, 1)).astype(np.float32)
+    draws = (strength * rng.uniform(-1.0, 1.0, (3, count, 1, 1))).astype(np.float32)
     gain, shift = 1 + np.float32(contrast) * draws[0], np.float32(brightness) * draws[1]
     changed = np.clip(gain * image + shift, 0, 1)
     return changed ** (np.float32(2) ** (np.float32(octaves) * draws[2]))

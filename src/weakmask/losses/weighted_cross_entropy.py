@@ -18,6 +18,7 @@ def weighted_cross_entropy(
     logits: Float[Tensor, "batch 1 *space"],
     target: Bool[Tensor, "batch 1 *space"] | Float[Tensor, "batch 1 *space"],
     region: Bool[Tensor, "batch 1 *space"] | Float[Tensor, "batch 1 *space"],
+    power: float = 1.0,
 ) -> Float[Tensor, " batch"]:
     """Mean of -v [t log p + (1 - t) log(1 - p)] over the region's voxels, in nats.
 
@@ -29,6 +30,7 @@ def weighted_cross_entropy(
         logits: Of the foreground.
         target: True in the foreground.
         region: True (or a weight in [0, 1]) where a voxel counts.
+        power: The weights v are taken to this power: 0.5 pushes probabilities up less, 0 not at all.
 
     Returns:
         Mean loss per sample; 0 for an empty region.
@@ -41,5 +43,5 @@ def weighted_cross_entropy(
     foreground = torch.where(several & (w <= 0.5), (1 - w) / w, torch.ones_like(w))
     background = torch.where(several & (w > 0.5), w / (1 - w), torch.ones_like(w))
     of_sample = [-1] + [1] * (exact.ndim - 1)
-    v = torch.where(true > 0.5, foreground.reshape(of_sample), background.reshape(of_sample))
+    v = torch.where(true > 0.5, foreground.reshape(of_sample), background.reshape(of_sample)) ** power
     return region_mean(v * F.binary_cross_entropy_with_logits(exact, true, reduction="none"), region)

@@ -105,7 +105,7 @@ def test_stacks_to_test_on_lose_noise_and_training_stacks_stay(tmp_path: Path) -
     _, noisy = clean_and_noisy()
     names = {"training": "a", "test": "b"}
     rows = [
-        StackRow(scan, scan, part, 8, 0, 40, 48, 1, z_nm=30.0, y_nm=8.0, x_nm=8.0, instances=1, foreground=0.1)
+        StackRow(scan, scan, part, 8, 0, 0, 40, 48, 1, z_nm=30.0, y_nm=8.0, x_nm=8.0, instances=1, foreground=0.1)
         for part, scan in names.items()
     ]
     prepared = tmp_path / "01-prepare"

@@ -71,6 +71,35 @@ def test_a_batch_follows_from_its_step():
     assert not torch.equal(first["image"], maker(seed=1)(3)["image"])
 
 
+def test_some_patches_lie_around_dark_background():
+    image, labels = np.full((4, 60, 200), 200, np.uint8), np.zeros((4, 60, 200), np.int32)
+    image[:, :20, :20], labels[:, :20, :20] = 80, 1
+    image[:, 30:, 170:] = 40
+    train = TrainSettings(patch=(4, 8, 8), foreground=0.5, dark=1.0)
+    config = MitochondriaSettings(data=DataSettings(cohort="c"), train=train, augmentation=NOTHING)
+    batches = BatchMaker([Stack("a", image, labels, 16.0)], (4, 8, 8), config, "first")
+    darkest = torch.cat([batches(step)["image"] for step in range(20)]).amin(dim=(1, 2, 3, 4)) * 255
+    kinds = [int((abs(darkest - grey) < 1).sum()) for grey in (40, 80)]
+    assert sum(kinds) == 40  # none lies anywhere
+    assert min(kinds) > 12
+
+
+def test_the_loss_adds_the_dice_of_all_voxels_of_a_target():
+    config = MitochondriaSettings.model_validate(
+        {"data": {"cohort": "c"}, "train": {"dice": 2.0, "class_power": 0.0}, "targets": {"contour_weight": 0}}
+    )
+    targets = torch.zeros(2, 2, 1, 1, 4)
+    targets[0, 0, ..., :2] = 1  # 2 of 8 voxels of the mask; the second patch has none
+
+    class Half(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(2, 2, 1, 1, 4)
+
+    losses = Objective(config)(Half(), {"image": torch.zeros(2, 1, 1, 1, 4), "targets": targets}, 0)
+    dice = 1 - 2 * 0.5 * 2 / (8 * 0.25 + 2)
+    assert float(losses["total"]) == pytest.approx(np.log(2) + 2 * dice)
+
+
 def test_without_a_weight_the_contour_does_not_count():
     config = MitochondriaSettings.model_validate({"data": {"cohort": "c"}, "targets": {"contour_weight": 0}})
     batch = maker()(0)

@@ -68,7 +68,7 @@ def patch_of(
     if rng.random() < settings.missing_part:
         grey = missing_part(grey, rng, settings.band_pixels)
     if rng.random() < settings.grey:
-        grey = grey_changed(grey, rng)
+        grey = grey_changed(grey, rng, settings.grey_range)
     grey, found = looked_up(grey, offsets), looked_up(found, offsets)
     return flipped(grey, found, rng) if settings.flip else (grey, found)
 

@@ -45,7 +45,10 @@ class DataSettings(Settings):
     )
     validation: Share = Field(
         default=0.2,
-        description="share of the sections of each stack, its last ones, kept to choose weights and thresholds (O)",
+        description="share of the sections of each stack that is kept to choose weights and thresholds (O)",
+    )
+    validation_at: Literal["first", "last"] = Field(
+        default="last", description="the first or the last sections of each stack are those of the validation (O)"
     )
 
 
@@ -123,6 +126,7 @@ class AugmentationSettings(Settings):
     rescale: Fraction = Field(default=0.5, description="probability of a rescaling of y and x by 0.8 to 1.2")
     bend: Fraction = Field(default=0.75, description="probability of an elastic deformation")
     grey: Fraction = Field(default=0.75, description="probability of a change of contrast, brightness and gamma")
+    grey_range: Fraction = Field(default=1.0, description="that change's largest size, as a share of the code's (C: 1)")
     missing_part: Fraction = Field(default=0.9, description="probability of bands at the mean grey value")
     band_pixels: Pixels = Field(default=80.0, description="width of these bands")
     missing_section: Fraction = Field(default=0.5, description="probability that two sections are missing")
@@ -153,6 +157,14 @@ class TrainSettings(Settings):
     foreground: Fraction = Field(
         default=0.0, description="share of the patches that lie around a voxel of an instance (C: 0; O: 0.5)"
     )
+    dark: Fraction = Field(
+        default=0.0,
+        description="share of the other patches that lie around background as dark as half of the foreground (O; C: 0)",
+    )
+    class_power: Fraction = Field(
+        default=1.0, description="power of the weight of the rarer class in the cross-entropy (C: 1); 0: no weight"
+    )
+    dice: Weight = Field(default=0.0, description="weight of the soft Dice loss of both targets (O; C: 0)")
     average_decay: Share = Field(default=0.0, description="decay of the moving average of the weights (O); 0: none")
     keep: Literal["best", "last"] = Field(
         default="best", description="weights that become the model: the best on the validation sections, or the last"

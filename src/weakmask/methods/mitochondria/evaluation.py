@@ -96,8 +96,8 @@ def evaluated_stacks(
             continue
         row = rows[case.name]
         if truth is not None:
-            first = row.training_sections
-            yield row, case, grey_bytes(image.voxels)[first:], _renumbered(truth[first:], case)
+            some = row.held_out_sections
+            yield row, case, grey_bytes(image.voxels)[some], _renumbered(truth[some], case)
 
 
 def _renumbered(truth: Integer[np.ndarray, "z y x"], case: Case) -> Integer[np.ndarray, "z y x"]:

@@ -79,7 +79,7 @@ def _examples(work: Work[MitochondriaSettings], index: list[StackRow]) -> list[E
     instances = 0
     for row in index:
         if row.held_out == VALIDATION and row.training_sections < row.sections:
-            labels = read_volume(labels_file(work.stage("prepare"), row), "label").voxels[row.training_sections :]
+            labels = read_volume(labels_file(work.stage("prepare"), row), "label").voxels[row.held_out_sections]
             pieces = np.asarray(cc3d.connected_components(labels.astype(np.int32), connectivity=6))
             instances += int(pieces.max())
             found.append((*_maps(work, row), pieces))  # a body may be parted by the border of the sections

@@ -1,4 +1,4 @@
-"""The prepare stage: cohort -> stacks and instances on the working grid; the last sections of each are validation."""
+"""The prepare stage: cohort -> stacks and instances on the working grid; some sections of each are for validation."""
 
 from collections.abc import Iterator
 
@@ -122,6 +122,7 @@ def _save(case: Case, work: Work[MitochondriaSettings], part: str) -> StackRow:
         case.group,
         part,
         sections=len(grey),
+        first_training=kept if part == TRAINING and config.data.validation_at == "first" else 0,
         training_sections=len(grey) - kept if part == TRAINING else 0,
         rows=image.voxels.shape[1],
         columns=image.voxels.shape[2],

@@ -39,8 +39,9 @@ def probabilities(work: Work[MitochondriaSettings]) -> None:
     rows = [row for row in read_index(prepared) if row.training_sections < row.sections]
     for row in track(rows, "probabilities", len(rows)):
         image = read_volume(grey_file(work, row))
-        depth, height, width = image.geometry.shape
-        sections = image.crop(Box((row.training_sections, 0, 0), (depth, height, width)))
+        _, height, width = image.geometry.shape
+        first, end, _ = row.held_out_sections.indices(row.sections)
+        sections = image.crop(Box((first, 0, 0), (end, height, width)))
         maps = probability_maps(network, sections.voxels, config.predict, device)
         (work.out / row.held_out).mkdir(exist_ok=True)
         for of, channel in CHANNELS.items():

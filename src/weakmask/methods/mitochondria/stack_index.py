@@ -26,7 +26,8 @@ class StackRow:
         patient: Its patient, or the name.
         part: Training or test.
         sections: Number of sections.
-        training_sections: Sections that are trained on, the first ones; the others are validation sections, or a test.
+        first_training: The first section that is trained on.
+        training_sections: Sections that are trained on; the others are validation sections, or a test.
         rows: Rows of a section in the file.
         columns: Columns of a section in the file.
         binning: Pixels along a side of the blocks that are one working pixel.
@@ -41,6 +42,7 @@ class StackRow:
     patient: str
     part: str
     sections: int
+    first_training: int
     training_sections: int
     rows: int
     columns: int
@@ -65,6 +67,16 @@ class StackRow:
     def held_out(self) -> str:
         """The part that its sections without training belong to."""
         return TEST if self.part == TEST else VALIDATION
+
+    @property
+    def training(self) -> slice:
+        """The sections that are trained on."""
+        return slice(self.first_training, self.first_training + self.training_sections)
+
+    @property
+    def held_out_sections(self) -> slice:
+        """The sections without training, which lie before or after those with."""
+        return slice(self.first_training) if self.first_training else slice(self.training_sections, self.sections)
 
     @property
     def held_out_shape(self) -> Index3:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from weakmask.csv_table import write_csv
 from weakmask.datasets.instance_targets import half_width_in_voxels, mask_and_contour
-from weakmask.datasets.patch_sampling import draw_centre, draw_volume, foreground_places
-from weakmask.losses import weighted_cross_entropy
+from weakmask.datasets.patch_sampling import dark_places, draw_centre, draw_volume, foreground_places
+from weakmask.losses import dice, weighted_cross_entropy
 from weakmask.methods.mitochondria.augmentation import patch_of, plain_patch
 from weakmask.methods.mitochondria.config import MitochondriaSettings
 from weakmask.methods.mitochondria.denoise import grey_file
@@ -119,8 +119,8 @@ def read_stacks(work: Work[MitochondriaSettings]) -> tuple[list[Stack], list[Sta
             continue
         image = read_volume(grey_file(work, row)).voxels
         labels = read_volume(labels_file(prepared, row), "label").voxels.astype(np.int32)
-        last, pixel_nm = row.training_sections, (row.working_nm[1] + row.working_nm[2]) / 2
-        for sections, stacks in ((slice(0, last), training), (slice(last, None), validation)):
+        pixel_nm = (row.working_nm[1] + row.working_nm[2]) / 2
+        for sections, stacks in ((row.training, training), (row.held_out_sections, validation)):
             if len(image[sections]):
                 stacks.append(Stack(row.scan, image[sections], labels[sections], pixel_nm))
     return training, validation
@@ -134,6 +134,8 @@ class BatchMaker:
         self.stacks, self.shape, self.config, self.stream = stacks, shape, config, stream
         self.shapes: list[Index3] = [stack.image.shape for stack in stacks]  # pyright: ignore[reportAttributeAccessIssue]
         self.places = [foreground_places(stack.labels) for stack in stacks]
+        dark = config.train.dark > 0
+        self.dark = [dark_places(stack.image, stack.labels) for stack in stacks] if dark else []
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """Augmented patches with their targets."""
@@ -146,28 +148,45 @@ class BatchMaker:
         """Grey values (z, y, x) and the two targets."""
         chosen = draw_volume(self.shapes, rng)
         stack, targets = self.stacks[chosen], self.config.targets
-        centre = draw_centre(self.shapes[chosen], self.shape, rng, self.places[chosen], self.config.train.foreground)
+        centre = self._centre(chosen, rng)
         grey, labels = patch_of(stack.image, stack.labels, centre, self.shape, self.config.augmentation, rng)
         half_width = half_width_in_voxels(targets.contour_nm, stack.pixel_nm)
         return grey, np.stack(mask_and_contour(labels, half_width, part=targets.part))
 
+    def _centre(self, chosen: int, rng: np.random.Generator) -> Index3:
+        """The middle of a patch of a stack: in the foreground, in the dark outside, or anywhere."""
+        settings, shape = self.config.train, self.shapes[chosen]
+        if not self.dark:
+            return draw_centre(shape, self.shape, rng, self.places[chosen], settings.foreground)
+        if rng.random() < settings.foreground:
+            return draw_centre(shape, self.shape, rng, self.places[chosen], 1.0)
+        return draw_centre(shape, self.shape, rng, self.dark[chosen], settings.dark)
+
 
 class Objective:
-    """Network, batch, step -> weighted cross-entropy of mask and contour."""
+    """Network, batch, step -> weighted cross-entropy and soft Dice of mask and contour."""
 
     def __init__(self, config: MitochondriaSettings) -> None:
-        """Hold the weight of the contour."""
+        """Hold the weights."""
         self.contour_weight = config.targets.contour_weight
+        self.class_power, self.dice = config.train.class_power, config.train.dice
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:  # noqa: ARG002 (the loop gives it)
-        """Means over the patches."""
+        """Cross-entropy as the mean over the patches, soft Dice of all their voxels together."""
         logits = network(batch["image"])
-        everywhere = torch.ones_like(batch["image"])
         losses = {
-            of: weighted_cross_entropy(logits[:, [k]], batch["targets"][:, [k]], everywhere).mean()
+            of: self._of_target(logits[:, [k]], batch["targets"][:, [k]])
             for of, k in (("mask", MASK), ("contour", CONTOUR))
         }
         return {**losses, "total": losses["mask"] + self.contour_weight * losses["contour"]}
+
+    def _of_target(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of one target."""
+        loss = weighted_cross_entropy(logits, target, torch.ones_like(target), self.class_power).mean()
+        if not self.dice:
+            return loss
+        one_sample = (part.reshape(1, 1, -1) for part in (logits, target.long(), torch.ones_like(target)))
+        return loss + self.dice * dice(*one_sample).mean()
 
 
 class Validation:
