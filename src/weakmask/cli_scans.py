@@ -79,8 +79,16 @@ def listen(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
         str | None, typer.Option(metavar="URL", help="Store results at a server: dicomweb://HOST:PORT/PATH.")
     ] = None,
     send: Annotated[
-        str | None, typer.Option(metavar="AET@HOST:PORT", help="Send results to a DICOM node instead.")
+        str | None, typer.Option(metavar="[tls://]AET@HOST:PORT", help="Send results to a DICOM node instead.")
     ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate of this node, PEM; listens with TLS.", show_default="no TLS")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key.", show_default="in the same file")] = None,
+    tls_authorities: Annotated[
+        Path | None, typer.Option(help="Certificates of the authorities that sign those of other nodes.")
+    ] = None,
+    tls_any_peer: Annotated[bool, typer.Option("--tls-any-peer", help="Peers need no certificate.")] = False,
     series: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Segment these numbers or descriptions of series alone.")
     ] = None,
@@ -102,9 +110,12 @@ def listen(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     from weakmask.commands.result_sending import target_of
     from weakmask.inference.trained_model import load
     from weakmask.pacs.dicom_listener import Node
+    from weakmask.pacs.dicom_tls import Certificates
 
-    node = Node(aet, tuple(title.strip() for title in peers.split(",")), host, port)
-    asked = Asked(objects="labelmap" if labelmap else "bits", viewer=viewer, target=target_of(store, send, aet))
+    files = Certificates(tls_certificate, tls_key, tls_authorities, tls_any_peer)
+    node = Node(aet, tuple(title.strip() for title in peers.split(",")), host, port, files.of_listener())
+    target = target_of(store, send, aet, files)
+    asked = Asked(objects="labelmap" if labelmap else "bits", viewer=viewer, target=target)
     wishes = Wishes(quiet_after, max_gigabytes * 1e9, tuple(series or ()), asked)
     loaded = load(model, device, memory_gb, precision)
     listen_and_segment(loaded, folder, node, wishes, RegionSource(None, None, lobe_model), print_json_line)

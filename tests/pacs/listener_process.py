@@ -1,6 +1,7 @@
 """`weakmask listen` in a process of its own, and a peer that sends to it."""
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -76,13 +77,16 @@ def listener_process(model: Path, out: Path, port: int, *words: object) -> Itera
 
 
 @contextmanager
-def connected(port: int, title: str = "PACS", called: str = "WEAKMASK") -> Iterator[Association]:
+def connected(
+    port: int, title: str = "PACS", called: str = "WEAKMASK", tls: ssl.SSLContext | None = None
+) -> Iterator[Association]:
     """A connection of a peer to a listener, which answers C-ECHO."""
     entity = AE(ae_title=title)
     for kind in (Verification, CTImageStorage):
         entity.add_requested_context(kind, LITTLE_ENDIAN)
     entity.dimse_timeout, entity.acse_timeout = 20, 3
-    association = entity.associate("127.0.0.1", port, ae_title=called)
+    tls_args = None if tls is None else (tls, "127.0.0.1")
+    association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls_args)
     transport = association.dul.socket
     connection = None if transport is None else transport.socket
     try:

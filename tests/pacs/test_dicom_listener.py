@@ -1,5 +1,8 @@
 """The listener in the network: known peers, images on the disk before they are acknowledged, one status per fault."""
 
+import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -92,6 +95,20 @@ def test_a_node_takes_objects_or_says_why_not(image: pydicom.Dataset, tmp_path: 
             remote_node(f"PACS@127.0.0.1:{port}", "OTHER").send([file])
     with pytest.raises(UnreachableError, match="gives no answer"):
         remote_node(f"PACS@127.0.0.1:{free_port()}", "WEAKMASK").send([file])
+
+
+def test_connections_without_a_word_take_no_place_from_others() -> None:
+    """As those of a monitor that asks whether the port is open."""
+    with listening(Node("WEAKMASK", ("PACS",), port=0), lambda *_: None, lambda _: None) as port:
+        before = threading.active_count()
+        for _ in range(12):
+            socket.create_connection(("127.0.0.1", port)).close()
+        with connected(port):
+            pass
+        end = time.monotonic() + 20
+        while threading.active_count() > before:
+            assert time.monotonic() < end, threading.enumerate()
+            time.sleep(0.02)
 
 
 def test_titles_and_addresses_that_are_refused() -> None:

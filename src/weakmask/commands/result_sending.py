@@ -13,6 +13,7 @@ from weakmask.atomic_write import atomic_file
 from weakmask.errors import UserError, refuse_machine_fault
 from weakmask.inference.scan_record import ScanRecord
 from weakmask.pacs.dicom_node import remote_node
+from weakmask.pacs.dicom_tls import Certificates
 from weakmask.pacs.dicomweb_objects import store as store_objects
 from weakmask.pacs.dicomweb_server import DicomWebServer
 from weakmask.pacs.server_address import server_address
@@ -57,13 +58,16 @@ class Target:
         return True
 
 
-def target_of(store: str | None, send: str | None = None, own_title: str = "WEAKMASK") -> Target | None:
+def target_of(
+    store: str | None, send: str | None = None, own_title: str = "WEAKMASK", certificates: Certificates | None = None
+) -> Target | None:
     """The place that results go to; None: to none.
 
     Args:
         store: The address of a DICOMweb server, `dicomweb://HOST:PORT/PATH`.
-        send: A DICOM node, `AET@HOST:PORT`.
+        send: A DICOM node, `AET@HOST:PORT`, or `tls://AET@HOST:PORT`.
         own_title: AE title that weakmask calls itself.
+        certificates: For a node that uses TLS.
 
     Raises:
         UserError: Both are given, one is no address, or a library is not installed.
@@ -71,7 +75,7 @@ def target_of(store: str | None, send: str | None = None, own_title: str = "WEAK
     if store is not None and send is not None:
         raise UserError("results go to one place; give --store or --send")
     if send is not None:
-        node = remote_node(send, own_title)
+        node = remote_node(send, own_title, certificates)
         return Target(str(node), node.send)
     if store is None:
         return None

@@ -15,5 +15,6 @@
 `dicom_listener`       a DICOM node that takes images
 `received_images`      its images on the disk, and the state of their series
 `dicom_node`           objects to a DICOM node
+`dicom_tls`            certificates and the handshake of both
 `transfer_faults`      faults of transfers
 """

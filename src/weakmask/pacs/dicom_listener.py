@@ -1,8 +1,10 @@
 """A DICOM node that takes images (C-STORE) from peers that it knows, and answers C-ECHO."""
 
+import socket
+import ssl
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from pydicom import dcmread, uid
 
 from weakmask.errors import MachineError, UserError
+from weakmask.pacs.dicom_tls import shake_hands
 from weakmask.pacs.identifiers import MAKER, is_uid
 from weakmask.pacs.transfer_faults import extra_needed
 
@@ -38,12 +41,14 @@ class Node:
         peers: AE titles of the nodes that may send.
         host: Address of this machine that it listens at.
         port: Its port; 0: any that is free.
+        tls: Its certificates; None: it uses no TLS.
     """
 
     title: str
     peers: tuple[str, ...]
     host: str = "127.0.0.1"
     port: int = 11112
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         """Check the titles, and that the library is there.
@@ -106,6 +111,15 @@ def listening(node: Node, take: Take, refused: Callable[[str], None]) -> Iterato
         asked = event.assoc.requestor
         refused(f"{asked.ae_title} at {asked.address} was refused; --peers names those that may send to {node.title}")
 
+    def opened(event: Any) -> None:
+        """Do the handshake of a connection."""
+        shake_hands(event, lambda why: refused(f"{event.address[0]} was refused, as TLS failed: {why}"))
+
+    def closed(event: Any) -> None:
+        """End a connection that closed without a request; the library waits for one, and counts it as open."""
+        if event.assoc.requestor.primitive is None:
+            event.assoc.dul.to_user_queue.put(None)
+
     entity = library.AE(ae_title=node.title)
     entity.require_called_aet, entity.require_calling_aet = True, list(node.peers)
     entity.maximum_associations, entity.maximum_pdu_size = MOST_AT_ONCE, PIECE
@@ -114,18 +128,33 @@ def listening(node: Node, take: Take, refused: Callable[[str], None]) -> Iterato
     for context in library.AllStoragePresentationContexts:
         if context.abstract_syntax is not None and "Image Storage" in context.abstract_syntax.name:
             entity.add_supported_context(context.abstract_syntax, SYNTAXES)
-    handlers = [(library.evt.EVT_C_STORE, stored), (library.evt.EVT_REJECTED, rejected)]
+    events = library.evt
+    handlers = [(events.EVT_C_STORE, stored), (events.EVT_REJECTED, rejected)]
+    handlers += [(events.EVT_CONN_OPEN, opened), (events.EVT_CONN_CLOSE, closed)]
     try:
-        server: Any = entity.start_server((node.host, node.port), block=False, evt_handlers=handlers)
+        where = (node.host, node.port)
+        server: Any = entity.start_server(where, block=False, ssl_context=node.tls, evt_handlers=handlers)
     except OSError as error:
-        where = f"{node.host}:{node.port}"
-        raise UserError(f"cannot listen at {where}: {error.strerror}; choose another --host or --port") from error
+        raise UserError(
+            f"cannot listen at {node.host}:{node.port}: {error.strerror}; choose another --host or --port"
+        ) from error
+    server.daemon_threads = True  # a handshake must not keep the process
     try:
         yield server.socket.getsockname()[1]
     finally:
-        entity.shutdown()
+        server.shutdown()
         for association in entity.active_associations:
-            association.join(SECONDS_TO_END)
+            _end(association)
+
+
+def _end(association: Any) -> None:
+    """End a connection; the library cannot abort one that has not asked for anything."""
+    if association.requestor.primitive is not None:
+        association.abort()
+    elif association.dul.socket.socket is not None:
+        with suppress(OSError):
+            association.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+    association.join(SECONDS_TO_END)
 
 
 def _status(encoded: Callable[[], bytes], take: Take, refused: Callable[[str], None]) -> int:
