@@ -32,7 +32,9 @@ def test_a_decoder_calls_the_function_of_its_name():
 
 def test_the_grid_holds_what_a_method_reads():
     watersheds = decoders("watershed")
-    assert len(watersheds) == np.prod([len(SEARCHED[name]) for name in ("seed", "contour", "mask", "least_voxels")])
+    pairs = [(seed, mask) for seed in SEARCHED["seed"] for mask in SEARCHED["mask"] if seed >= mask]
+    assert {(one.seed, one.mask) for one in watersheds} == set(pairs)
+    assert len(watersheds) == len(pairs) * np.prod([len(SEARCHED[name]) for name in ("contour", "least_voxels")])
     assert len(set(watersheds)) == len(watersheds)
     assert {one.mask for one in decoders("grow")} == {Decoder().mask}
     assert {one.least_voxels for one in decoders("components", [5, 10])} == {5, 10}

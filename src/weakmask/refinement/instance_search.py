@@ -16,9 +16,9 @@ from weakmask.volume.label_pairs import Planes
 Method = Literal["watershed", "grow", "components"]
 Example = tuple[Planes, Planes, Planes]  # mask map, contour map, true instances
 SEARCHED = {
-    "seed": (0.7, 0.8, 0.9, 0.95),
-    "contour": (0.5, 0.65, 0.8, 0.9),
-    "mask": (0.6, 0.7, 0.8, 0.85, 0.9),
+    "seed": (0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+    "contour": (0.5, 0.65, 0.8, 0.9, 1.0),
+    "mask": (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9),
     "grow_pixels": (0, 1, 2, 3, 4, 6),
     "least_voxels": (128.0, 500.0, 2000.0),
 }
@@ -76,6 +76,8 @@ class Search:
 def decoders(method: Method, least_voxels: Sequence[float] | None = None) -> list[Decoder]:
     """The decoders of a method with every combination of the numbers in `SEARCHED` that the method reads.
 
+    Seeds of a watershed lie where it floods: decoders with a seed threshold below that of the mask are left out.
+
     Args:
         method: Name of the method.
         least_voxels: Least sizes to try; None: those of `SEARCHED`. `voxels_of_nm3` makes them from volumes.
@@ -83,7 +85,8 @@ def decoders(method: Method, least_voxels: Sequence[float] | None = None) -> lis
     names = (*_READ[method], "least_voxels")
     ranges = SEARCHED if least_voxels is None else SEARCHED | {"least_voxels": tuple(least_voxels)}
     tried = itertools.product(*(ranges[name] for name in names))
-    return [replace(Decoder(method), **dict(zip(names, numbers, strict=True))) for numbers in tried]
+    found = [replace(Decoder(method), **dict(zip(names, numbers, strict=True))) for numbers in tried]
+    return [one for one in found if method != "watershed" or one.seed >= one.mask]
 
 
 def search_decoder(examples: Sequence[Example], tried: Iterable[Decoder], criterion: str = "ap_75") -> Search:
