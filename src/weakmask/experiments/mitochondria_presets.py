@@ -1,7 +1,7 @@
 """The settings of the table of mitochondria: data set -> values that differ from the method's defaults.
 
-`quick` is for two cores and half an hour a seed and set; the shipped configs of the real stacks hold it for Res-UNet-R, at
-one size of patches. `paper` has the numbers of the paper and of its authors' code and wants a GPU.
+`quick` is for two cores and half an hour a seed and set; the shipped configs of the real stacks hold it for Res-UNet-R,
+at one size of patches. `paper` has the numbers of the paper and of its authors' code and wants a GPU.
 """
 
 from collections.abc import Mapping
