@@ -289,8 +289,8 @@ MUTANTS = (
     Mutant(
         "marks images in which the classifier finds nothing",
         "methods/wsmis/model.py",
-        "if float(any_class(present.numpy()[None])[0]) < self.gate:",
-        "if float(any_class(present.numpy()[None])[0]) < 0:",
+        "if float(probable[0] if len(probable) else any_class(present.numpy()[None])[0]) < self.gate:",
+        "if float(probable[0] if len(probable) else any_class(present.numpy()[None])[0]) < 0:",
         (f"{WSMIS}/test_wsmis.py::test_below_the_gate_the_mask_stays_empty_and_the_values_say_why",),
     ),
 )

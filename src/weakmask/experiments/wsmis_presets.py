@@ -27,7 +27,16 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "labels.colours": 0.0,  # grey values say too little
     "labels.appearance_space": 45.0,  # a wider CRF removes small things
 }
-ULTRASOUND: Values = {**XRAYS, "labels.shade": "dark spots", "labels.threshold": 0.35}
+ULTRASOUND: Values = {
+    **XRAYS,
+    "classification.any_class": 0.5,
+    "labels.shade": "dark spots",
+    "labels.threshold": 0.35,
+    "labels.region": "sharpest",
+    "labels.margin": 4.5,
+    "labels.confidence": 0.7,  # of the row with a CRF
+    "labels.crf": False,  # it takes the borders away that the regions have found
+}
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},
@@ -153,7 +162,7 @@ def presets_of(name: str) -> dict[str, Preset]:
 def with_irnet(values: Values) -> Values:
     """The values of the row that adds IRNet."""
     low = LOW * wsmis_settings(values).labels.threshold
-    return {**values, "boundary.train": True, "labels.low": low}
+    return {**values, "boundary.train": True, "labels.low": low, "labels.region": "all", "labels.crf": True}
 
 
 def preset_of(values: Values, with_irnet: Values) -> Preset:

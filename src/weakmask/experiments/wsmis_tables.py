@@ -38,7 +38,8 @@ CAPTION = (
 
 UNWALKED: Changes = {"boundary": {"train": False}}
 UNREFINED: Changes = {**UNWALKED, "labels": {"crf": False, "low": None}}
-CUT: Changes = {**UNWALKED, "labels": {"colours": 0.0, "crf": False, "low": None}}
+CUT: Changes = {**UNWALKED, "labels": {"colours": 0.0, "region": "all", "crf": False, "low": None}}
+REFINED: Changes = {**UNWALKED, "labels": {"crf": True}}
 ON_MASKS: Changes = {**UNWALKED, "segmentation": {"rounds": 1}}
 AFTER = ("cam",)  # the row that trains the classifier
 
@@ -112,7 +113,15 @@ LADDER = {
         below="multi-scale",
         after=("multi-scale",),
     ),
-    "crf": Row("map + CRF", "wsmis-labels", UNWALKED, "wsmis", after=("multi-scale",)),
+    "region": Row(
+        "map + the part with the sharpest outline",
+        "wsmis-labels",
+        UNREFINED,
+        "wsmis",
+        below="multi-scale",
+        after=("multi-scale",),
+    ),
+    "crf": Row("map + CRF", "wsmis-labels", REFINED, "wsmis", after=("multi-scale",)),
     "irnet": Row("map + IRNet", "wsmis-labels", {}, "irnet", below="crf", after=("multi-scale",)),
     "segmentation": Row("WSMIS: segmentation network", "wsmis", after=("crf", "irnet")),
     "supervised": Row("the same network on true masks", "wsmis-supervised", ON_MASKS, "wsmis", after=AFTER),
@@ -123,8 +132,10 @@ def rows_of(name: str) -> dict[str, Row]:
     """The rows of a data set's table, with the paper's numbers of photographs or of X-rays."""
     published = PUBLISHED[name in OF_PHOTOGRAPHS]
     rows = {row: replace(one, published=published.get(row, one.published)) for row, one in LADDER.items()}
-    if name not in OF_PHOTOGRAPHS:
-        del rows["colours"]
+    labels = presets_of(name)["quick"].settings["wsmis"].labels
+    for row, used in (("colours", labels.colours > 0), ("region", labels.region == "sharpest")):
+        if not used:
+            del rows[row]
     return {**FLOORS, **rows}
 
 
@@ -186,9 +197,10 @@ def pairs_of(runs: Sequence[Judged]) -> list[tuple[str, str]]:
     below = {row: one.below for row, one in LADDER.items()}
     if "multi-scale" in settings:
         below["multi-scale"] = name_of(settings["multi-scale"].maps.variant)
-    below["crf"] = "colours" if "colours" in settings else "multi-scale"
+    below["crf"] = next((row for row in ("colours", "region") if row in settings), "multi-scale")
     if FINAL in settings:
-        below[FINAL] = "irnet" if settings[FINAL].boundary.train else "crf"
+        final = settings[FINAL]
+        below[FINAL] = "irnet" if final.boundary.train else "crf" if final.labels.crf else below["crf"]
     return [(row, under) for row, under in below.items() if under is not None and {row, under} <= settings.keys()]
 
 

@@ -20,6 +20,7 @@ from weakmask.refinement.otsu import otsu_threshold
 from weakmask.refinement.pair_affinity import edge_affinity, intensity_affinity, pair_offsets
 from weakmask.refinement.random_walk import random_walk, walk_within_edges
 from weakmask.refinement.shade import times_shade, times_top_hat
+from weakmask.refinement.sharp_region import sharpest_region
 from weakmask.refinement.vessels import LUNG_VESSELS_MM, vessel_mask
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "random_walk",
     "refine_map",
     "search_decoder",
+    "sharpest_region",
     "sure_labels",
     "times_shade",
     "times_top_hat",

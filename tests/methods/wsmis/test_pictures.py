@@ -122,6 +122,17 @@ def test_each_combination_of_classes_is_drawn_equally_often(prepared: Work[Wsmis
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
+def test_half_of_the_pictures_have_no_class_where_that_is_learnt(prepared: Work[WsmisSettings]) -> None:
+    pictures = read_pictures(prepared.out).of("training")
+    empty = (pictures.presence == 0).all(axis=1)
+    for step in range(5):
+        assert empty[pictures.balanced(7, 0, step, halves=True)].sum() == 3
+    drawn = [row for step in range(10) for row in pictures.balanced(10, 0, step, halves=True)]
+    counts = Counter(str(row) for row in pictures.presence[drawn].tolist() if row != [0.0, 0.0])
+    assert max(counts.values()) - min(counts.values()) <= 1
+    assert not empty[pictures.balanced(1, 0, 0, halves=True)].any()
+
+
 def test_labels_move_with_their_picture() -> None:
     labels = torch.zeros(4, 24, 24, dtype=torch.long)
     labels[:, 4:12, 3:9] = 1

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from weakmask.datasets.case import Case, TruthKind
 from weakmask.errors import UserError
-from weakmask.methods.wsmis.classification import known_cross_entropy
+from weakmask.methods.wsmis.classification import Objective, any_presence, known_cross_entropy
 from weakmask.methods.wsmis.config import LabelSettings, MapSettings, NetworkSettings
 from weakmask.methods.wsmis.evaluation import ALL, CENTRE, EVERYTHING, NOTHING, Comparison, class_truth, floors
 from weakmask.methods.wsmis.evaluation import results as results_of
 from weakmask.methods.wsmis.evaluation import summary as summary_of
-from weakmask.methods.wsmis.labels import crf_of, refined
+from weakmask.methods.wsmis.labels import crf_of, refined, shaded
 from weakmask.methods.wsmis.maps import mapper, somewhere_positive
 from weakmask.methods.wsmis.model import _fine, any_class, chosen_gate, gate_note
 from weakmask.methods.wsmis.networks import classifier_of, groups_of
@@ -35,6 +35,37 @@ def test_an_unknown_class_teaches_nothing() -> None:
     assert logits.grad[0, 1] == 0
     assert (logits.grad != 0).sum() == 3
     assert known_cross_entropy(logits, torch.full_like(presence, float("nan"))) == 0
+
+
+def test_one_more_output_learns_whether_there_is_any_class() -> None:
+    nan = float("nan")
+    presence = torch.tensor([[0.0, 0.0], [1.0, nan], [0.0, nan], [0.0, 1.0]])
+    expected = torch.tensor([[0.0], [1.0], [nan], [1.0]])
+    assert torch.equal(any_presence(presence).nan_to_num(7), expected.nan_to_num(7))
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    batch = {"image": logits, "presence": presence}
+    found = Objective(1, 0.25)(torch.nn.Identity(), batch, 0)
+    of_any = F.binary_cross_entropy_with_logits(logits[[0, 1, 3], 2], torch.tensor([0.0, 1.0, 1.0]))
+    classes = known_cross_entropy(logits[:, :2], presence)
+    torch.testing.assert_close(found["total"], 0.75 * classes + 0.25 * of_any)
+    assert Objective(1)(torch.nn.Identity(), batch | {"image": logits[:, :2]}, 0)["total"] == classes
+
+
+def test_regions_replace_the_maps_and_do_not_overlap() -> None:
+    image = torch.full((1, 1, 100, 100), 180.0)
+    image[..., 20:40, 20:40] = 40.0
+    image[..., 60:85, 60:85] = 40.0
+    maps = torch.zeros(1, 3, 100, 100)
+    maps[0, 0, 10:50, 10:50] = 0.9
+    maps[0, 1, 50:95, 50:95] = 0.7
+    settings = LabelSettings(shade="dark", shade_sigma=0.0, region="sharpest", colours=0.0, reference_side=100.0)
+    found = shaded(maps, image, settings)
+    assert set(found.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(found[0, 0] == 1, (image[0, 0] == 40.0) & (maps[0, 0] > 0))
+    assert torch.equal(found[0, 1] == 1, (image[0, 0] == 40.0) & (maps[0, 1] > 0))
+    assert not found[0, 2].any()
+    wider = shaded(maps, image, settings.model_copy(update={"margin": 2.0}))
+    assert wider[0, 0].sum() == 20 * 20 + 4 * 20 * 2 + 4  # two steps to the four neighbours
 
 
 def test_ignored_pixels_teach_nothing_and_classes_weigh_more() -> None:

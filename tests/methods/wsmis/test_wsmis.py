@@ -1,5 +1,6 @@
 """A trained model of WSMIS segments pictures of any size, and its masks lie under the pictures' names."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_below_the_gate_the_mask_stays_empty_and_the_values_say_why(coloured: tu
     found = by_hand(0.4, 0.5).segment(coloured[0])
     assert not found.mask.voxels.any()
     assert found.values[0].amount == pytest.approx(0.4)
+
+
+def test_the_output_for_any_class_decides_whether_a_mask_stays_empty(coloured: tuple[Scan, np.ndarray]) -> None:
+    segmenter = by_hand(0.4, 0.5)
+
+    class WithAny(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return torch.cat([segmenter.classifier(image), torch.ones(len(image), 1)], dim=1)
+
+    found = replace(segmenter, classifier=WithAny()).segment(coloured[0])
+    assert found.mask.voxels.any()
+    assert [round(value.amount, 3) for value in found.values] == [0.4, 0.1]
 
 
 def test_a_model_without_numbers_is_refused(coloured: tuple[Scan, np.ndarray]) -> None:

@@ -25,6 +25,7 @@ from weakmask.training.plan import Plan
 from weakmask.training.seeding import generator_for, seed_all
 
 PROBABILITIES = "probabilities.csv"
+ANY = "any class"  # its column of the output for any class
 BATCH = 16  # pictures at a time where nothing is learnt
 
 
@@ -39,8 +40,12 @@ def classification(work: Work[WsmisSettings]) -> None:
     training, validation = pictures.of("training"), pictures.of("validation")
     if not (training.presence == 1).any():
         raise UserError("no training picture has a class in labels.csv; expected some with a 1")
+    if settings.any_class and not (training.presence == 0).all(axis=1).any():
+        raise UserError(
+            "every training picture has a class; expected some without for classification.any_class: set it to 0"
+        )
     seed_all(config.seed)
-    described = classifier_of(config.network, len(pictures.classes))
+    described = classifier_of(config.network, len(pictures.classes), any_class=settings.any_class > 0)
     network = pretrained(described, config.network, work)
     rate = settings.learning_rate
     optimiser = build_optimiser(
@@ -60,11 +65,13 @@ def classification(work: Work[WsmisSettings]) -> None:
         header={"network": name, "arguments": arguments},
     )
     validate = Validation(validation) if len(validation) else None
-    fit(network, optimiser, BatchMaker(training, config), Objective(settings.steps), validate, work.out, plan)
+    objective = Objective(settings.steps, settings.any_class)
+    fit(network, optimiser, BatchMaker(training, config), objective, validate, work.out, plan)
     network = network.eval().to(device_of(config.device))
     found = probabilities_of(pictures, network, device_of(config.device))
     named = {name: pictures.table[name] for name in ("scan", "patient", "split", "file")}
-    table = pd.DataFrame({**named, **{f"{CLASS}{of}": found[:, k] for k, of in enumerate(pictures.classes)}})
+    columns = [*(f"{CLASS}{of}" for of in pictures.classes), ANY]
+    table = pd.DataFrame({**named, **dict(zip(columns, found.T, strict=False))})
     write_csv(table, work.out / PROBABILITIES, "%.6g")
 
 
@@ -77,7 +84,8 @@ class BatchMaker:
 
     def __call__(self, step: int) -> dict[str, Tensor]:
         """Augmented pictures with their classes."""
-        rows = self.pictures.balanced(self.config.classification.batch, self.config.seed, step)
+        settings = self.config.classification
+        rows = self.pictures.balanced(settings.batch, self.config.seed, step, halves=settings.any_class > 0)
         generator = generator_for(self.config.seed, step, "augment")
         images, _ = augmented(self.pictures.images(rows), None, self.config.augmentation, generator)
         return {"image": images, "presence": self.labels[rows]}
@@ -86,14 +94,20 @@ class BatchMaker:
 class Objective:
     """Network, batch, step -> binary cross-entropy of the classes that are known."""
 
-    def __init__(self, steps: int) -> None:
-        """Hold the length of the training, for DropBlock."""
-        self.steps = steps
+    def __init__(self, steps: int, any_class: float = 0.0) -> None:
+        """Hold the length of the training, for DropBlock, and the weight of the output for any class."""
+        self.steps, self.any_class = steps, any_class
 
     def __call__(self, network: nn.Module, batch: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
-        """The mean over pictures and classes."""
+        """The mean over pictures and classes, and that over pictures of the output for any class."""
         set_dropblock_progress(network, step / self.steps)
-        return {"total": known_cross_entropy(network(batch["image"]).float(), batch["presence"])}
+        logits, presence = network(batch["image"]).float(), batch["presence"]
+        classes = presence.shape[1]
+        loss = known_cross_entropy(logits[:, :classes], presence)
+        if not self.any_class:
+            return {"total": loss}
+        found = known_cross_entropy(logits[:, classes:], any_presence(presence))
+        return {"total": (1 - self.any_class) * loss + self.any_class * found, "classes": loss, "any": found}
 
 
 class Validation:
@@ -106,8 +120,8 @@ class Validation:
     def __call__(self, network: nn.Module, steps: int) -> dict[str, float]:  # noqa: ARG002 (the loop gives it)
         """A class that all or none of the pictures have has no AUC."""
         device = next(network.parameters()).device
-        logits = by_batches(self.pictures, lambda image: network(image).float(), device)
         present = self.pictures.presence
+        logits = by_batches(self.pictures, lambda image: network(image).float(), device)[:, : present.shape[1]]
         areas = [auc(truth == 1, found) for truth, found in zip(present.T, logits.numpy().T, strict=True)]
         known = [area for area in areas if np.isfinite(area)]
         loss = float(known_cross_entropy(logits, torch.from_numpy(present)))
@@ -119,6 +133,11 @@ def known_cross_entropy(logits: Float[Tensor, "batch class"], presence: Float[Te
     known = presence.isfinite()
     each = F.binary_cross_entropy_with_logits(logits, presence.nan_to_num(), reduction="none")
     return (each * known).sum() / known.sum().clamp_min(1)
+
+
+def any_presence(presence: Float[Tensor, "batch class"]) -> Float[Tensor, "batch 1"]:
+    """1 for a picture that has some class, 0 for one that has none, NaN where that is unknown."""
+    return torch.where((presence == 1).any(1, keepdim=True), 1.0, presence.sum(1, keepdim=True))
 
 
 def by_batches(pictures: PictureSet, found_of: Callable[[Tensor], Tensor], device: torch.device) -> Tensor:
@@ -134,5 +153,5 @@ def by_batches(pictures: PictureSet, found_of: Callable[[Tensor], Tensor], devic
 def probabilities_of(
     pictures: PictureSet, classifier: nn.Module, device: torch.device
 ) -> Float[np.ndarray, "picture class"]:
-    """The classifier's probability of each class in each picture."""
+    """The classifier's probability of each class in each picture, and of any class if it has that output."""
     return by_batches(pictures, lambda image: presence_of(classifier, image), device).numpy()

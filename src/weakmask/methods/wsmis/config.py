@@ -120,6 +120,11 @@ class ClassificationSettings(Settings):
     warm_up: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         default=20, description="steps in which the learning rate rises (O)"
     )
+    any_class: Share = Field(
+        default=0.0,
+        description="weight of one more output, any class or none, which has the map of a picture of one class (O);"
+        " half of the pictures have none then; 0: no such output",
+    )
     validate_every: Count = Field(default=50, description="steps between validations")
     checkpoint_every: Count = Field(default=50, description="steps between checkpoints")
     precision: Literal["auto", "32-true", "bf16-mixed"] = Field(default="auto", description="number format")
@@ -165,6 +170,14 @@ class LabelSettings(Settings):
         default=0.7,
         description="weight of the colours of the picture's object and background beside each map (O); 0: none",
     )
+    region: Literal["all", "sharpest"] = Field(
+        default="all",
+        description="all: what a map has above the threshold; sharpest: the part around its maximum, at the level"
+        " whose outline has the greatest contrast (O)",
+    )
+    margin: Annotated[float, Field(ge=0, le=100)] = Field(
+        default=0.0, description="the sharpest part is widened by this many pixels (O)"
+    )
     crf: bool = Field(default=True, description="refine the labels by a dense CRF (I)")
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(
         default=None, description="its trust in the labels (I: 0.7); null: it begins with the values of the maps (O)"
@@ -179,6 +192,14 @@ class LabelSettings(Settings):
     def _thresholds_ascend(self) -> "LabelSettings":
         if self.low is not None and self.low >= self.threshold:
             raise ValueError(f"low is {self.low:g} and threshold {self.threshold:g}; low must be the lower one")
+        return self
+
+    @model_validator(mode="after")
+    def _a_region_has_a_shade(self) -> "LabelSettings":
+        if self.region != "all" and self.shade == "any":
+            raise ValueError("region is sharpest and shade any; expected a shade, as the contrast of dark or bright")
+        if self.region != "all" and self.low is not None:
+            raise ValueError("region is sharpest and low has a value; expected low: null, as no pixel is unsure")
         return self
 
 

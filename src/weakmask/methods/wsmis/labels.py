@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.ndimage import binary_dilation
 from torch import Tensor
 
 from weakmask.methods.wsmis.config import LabelSettings, WsmisSettings
@@ -18,6 +19,7 @@ from weakmask.refinement import (
     CRF,
     PRESETS,
     labels_at_threshold,
+    sharpest_region,
     sure_labels,
     times_shade,
     times_top_hat,
@@ -54,14 +56,27 @@ def labels(work: Work[WsmisSettings]) -> None:
 def shaded(
     maps: Float[Tensor, "1 class side side"], image: Float[Tensor, "1 colour side side"], settings: LabelSettings
 ) -> Float[Tensor, "1 class side side"]:
-    """The maps, weighted by the configured shade and by the colours of the picture."""
-    scale = image.shape[-1] / settings.reference_side
+    """The maps, weighted by the configured shade and by the colours of the picture.
+
+    With `region: sharpest`, 1 in the region of each class and 0 elsewhere.
+    """
+    located, scale = maps, image.shape[-1] / settings.reference_side
     sigma, radius = settings.shade_sigma * scale, settings.spot_radius * scale
     if settings.shade in {"dark", "bright"}:
         maps = times_shade(maps, image, SHADES[settings.shade], sigma)
     elif settings.shade != "any":
         maps = times_top_hat(maps, image, SHADES[settings.shade], sigma, radius)
-    return weigh_colours(maps, image, settings.threshold, settings.colours)
+    maps = weigh_colours(maps, image, settings.threshold, settings.colours)
+    if settings.region == "all":
+        return maps
+    regions, margin = torch.zeros_like(maps), round(settings.margin * scale)
+    for place in torch.nonzero(maps[0].amax((1, 2)) > 0).ravel().tolist():
+        this = slice(place, place + 1)
+        region = sharpest_region(located[:, this], maps[:, this], image, SHADES[settings.shade], sigma).numpy()
+        wide = binary_dilation(region, iterations=margin) if margin else region
+        regions[0, place] = torch.from_numpy(wide).float()
+    largest = maps.amax(1, keepdim=True)
+    return torch.where(maps == largest, regions, torch.where(largest > 0, 0.0, regions))
 
 
 def refined(

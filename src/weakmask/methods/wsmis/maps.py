@@ -26,7 +26,10 @@ RULES = {"range": by_range, "maximum": by_maximum}
 
 
 def maps(work: Work[WsmisSettings]) -> None:
-    """Write maps/NUMBER/FILE for each class (from 1) that is in a picture, 255 times the map in [0, 1]."""
+    """Write maps/NUMBER/FILE for each class (from 1) that is in a picture, 255 times the map in [0, 1].
+
+    A picture of one class has the map of the output for any class, if the classifier has that output.
+    """
     device = device_of(work.config.device)
     network = read_classifier(work, device, work.config.maps.stride)
     pictures = learnt_and_evaluated(read_pictures(work.stage("prepare")))
@@ -37,8 +40,10 @@ def maps(work: Work[WsmisSettings]) -> None:
     for rows in track(batches, "maps", len(batches)):
         found = map_of(pictures.images(rows).to(device)).cpu().numpy()
         for row, of_picture in zip(rows, found, strict=True):
-            for place in np.flatnonzero(presence[row]).tolist():
-                pixels = np.rint(255 * of_picture[place]).astype(np.uint8)
+            places = np.flatnonzero(presence[row]).tolist()
+            by_any = len(places) == 1 and len(of_picture) > len(pictures.classes)
+            for place in places:
+                pixels = np.rint(255 * of_picture[-1 if by_any else place]).astype(np.uint8)
                 write_picture(work.out / "maps" / str(place + 1) / pictures.files[row], pixels[None])
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from weakmask.config import parse
 from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
-from weakmask.methods.wsmis.classification import PROBABILITIES
+from weakmask.methods.wsmis.classification import ANY, PROBABILITIES
 from weakmask.methods.wsmis.config import Fraction, WsmisSettings
 from weakmask.methods.wsmis.picture import averaged, picture_of, presence_of, resized, weighed
 from weakmask.methods.wsmis.picture_set import CLASS, read_pictures
@@ -84,7 +84,7 @@ def _gate(work: Work[WsmisSettings]) -> float:
         work.note(f"masks.gate is null and data.validation 0: an image stays empty below {UNKNOWN_GATE:g}")
         return UNKNOWN_GATE
     table = read_csv(work.stage("classification") / PROBABILITIES).set_index("file").loc[pictures.files]
-    probable = any_class(table.filter(like=CLASS).to_numpy())
+    probable = table[ANY].to_numpy() if ANY in table else any_class(table.filter(like=CLASS).to_numpy())
     found = chosen_gate(probable[(pictures.presence == 0).all(axis=1)], masks.specificity)
     work.note(gate_note(found, evaluated_too=work.config.data.test is None))
     return found
@@ -172,14 +172,15 @@ class WsmisSegmenter:
         small = torch.from_numpy(resized(picture, self.config.prepare.side))[None].float().to(self.device) / 255
         masks = self.config.masks
         with torch.inference_mode():
-            present = presence_of(self.classifier, small)[0].cpu()
+            found = presence_of(self.classifier, small)[0].cpu()
             coarse = averaged(self.network, small, masks.scales, mirror=masks.mirror).cpu()
-        if not bool(coarse.isfinite().all() and present.isfinite().all()):
+        present, probable = found[: len(self.classes)], found[len(self.classes) :]
+        if not bool(coarse.isfinite().all() and found.isfinite().all()):
             raise UserError(f"{scan.name}: the model gives pixels no number (NaN or infinity); the model is damaged")
         if masks.weigh:
             coarse = weighed(coarse, present[None])
         labels, foreground = _fine(coarse, picture.shape[1:], together=masks.weigh)
-        if float(any_class(present.numpy()[None])[0]) < self.gate:
+        if float(probable[0] if len(probable) else any_class(present.numpy()[None])[0]) < self.gate:
             labels = np.zeros_like(labels)
         values = [
             Value("image", scan.name, "probability", amount, of)

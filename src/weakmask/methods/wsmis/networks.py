@@ -15,11 +15,17 @@ RANDOM = "none"
 Described = tuple[str, dict[str, object]]
 
 
-def classifier_of(settings: NetworkSettings, classes: int) -> Described:
-    """Name and arguments of the classifier."""
+def classifier_of(settings: NetworkSettings, classes: int, *, any_class: bool = False) -> Described:
+    """Name and arguments of the classifier.
+
+    Args:
+        settings: The backbone.
+        classes: Number of classes.
+        any_class: Whether it has one more output, any class or none.
+    """
     return "backbone_classifier", {
         "backbone": settings.backbone,
-        "out_channels": classes,
+        "out_channels": classes + any_class,
         "stride": settings.stride,
         "dropblock": settings.dropblock,
         "dropblock_ramp": settings.dropblock_ramp,

@@ -88,7 +88,7 @@ def averaged(
 def presence_of(
     classifier: Callable[[Tensor], Tensor], image: Float[Tensor, "batch colour side side"]
 ) -> Float[Tensor, "batch class"]:
-    """Probability that each class is in the picture: the mean of the classifier's for it and its mirror image."""
+    """Probability of each output of the classifier: the mean of those for a picture and for its mirror image."""
     return (classifier(image).float().sigmoid() + classifier(image.flip(-1)).float().sigmoid()) / 2
 
 

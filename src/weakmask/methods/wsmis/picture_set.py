@@ -67,10 +67,25 @@ class PictureSet:
         """One picture in [0, 255] with its own channels, for a CRF."""
         return torch.from_numpy(read_picture(self.folder / "pictures" / self.files[row]))[None].float()
 
-    def balanced(self, batch: int, seed: int, step: int) -> list[int]:
-        """Pictures of one step, drawn equally often from each combination of classes, that of none included."""
-        _, combinations = np.unique(np.nan_to_num(self.presence, nan=2.0), axis=0, return_inverse=True)
-        return balanced_batch(combinations.ravel().tolist(), batch, seed, step)
+    def balanced(self, batch: int, seed: int, step: int, *, halves: bool = False) -> list[int]:
+        """Pictures of one step, drawn equally often from each combination of classes, that of none included.
+
+        Args:
+            batch: Number of pictures.
+            seed: Of the run.
+            step: Of the training.
+            halves: Whether half of the pictures have no class, and the others are balanced among themselves.
+        """
+        known = np.nan_to_num(self.presence, nan=2.0)
+        _, combinations = np.unique(known, axis=0, return_inverse=True)
+        combinations = combinations.ravel()
+        if not halves:
+            return balanced_batch(combinations.tolist(), batch, seed, step)
+        drawn = []
+        empty = (known == 0).all(axis=1)
+        for rows, share in ((np.flatnonzero(~empty), batch - batch // 2), (np.flatnonzero(empty), batch // 2)):
+            drawn += rows[balanced_batch(combinations[rows].tolist(), share, seed, step)].tolist() if share else []
+        return drawn
 
 
 def read_pictures(prepared: Path) -> PictureSet:

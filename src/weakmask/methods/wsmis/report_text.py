@@ -34,11 +34,13 @@ def methods_text(config: WsmisSettings) -> str:
         if config.boundary.train
         else ""
     )
+    cut = f"{labels.threshold:g} of their {maps.rescale}"
+    if labels.region == "sharpest":
+        cut = "the level whose outline around the maximum has the greatest contrast"
     shade = "" if labels.shade == "any" else f", weighted towards {labels.shade} pixels"
     labelling = (
         f"Maps ({maps.variant}) of the classes present were averaged over the sizes {sizes}"
-        f"{' and mirror images' if maps.mirror else ''}{shade} and cut at {labels.threshold:g} of their "
-        f"{maps.rescale}; {crf}.{walk}"
+        f"{' and mirror images' if maps.mirror else ''}{shade} and cut at {cut}; {crf}.{walk}"
     )
     learnt = config.segmentation
     segmentation = (

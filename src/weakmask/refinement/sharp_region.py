@@ -1,0 +1,85 @@
+"""The part of a map that has the sharpest border in the image.
+
+A level of a map cuts out a region, and no level fits all pictures. Where a thing differs from what surrounds it, its
+border shows in the grey values: of all levels, the one is taken whose outline has the greatest contrast.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes, find_objects, gaussian_filter, label
+from torch import Tensor
+
+from weakmask.refinement.input_checks import require_tensors
+from weakmask.refinement.shade import Shade
+
+LEVELS = tuple(step / 20 for step in range(4, 17))  # of the map's maximum
+BAND = 3  # pixels on either side of an outline, whose grey values are compared
+SMALLEST, LARGEST = 60, 0.4  # pixels of a region, and its share of the picture
+GROWTH = 0.1  # exponent of the area: between borders that are about as sharp, the larger region
+TINY = 1e-3  # contrast of an outline without any, in standard deviations of the picture
+
+Mask = Bool[np.ndarray, "rows columns"]
+
+
+def sharpest_region(
+    located: Float[Tensor, "1 1 y x"],
+    weighted: Float[Tensor, "1 1 y x"],
+    image: Float[Tensor, "1 channel y x"],
+    shade: Shade,
+    sigma: float,
+) -> Bool[Tensor, "y x"]:
+    """The region around the maximum of a map at the level whose outline is sharpest; holes are filled.
+
+    A level is worth c * m * a ** 0.1: the contrast c is the mean grey value of a band outside the outline minus that
+    of a band inside, for dark things; m is the mean of `located` inside, and a is the area.
+
+    Args:
+        located: The map in [0, 1].
+        weighted: The map whose levels are tried, as `times_top_hat` gives it.
+        image: Grey values, or colours whose mean counts.
+        shade: Whether the thing is darker or brighter than what surrounds it.
+        sigma: Of a Gaussian that smooths the grey values, in pixels; 0: none.
+
+    Returns:
+        Where the region is. A map without a region of a fitting size is cut at half of its maximum; one without a
+        positive value has no region.
+
+    Raises:
+        TypeError: An input is not a tensor.
+    """
+    require_tensors(located=located, weighted=weighted, image=image)
+    grey = gaussian_filter(image.mean(dim=1)[0].cpu().numpy().astype(np.float64), sigma)
+    spread = grey.std()
+    steps = (-grey if shade == "bright" else grey) / (spread if spread > 0 else 1.0)
+    levels, inside = weighted[0, 0].cpu().numpy(), located[0, 0].cpu().numpy()
+    best, value = levels > levels.max() / 2, -np.inf
+    if levels.max() <= 0:
+        return torch.from_numpy(best & False)
+    for level in LEVELS:
+        region, box = _around_maximum(levels, level * float(levels.max()))
+        area = int(region.sum())
+        if not SMALLEST <= area <= LARGEST * levels.size:
+            continue
+        worth = max(_contrast(region, steps[box]), TINY) * float(inside[box][region].mean()) * area**GROWTH
+        if worth > value:
+            best, value = np.zeros_like(best), worth
+            best[box] = region
+    return torch.from_numpy(best)
+
+
+def _around_maximum(levels: Float[np.ndarray, "y x"], level: float) -> tuple[Mask, tuple[slice, slice]]:
+    """The component above a level that holds the maximum, and the box that it is cut out of."""
+    parts, _ = label(levels > level)
+    here = parts.flat[int(levels.argmax())]
+    rows, columns = find_objects(parts)[here - 1]
+    around = [slice(max(0, side.start - 2 * BAND), side.stop + 2 * BAND) for side in (rows, columns)]
+    box = (around[0], around[1])
+    return binary_fill_holes(parts[box] == here), box
+
+
+def _contrast(region: Mask, grey: Float[np.ndarray, "y x"]) -> float:
+    """Mean grey value just outside an outline minus that just inside; -inf for a region without an outside."""
+    outside = binary_dilation(region, iterations=BAND) & ~region
+    inside = region & ~binary_erosion(region, iterations=BAND, border_value=1)
+    return float(grey[outside].mean() - grey[inside].mean()) if outside.any() and inside.any() else -np.inf
