@@ -221,10 +221,15 @@ def test_phantoms_to_learn_from_and_to_test_on_are_others(tmp_path: Path, monkey
     assert [case.presence[None]["pneumothorax"] for case in cohorts["test"].cases] == [False, False, True]
 
 
-@pytest.mark.parametrize("name", ["photographs", "xray"])
+@pytest.mark.parametrize("name", ["photographs", "xray", "ultrasound"])
 def test_the_quick_preset_is_the_shipped_config(name: str) -> None:
     shipped = load_config(CONFIGS / f"wsmis_{name}.yaml")[1]
-    quick = wsmis_settings(wsmis_presets.PHOTOGRAPHS if name == "photographs" else wsmis_presets.XRAYS)
+    presets = {
+        "photographs": wsmis_presets.PHOTOGRAPHS,
+        "xray": wsmis_presets.XRAYS,
+        "ultrasound": wsmis_presets.ULTRASOUND,
+    }
+    quick = wsmis_settings(presets[name])
     assert quick == changed(shipped, {"data": {"cohort": Path(), "validation": 0.0}})
 
 
@@ -239,6 +244,15 @@ def test_presets_are_complete_and_their_networks_exist(name: str) -> None:
         with torch.device("meta"):
             build_network(*classifier_of(settings.network, 2))
             build_network(*segmentation_of(settings.network, settings.segmentation, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [({}, "region is sharpest and shade any"), ({"labels.shade": "dark", "labels.low": 0.1}, "expected low: null")],
+)
+def test_a_sharpest_region_needs_a_shade_and_has_no_unsure_pixels(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        wsmis_settings({"labels.region": "sharpest", **values})
 
 
 def test_a_lower_threshold_above_the_upper_one_is_refused() -> None:

@@ -27,7 +27,7 @@ XRAYS: Values = {  # as configs/wsmis_xray.yaml
     "labels.colours": 0.0,  # grey values say too little
     "labels.appearance_space": 45.0,  # a wider CRF removes small things
 }
-ULTRASOUND: Values = {
+ULTRASOUND: Values = {  # as configs/wsmis_ultrasound.yaml
     **XRAYS,
     "classification.any_class": 0.5,
     "labels.shade": "dark spots",

@@ -140,6 +140,8 @@ def test_predict_writes_a_mask_under_the_name_of_each_picture(model: Path, tmp_p
     ("change", "words"),
     [
         ({"classes": []}, "classes is"),
+        ({"classes": ["sky"]}, "the segmentation has 3 outputs for 1 classes"),
+        ({"classes": ["sky", "grass", "sea"]}, "the classifier has 2 outputs for 3 classes"),
         ({"gate": 7.0}, "gate is 7.0"),
         ({"segmentation": {"network": "unet", "arguments": {}}}, "does not fit its weights"),
         ({"method": "other"}, "a other model; expected one of"),

@@ -230,4 +230,9 @@ def load(path: Path, device: torch.device, limits: Limits) -> WsmisSegmenter:  #
     }
     config = parse(WsmisSettings, typed.config, str(path))
     classes = tuple(typed.classes)
+    known = {CLASSIFIER: (len(classes), len(classes) + 1), SEGMENTATION: (len(classes) + 1,)}
+    for name, part in ((CLASSIFIER, typed.classifier), (SEGMENTATION, typed.segmentation)):
+        outputs = part.arguments.get("out_channels")
+        if outputs not in known[name]:
+            raise UserError(f"{path}: the {name} has {outputs} outputs for {len(classes)} classes; the file is damaged")
     return WsmisSegmenter(parts[CLASSIFIER], parts[SEGMENTATION], config, typed.provenance, classes, typed.gate, device)
