@@ -56,9 +56,10 @@ def test_rows_share_what_they_have_in_common() -> None:
     first = ["prepare", "classification", "grad-cam"]
     assert shared_stages("grad-cam", CHAIN)[:5] == [*first, "patches", "labels"]
     assert "segmentation" not in shared_stages("grad-cam", CHAIN)
-    for row in ("anchor", "bag-chain", "large-patches"):
+    for row in ("anchor", "easy-chain", "large-patches"):
         assert [name for name in shared_stages(row, CHAIN) if "again" not in name] == first
-    assert "segmentation" in shared_stages("bag-chain", "bag-chain")
+    assert "segmentation" not in shared_stages("bootstrapping", CHAIN)
+    assert "patches" in shared_stages("bootstrapping", CHAIN)
     assert shared_stages("decovnet-authors", "decovnet") == ["prepare", "classification"]
     assert shared_stages("ad3d-attention", "ad3d-instance") == ["prepare", "classification"]
 

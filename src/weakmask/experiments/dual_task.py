@@ -23,7 +23,7 @@ from weakmask.experiments.floors import FloorSettings, MaskSettings
 from weakmask.experiments.training import Training
 from weakmask.methods.ad3d_mil import config as ad3d
 from weakmask.methods.decovnet import config as decovnet
-from weakmask.methods.dual_task_mil.config import DualTaskSettings
+from weakmask.methods.dual_task_mil.config import DualTaskSettings, PatchSettings, SegmentationSettings
 from weakmask.region_learning.bag_settings import BagTrainingSettings, YesNoDataSettings
 from weakmask.region_learning.settings import NetworkSettings, PrepareSettings
 
@@ -34,7 +34,12 @@ _COMMON: dict[str, Any] = {
     "prepare": PrepareSettings(spacing_mm=None, margin_mm=3.0, crop_shape=(1, 96, 160), grey_values="picture"),
 }
 _CLASSIFIER: dict[str, Any] = BagTrainingSettings(steps=400, batch=16).model_dump()
-_CHAIN = DualTaskSettings(**_COMMON, network=NetworkSettings(width=8))
+_CHAIN = DualTaskSettings(
+    **_COMMON,
+    network=NetworkSettings(width=8),
+    patches=PatchSettings(start="bag"),
+    segmentation=SegmentationSettings(beta=1.0),
+)
 SLICES = Preset(
     {
         "floor": FloorSettings(
@@ -63,6 +68,7 @@ def _step(title: str, below: str | None, after: str | None, changes: Changes) ->
 
 
 _AUTHORS: Changes = {"maps": {"rule": "highest"}}
+EASY_TO_HARD = {"start": "grad-cam"}
 _UNGATED: Changes = {"maps": {"gate_hu": None}}
 ROWS = {
     "opened": Row("opened picture", "floor"),
@@ -73,13 +79,16 @@ ROWS = {
         None,
         {"maps": {"of": "grad-cam"}, "classification": {"pool": "crop"}},
     ),
-    "bag": _step("patches with bag labels", None, "grad-cam", {"maps": {"of": "patches"}, "patches": {"start": "bag"}}),
-    "easy-to-hard": _step("Grad-CAM + patches, easy to hard", "grad-cam", CHAIN, {"maps": {"of": "patches"}}),
-    CHAIN: replace(
-        _step("+ segmentation: dual-task MIL", "easy-to-hard", None, {}), published=_paper(0.74, 0.57, 0.65, 0.85, 0.97)
+    "easy-to-hard": _step(
+        "Grad-CAM + patches, easy to hard", "grad-cam", CHAIN, {"maps": {"of": "patches"}, "patches": EASY_TO_HARD}
     ),
+    "bag": _step("patches with bag labels", "easy-to-hard", CHAIN, {"maps": {"of": "patches"}}),
+    CHAIN: replace(
+        _step("+ segmentation: dual-task MIL", "bag", None, {}), published=_paper(0.74, 0.57, 0.65, 0.85, 0.97)
+    ),
+    "easy-chain": _step("dual-task MIL, easy to hard", CHAIN, "easy-to-hard", {"patches": EASY_TO_HARD}),
+    "bootstrapping": _step("dual-task MIL, bootstrapping 0.8", CHAIN, CHAIN, {"segmentation": {"beta": 0.8}}),
     "large-patches": _step("dual-task MIL, patches of 19", CHAIN, CHAIN, {"patches": {"size": 19}}),
-    "bag-chain": _step("dual-task MIL from bag labels", CHAIN, "bag", {"patches": {"start": "bag"}}),
     "anchor": _step("dual-task MIL + anchor", CHAIN, CHAIN, {"patches": {"anchor": 8.0}}),
     "mutual": Row("dual-task MIL + mutual", "dual_task_mil", template="mutual", below=CHAIN, after=(CHAIN,)),
     "decovnet": Row("DeCoVNet", "decovnet", published=_paper(0.72, 0.56, 0.73, 0.70, 0.98)),
