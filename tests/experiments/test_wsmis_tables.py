@@ -255,6 +255,11 @@ def test_a_sharpest_region_needs_a_shade_and_has_no_unsure_pixels(values: dict[s
         wsmis_settings({"labels.region": "sharpest", **values})
 
 
+def test_a_sharpest_mask_needs_a_shade() -> None:
+    with pytest.raises(UserError, match=r"expected a labels\.shade, dark or bright"):
+        wsmis_settings({"masks.region": "sharpest"})
+
+
 def test_a_lower_threshold_above_the_upper_one_is_refused() -> None:
     with pytest.raises(UserError, match=r"low is 0.2 and threshold 0.15; low must be the lower one"):
         wsmis_settings({"labels.low": 0.2, "labels.threshold": 0.15})

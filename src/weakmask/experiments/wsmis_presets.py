@@ -36,11 +36,12 @@ ULTRASOUND: Values = {  # as configs/wsmis_ultrasound.yaml
     "labels.margin": 4.5,
     "labels.confidence": 0.7,  # of the row with a CRF
     "labels.crf": False,  # it takes the borders away that the regions have found
+    "masks.region": "sharpest",
 }
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},
-    "busi": {**ULTRASOUND, "masks.gate": 0.5},
+    "busi": {**ULTRASOUND, "masks.gate": 0.7},
     "siim": {**XRAYS, "masks.gate": 0.5},
     "phantoms": {**XRAYS, "masks.gate": 0.5},
 }

@@ -40,7 +40,7 @@ UNWALKED: Changes = {"boundary": {"train": False}}
 UNREFINED: Changes = {**UNWALKED, "labels": {"crf": False, "low": None}}
 CUT: Changes = {**UNWALKED, "labels": {"colours": 0.0, "region": "all", "crf": False, "low": None}}
 REFINED: Changes = {**UNWALKED, "labels": {"crf": True}}
-ON_MASKS: Changes = {**UNWALKED, "segmentation": {"rounds": 1}}
+ON_MASKS: Changes = {**UNWALKED, "segmentation": {"rounds": 1}, "masks": {"region": "all"}}
 AFTER = ("cam",)  # the row that trains the classifier
 
 

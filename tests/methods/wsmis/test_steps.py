@@ -10,10 +10,11 @@ from torch.nn import functional as F
 from weakmask.datasets.case import Case, TruthKind
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.classification import Objective, any_presence, known_cross_entropy
-from weakmask.methods.wsmis.config import LabelSettings, MapSettings, NetworkSettings
+from weakmask.methods.wsmis.config import MapSettings, NetworkSettings
 from weakmask.methods.wsmis.evaluation import ALL, CENTRE, EVERYTHING, NOTHING, Comparison, class_truth, floors
 from weakmask.methods.wsmis.evaluation import results as results_of
 from weakmask.methods.wsmis.evaluation import summary as summary_of
+from weakmask.methods.wsmis.label_settings import LabelSettings
 from weakmask.methods.wsmis.labels import crf_of, refined, shaded
 from weakmask.methods.wsmis.maps import mapper, somewhere_positive
 from weakmask.methods.wsmis.model import _fine, any_class, chosen_gate, gate_note

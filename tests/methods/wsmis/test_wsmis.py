@@ -18,6 +18,7 @@ from weakmask.methods import load_segmenter
 from weakmask.methods.wsmis import WsmisSettings
 from weakmask.methods.wsmis.config import DataSettings, MaskSettings, NetworkSettings, PrepareSettings
 from weakmask.methods.wsmis.config import SegmentationSettings as Training
+from weakmask.methods.wsmis.label_settings import LabelSettings
 from weakmask.methods.wsmis.model import CLASSIFIER, SEGMENTATION, WsmisSegmenter
 from weakmask.methods.wsmis.networks import classifier_of, segmentation_of
 from weakmask.networks import build_network
@@ -81,6 +82,33 @@ def test_the_output_for_any_class_decides_whether_a_mask_stays_empty(coloured: t
     found = replace(segmenter, classifier=WithAny()).segment(coloured[0])
     assert found.mask.voxels.any()
     assert [round(value.amount, 3) for value in found.values] == [0.4, 0.1]
+
+
+def test_a_mask_is_the_part_with_the_sharpest_outline() -> None:
+    y, x = np.mgrid[:64, :64]
+    distance = np.hypot(y - 30, x - 34)
+    picture = np.where(distance <= 10.3, 60, 170).astype(np.uint8)
+
+    class Wide(nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            near = torch.from_numpy(4 - distance / 6).float().expand(len(image), -1, -1)
+            return torch.stack([torch.zeros_like(near), near - 1.0, near], 1)
+
+    config = WsmisSettings(
+        data=DataSettings(cohort=Path("c")),
+        prepare=PrepareSettings(side=64),
+        labels=LabelSettings(shade="dark", shade_sigma=0.0, colours=0.0, reference_side=64),
+        masks=MaskSettings(mirror=False, scales=(1.0,), region="sharpest"),
+    )
+    scan = Scan("p", Volume.from_array(picture, [1, 1]))
+    plain = config.model_copy(update={"masks": config.masks.model_copy(update={"region": "all"})})
+    wide, sharp = (
+        replace(by_hand(0.8, 0.5), network=Wide(), config=one).segment(scan).mask.voxels[0] for one in (plain, config)
+    )
+    disk = distance <= 10.3
+    assert (wide > 0).sum() > 3 * disk.sum()
+    assert ((sharp > 0) & disk).sum() / ((sharp > 0) | disk).sum() > 0.9
+    assert set(np.unique(sharp)) == {0, 1}  # the classifier finds the first class more probable
 
 
 def test_a_model_without_numbers_is_refused(coloured: tuple[Scan, np.ndarray]) -> None:

@@ -25,10 +25,10 @@ from weakmask.config import (
     Seed,
     Settings,
     Share,
-    Sigma,
     Weight,
     Window,
 )
+from weakmask.methods.wsmis.label_settings import LabelSettings
 from weakmask.networks.backbones import BACKBONES
 from weakmask.training.optimisers import OptimiserName, Schedule
 
@@ -146,63 +146,6 @@ class MapSettings(Settings):
     )
 
 
-class LabelSettings(Settings):
-    """Maps -> labels of pixels."""
-
-    threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
-        default=0.15, description="a map counts above this value (I: 0.3)"
-    )
-    low: Fraction | None = Field(
-        default=None,
-        description="pixels that are a class at this threshold but not at the other are ignored (I: 0.05); null: none",
-    )
-    shade: Literal["any", "dark", "bright", "dark spots", "bright spots"] = Field(
-        default="any",
-        description="each map counts times how dark or bright a pixel is in it, or among its surroundings: spots (O)",
-    )
-    spot_radius: Annotated[float, Field(ge=1, le=1000)] = Field(
-        default=134.0, description="largest radius of a spot, in pixels (O)"
-    )
-    shade_sigma: Annotated[float, Field(ge=0, le=1000)] = Field(
-        default=4.5, description="sigma of a Gaussian over the grey values before it, in pixels (O)"
-    )
-    colours: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=0.7,
-        description="weight of the colours of the picture's object and background beside each map (O); 0: none",
-    )
-    region: Literal["all", "sharpest"] = Field(
-        default="all",
-        description="all: what a map has above the threshold; sharpest: the part around its maximum, at the level"
-        " whose outline has the greatest contrast (O)",
-    )
-    margin: Annotated[float, Field(ge=0, le=100)] = Field(
-        default=0.0, description="the sharpest part is widened by this many pixels (O)"
-    )
-    crf: bool = Field(default=True, description="refine the labels by a dense CRF (I)")
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(
-        default=None, description="its trust in the labels (I: 0.7); null: it begins with the values of the maps (O)"
-    )
-    appearance_space: Sigma = Field(default=90.0, description="its sigma of space in pixels (O; I: 50)")
-    appearance_intensity: Sigma = Field(default=12.0, description="its sigma of colour, of 255 (O; I: 5)")
-    reference_side: Annotated[float, Field(ge=1, le=8192)] = Field(
-        default=500.0, description="side of the pictures that the sigmas are made for (O)"
-    )
-
-    @model_validator(mode="after")
-    def _thresholds_ascend(self) -> "LabelSettings":
-        if self.low is not None and self.low >= self.threshold:
-            raise ValueError(f"low is {self.low:g} and threshold {self.threshold:g}; low must be the lower one")
-        return self
-
-    @model_validator(mode="after")
-    def _a_region_has_a_shade(self) -> "LabelSettings":
-        if self.region != "all" and self.shade == "any":
-            raise ValueError("region is sharpest and shade any; expected a shade, as the contrast of dark or bright")
-        if self.region != "all" and self.low is not None:
-            raise ValueError("region is sharpest and low has a value; expected low: null, as no pixel is unsure")
-        return self
-
-
 class BoundarySettings(Settings):
     """IRNet's boundary network and the random walk within its boundaries; on coarse maps the walk did harm."""
 
@@ -235,7 +178,9 @@ class SegmentationSettings(Settings):
         default=(64, 32, 16), description="channels of the U-Net's decoder, coarsest first (O; C: 256, 128, 64, 32, 16)"
     )
     rounds: Count = Field(
-        default=2, description="trainings; each but the first learns the masks of the one before, after the CRF (O)"
+        default=2,
+        description="trainings; each but the first learns the masks of the one before, after the CRF or as the part"
+        " with the sharpest outline (O)",
     )
     positive_weight: Factor = Field(default=1.0, description="weight of a pixel of a class; background has 1 (O)")
     steps: Count = Field(default=300, description="optimiser steps of each training (O; C: 40 epochs)")
@@ -261,6 +206,11 @@ class MaskSettings(Settings):
     weigh: bool = Field(
         default=True,
         description="true: a pixel is of a class where all have more than background, weighed by the classifier (O)",
+    )
+    region: Literal["all", "sharpest"] = Field(
+        default="all",
+        description="all: where all classes have more than background; sharpest: if they have that anywhere, the part"
+        " that labels.region would cut out of their probability (O)",
     )
     gate: Fraction | None = Field(
         default=None,
@@ -290,3 +240,9 @@ class WsmisSettings(Settings):
     boundary: BoundarySettings = BoundarySettings()
     segmentation: SegmentationSettings = SegmentationSettings()
     masks: MaskSettings = MaskSettings()
+
+    @model_validator(mode="after")
+    def _a_region_of_a_mask_has_a_shade(self) -> "WsmisSettings":
+        if self.masks.region != "all" and (self.labels.shade == "any" or not self.masks.weigh):
+            raise ValueError("masks.region is sharpest; expected a labels.shade, dark or bright, and masks.weigh: true")
+        return self

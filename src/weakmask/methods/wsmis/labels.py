@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from scipy.ndimage import binary_dilation
 from torch import Tensor
 
-from weakmask.methods.wsmis.config import LabelSettings, WsmisSettings
+from weakmask.methods.wsmis.config import WsmisSettings
+from weakmask.methods.wsmis.label_settings import LabelSettings
 from weakmask.methods.wsmis.maps import learnt_and_evaluated, read_maps
 from weakmask.methods.wsmis.picture_set import read_labels, read_pictures, write_picture
 from weakmask.pipeline import Work
@@ -67,8 +68,43 @@ def shaded(
     elif settings.shade != "any":
         maps = times_top_hat(maps, image, SHADES[settings.shade], sigma, radius)
     maps = weigh_colours(maps, image, settings.threshold, settings.colours)
-    if settings.region == "all":
-        return maps
+    return maps if settings.region == "all" else _sharpest(located, maps, image, settings)
+
+
+def regions_of(
+    probabilities: Float[Tensor, "1 label side side"],
+    image: Float[Tensor, "1 colour side side"],
+    settings: LabelSettings,
+) -> Float[Tensor, "1 class side side"]:
+    """1 in the region of each class that a network finds, and 0 elsewhere.
+
+    Args:
+        probabilities: Of each pixel, background first; they sum to 1. A class that is 0 everywhere has no region.
+        image: In [0, 255].
+        settings: The shade.
+    """
+    maps = probabilities[:, 1:]
+    tiny = torch.finfo(maps.dtype).tiny
+    maps = maps / maps.amax((2, 3), keepdim=True).clamp_min(tiny)
+    return shaded(maps, image, settings.model_copy(update={"region": "sharpest"}))
+
+
+def _sharpest(
+    located: Float[Tensor, "1 class side side"],
+    maps: Float[Tensor, "1 class side side"],
+    image: Float[Tensor, "1 colour side side"],
+    settings: LabelSettings,
+) -> Float[Tensor, "1 class side side"]:
+    """1 in the region of each map, and 0 elsewhere; where two overlap, the one of the larger map.
+
+    Args:
+        located: The maps before their levels were weighted.
+        maps: The maps whose levels are tried.
+        image: In [0, 255].
+        settings: The shade and the margin.
+    """
+    scale = image.shape[-1] / settings.reference_side
+    sigma = settings.shade_sigma * scale
     regions, margin = torch.zeros_like(maps), round(settings.margin * scale)
     for place in torch.nonzero(maps[0].amax((1, 2)) > 0).ravel().tolist():
         this = slice(place, place + 1)

@@ -17,6 +17,7 @@ from weakmask.csv_table import read_csv
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.classification import ANY, PROBABILITIES
 from weakmask.methods.wsmis.config import Fraction, WsmisSettings
+from weakmask.methods.wsmis.labels import regions_of
 from weakmask.methods.wsmis.picture import averaged, picture_of, presence_of, resized, weighed
 from weakmask.methods.wsmis.picture_set import CLASS, read_pictures
 from weakmask.methods.wsmis.report_text import TITLE, methods_text
@@ -180,6 +181,9 @@ class WsmisSegmenter:
         if masks.weigh:
             coarse = weighed(coarse, present[None])
         labels, foreground = _fine(coarse, picture.shape[1:], together=masks.weigh)
+        if masks.region == "sharpest" and labels.any():
+            region = _sharpest(coarse, torch.from_numpy(resized(picture, coarse.shape[-1]))[None].float(), self.config)
+            labels, _ = _fine(region, picture.shape[1:], together=True)
         if float(probable[0] if len(probable) else any_class(present.numpy()[None])[0]) < self.gate:
             labels = np.zeros_like(labels)
         values = [
@@ -193,6 +197,22 @@ class WsmisSegmenter:
         """The grey image, from black to white."""
         _, shown = picture_of(Scan(scan.name, upright(scan.image)), self.config.prepare.window)
         return scan.image, shown
+
+
+def _sharpest(
+    coarse: Float[Tensor, "1 label side side"], image: Float[Tensor, "1 colour side side"], config: WsmisSettings
+) -> Float[Tensor, "1 label side side"]:
+    """Probabilities that are 1 for background outside the region with the sharpest outline, and 0 inside.
+
+    Args:
+        coarse: Of each pixel, background first.
+        image: In [0, 255].
+        config: The shade.
+    """
+    background = coarse[:, :1]
+    found = regions_of(torch.cat([background, 1 - background], dim=1), image, config.labels)
+    classes = coarse[:, 1:] / coarse[:, 1:].sum(1, keepdim=True).clamp_min(torch.finfo(coarse.dtype).tiny)
+    return torch.cat([1 - found, found * classes], dim=1)
 
 
 def _fine(coarse: Tensor, shape: tuple[int, ...], *, together: bool) -> tuple[np.ndarray, np.ndarray]:

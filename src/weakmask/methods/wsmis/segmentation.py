@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from weakmask.atomic_write import atomic_folder
 from weakmask.evaluation.class_masks import IGNORED
 from weakmask.methods.wsmis.config import WsmisSettings
-from weakmask.methods.wsmis.labels import LABELS, crf_of, read_label_tensor
+from weakmask.methods.wsmis.labels import LABELS, crf_of, read_label_tensor, regions_of
 from weakmask.methods.wsmis.networks import groups_of, pretrained, segmentation_of
 from weakmask.methods.wsmis.picture import averaged, weighed
 from weakmask.methods.wsmis.picture_set import PictureSet, augmented, read_labels, read_pictures, write_picture
@@ -128,7 +128,7 @@ def labelled_cross_entropy(
 def _renew_labels(
     work: Work[WsmisSettings], pictures: PictureSet, network: nn.Module, before: Path, folder: Path
 ) -> None:
-    """Write the network's own averaged prediction after the CRF, of the classes that are in the labels before."""
+    """Write the network's own averaged prediction, refined, of the classes that are in the labels before."""
     masks, device = work.config.masks, device_of(work.config.device)
     for row in track(range(len(pictures)), "labels", len(pictures)):
         old = read_labels(before / pictures.files[row])
@@ -140,7 +140,11 @@ def _renew_labels(
                 found = averaged(network, image, masks.scales, mirror=masks.mirror).cpu()
             known = torch.tensor([[float(label in present) for label in range(1, found.shape[1])]])
             found = weighed(found, known)
-            if work.config.labels.crf:
+            if work.config.labels.region == "sharpest":
+                regions = regions_of(found, pictures.image(row), work.config.labels)
+                refined = regions.argmax(1) + 1
+                refined[regions.amax(1) == 0] = 0
+            elif work.config.labels.crf:
                 refined = most_probable(found, pictures.image(row), crf_of(work.config.labels, old.shape[-1]))
             else:
                 refined = found.argmax(1)
