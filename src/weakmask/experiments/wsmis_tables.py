@@ -20,7 +20,7 @@ from weakmask.experiments.experiment import Changes, Experiment, Judged, Place, 
 from weakmask.experiments.gather import all_results, by_row, condensed, over_seeds, seed_table
 from weakmask.experiments.training import Training
 from weakmask.experiments.wsmis_cohorts import DATA_SETS, TEST, TRAINING, write_all, write_parts
-from weakmask.experiments.wsmis_presets import OF_PHOTOGRAPHS, presets_of
+from weakmask.experiments.wsmis_presets import OF_PHOTOGRAPHS, QUICK, presets_of, wsmis_settings
 from weakmask.methods.wsmis.evaluation import OWN
 
 MEASURES = ("positives", "all_empty_1", "pooled", "background", "mean_iou", "empties_right", "dice")
@@ -132,7 +132,7 @@ def rows_of(name: str) -> dict[str, Row]:
     """The rows of a data set's table, with the paper's numbers of photographs or of X-rays."""
     published = PUBLISHED[name in OF_PHOTOGRAPHS]
     rows = {row: replace(one, published=published.get(row, one.published)) for row, one in LADDER.items()}
-    labels = presets_of(name)["quick"].settings["wsmis"].labels
+    labels = wsmis_settings(QUICK[name]).labels
     for row, used in (("colours", labels.colours > 0), ("region", labels.region == "sharpest")):
         if not used:
             del rows[row]

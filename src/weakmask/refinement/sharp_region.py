@@ -7,7 +7,8 @@ border shows in the grey values: of all levels, the one is taken whose outline h
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes, find_objects, gaussian_filter, label
+from scipy.ndimage import binary_dilation, binary_erosion, binary_fill_holes, gaussian_filter
+from skimage.measure import label
 from torch import Tensor
 
 from weakmask.refinement.input_checks import require_tensors
@@ -70,16 +71,20 @@ def sharpest_region(
 
 def _around_maximum(levels: Float[np.ndarray, "y x"], level: float) -> tuple[Mask, tuple[slice, slice]]:
     """The component above a level that holds the maximum, and the box that it is cut out of."""
-    parts, _ = label(levels > level)
-    here = parts.flat[int(levels.argmax())]
-    rows, columns = find_objects(parts)[here - 1]
-    around = [slice(max(0, side.start - 2 * BAND), side.stop + 2 * BAND) for side in (rows, columns)]
-    box = (around[0], around[1])
-    return binary_fill_holes(parts[box] == here), box
+    parts = np.asarray(label(levels > level, connectivity=1))
+    here = parts == parts.flat[int(levels.argmax())]
+    box = (_around(here.any(axis=1)), _around(here.any(axis=0)))
+    return np.asarray(binary_fill_holes(here[box]), bool), box
+
+
+def _around(line: Bool[np.ndarray, " places"]) -> slice:
+    """The places that are true, and room for the bands on either side."""
+    places = np.flatnonzero(line)
+    return slice(max(0, int(places[0]) - 2 * BAND), int(places[-1]) + 1 + 2 * BAND)
 
 
 def _contrast(region: Mask, grey: Float[np.ndarray, "y x"]) -> float:
     """Mean grey value just outside an outline minus that just inside; -inf for a region without an outside."""
-    outside = binary_dilation(region, iterations=BAND) & ~region
-    inside = region & ~binary_erosion(region, iterations=BAND, border_value=1)
+    outside = np.asarray(binary_dilation(region, iterations=BAND), bool) & ~region
+    inside = region & ~np.asarray(binary_erosion(region, iterations=BAND, border_value=1), bool)
     return float(grey[outside].mean() - grey[inside].mean()) if outside.any() and inside.any() else -np.inf
