@@ -56,11 +56,13 @@ REAL: Values = {  # of the two real stacks
     "train.keep": "last",
     "train.validate_every": 200,
     "predict.views": 4,
+    "decoder.criterion": "panoptic",
 }
 QUICK: Mapping[str, Values] = {
     "phantoms": {**CPU, "targets.contour_nm": 32.0, "train.patch": (16, 96, 96), "train.steps": 900},
     "vnc": {
         **REAL,
+        "augmentation.grey_range": 0.3,
         "prepare.pixel_nm": 28.0,
         "targets.contour_nm": 36.0,
         "train.patch": (16, 96, 96),

@@ -93,7 +93,8 @@ def search_decoder(examples: Sequence[Example], tried: Iterable[Decoder], criter
     """Try decoders on validation volumes and take the best.
 
     The volumes are scored as one. Decoders that differ in the least size alone share one labelling. Of several with an
-    equal criterion, the one with the higher panoptic quality is taken, then the first.
+    equal criterion, the one with the higher panoptic quality is taken, then the first. Few instances make average
+    precision jump; panoptic quality, the sum of their IoUs above 0.5, is smoother.
 
     Args:
         examples: (mask map, contour map, true instances) of each volume.

@@ -202,6 +202,10 @@ class DecoderSettings(Settings):
         default="watershed", description="watershed (P), grow (C: what the released prediction calls) or components"
     )
     search: bool = Field(default=True, description="choose thresholds and least size on the validation sections")
+    criterion: Literal["ap_75", "panoptic"] = Field(
+        default="ap_75",
+        description="score that the search raises; the panoptic quality (O) depends less on single instances",
+    )
     seed: Fraction = Field(default=0.9, description="seeds have a mask probability above this (P)")
     contour: Fraction = Field(default=0.8, description="seeds have a contour probability below this (P)")
     mask: Fraction = Field(default=0.85, description="instances lie where the mask probability is above this (C)")

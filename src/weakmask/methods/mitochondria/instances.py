@@ -41,7 +41,7 @@ def instances(work: Work[MitochondriaSettings]) -> None:
     if examples:
         least = [factor * chosen[OWN].least_voxels for factor in LEAST_FACTORS]
         for of, decoder in chosen.items():
-            found = search_decoder(examples, decoders(decoder.method, least))
+            found = search_decoder(examples, decoders(decoder.method, least), settings.criterion)
             chosen[of] = found.best
             write_csv(found.table, work.out / f"search-{of}.csv", "%.6g")
     (work.out / DECODERS).write_text(json.dumps({of: asdict(one) for of, one in chosen.items()}, indent=2) + "\n")
