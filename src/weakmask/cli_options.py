@@ -24,6 +24,13 @@ Series = Annotated[
         help="DICOM series of a folder that has several: UID, number or description, or `time 2` of many frames.",
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: local (started on this machine), auto or HOST:PORT."),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes on the cluster.", show_default="one per GPU, else per CPU")
+]
 Names = Annotated[
     Literal["path", "dicom"], typer.Option(help="Names of results: from paths, or from PatientID and series.")
 ]

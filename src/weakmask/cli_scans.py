@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from weakmask.cli_options import Device, Json, Names, Precision, Scans, Seed, Series, verb_of
+from weakmask.cli_options import Device, Json, Names, Precision, Ray, Scans, Seed, Series, Workers, verb_of
 from weakmask.screen import exit_if_any, print_exported, print_json_line, print_notes, print_summary
 from weakmask.terminal import out, print_line
 
@@ -43,8 +43,11 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     store: Annotated[
         str | None, typer.Option(metavar="URL", help="Also store DICOM results at a server: dicomweb://HOST:PORT/PATH.")
     ] = None,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
+    from weakmask.commands.cluster_scans import Cluster
     from weakmask.commands.predict import Asked, RegionSource
     from weakmask.commands.predict import predict as segment_scans
     from weakmask.commands.result_sending import target_of
@@ -59,7 +62,8 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     gathered = gather_scans(paths, series or (), folder)
     for line in gathered.failures:
         asked.listener({"scan": "", "state": "left out", "image": "", "error": line})
-    done = segment_scans(loaded, gathered.scans, folder, source, device, asked)
+    cluster = None if ray is None else Cluster(ray, workers, device)
+    done = segment_scans(loaded, gathered.scans, folder, source, device, asked, cluster)
     print_notes(done.notes)
     if not as_json:
         print_summary(done.scores)

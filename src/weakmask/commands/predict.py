@@ -25,10 +25,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from weakmask.commands.cluster_scans import Cluster, each_scan_on
 from weakmask.commands.output_folder import OutputFolder, open_output
 from weakmask.commands.prediction_tables import REPORT, TABLES, Records, page_of, table_of, write_tables
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of, stacks_in
-from weakmask.commands.scan_work import Asked, Work, failure_of, outputs_for
+from weakmask.commands.scan_work import Asked, Work, failure_of, folder_of, outputs_for
+from weakmask.commands.scan_work_elsewhere import elsewhere, take_over
 from weakmask.errors import MachineError, UserError
 from weakmask.inference.scan_record import ScanRecord
 from weakmask.inference.trained_model import Model, load
@@ -67,6 +69,7 @@ def predict(
     regions: RegionSource,
     device: str = "auto",
     asked: Asked | None = None,
+    cluster: Cluster | None = None,
 ) -> Predicted:
     """Segment scans; a faulty scan is named in one line and the others go on.
 
@@ -77,10 +80,11 @@ def predict(
         regions: Where the regions come from.
         device: auto, cpu, cuda or mps; for a model that is not loaded yet.
         asked: Other wishes; None: none.
+        cluster: The Ray cluster whose workers segment the scans; None: this process does.
 
     Raises:
         UserError: No such model, no scan, the region mask of one scan for several, an output that cannot be written or
-            would replace a file of the user's, or every scan failed.
+            would replace a file of the user's, every scan failed, or no such cluster.
     """
     asked = asked or Asked()
     loaded = load(model, device)
@@ -92,11 +96,26 @@ def predict(
     folder = _opened(out, jobs, regions)
     work = Work(loaded, regions, out, Records(), asked)
     try:
-        done = each_scan(jobs, "scans", work.of, lambda job, line: asked.listener(failure_of(job, line)))
+        done = _each(work, jobs, cluster)
     except (UserError, MachineError):
         folder.forget()
         raise
     return _finished(work, model, done, twice)
+
+
+def _each(work: Work, jobs: Sequence[ScanJob], cluster: Cluster | None) -> Done[ScanRecord]:
+    """Segment the scans, here or on a cluster."""
+
+    def failed(job: ScanJob, line: str) -> None:
+        """Report a scan that was left out."""
+        work.asked.listener(failure_of(job, line))
+
+    if cluster is None:
+        return each_scan(jobs, "scans", work.of, failed)
+    done = each_scan_on(cluster, jobs, "scans", elsewhere(work), partial(take_over, work), failed)
+    for job, found in done.results:
+        work.records.add(folder_of(job), found.record)
+    return Done(tuple((job, found.record) for job, found in done.results), done.failures)
 
 
 def _opened(out: Path, jobs: Sequence[ScanJob], regions: RegionSource) -> OutputFolder:

@@ -52,6 +52,45 @@ class Done(Generic[Result]):
     failures: tuple[str, ...]
 
 
+class Outcomes(Generic[Result]):
+    """The results and failures of scans, as they come in."""
+
+    def __init__(self, count: int, failed: Callable[[ScanJob, str], None] | None = None) -> None:
+        """Begin without any.
+
+        Args:
+            count: Number of scans; of several, one that fails is printed at once.
+            failed: Is called with a scan that failed, and why.
+        """
+        self._count, self._failed = count, failed
+        self._results: dict[str, Result] = {}
+        self._failures: dict[str, str] = {}
+
+    def add(self, job: ScanJob, result: Result) -> None:
+        """Keep the result of a scan."""
+        self._results[job.name] = result
+
+    def leave_out(self, job: ScanJob, why: str) -> None:
+        """Keep why a scan has no result, and say so."""
+        line = self._failures[job.name] = why if str(job.image) in why else f"{job.image}: {why}"
+        if self._failed is not None:
+            self._failed(job, line)
+        if self._count > 1:
+            print_left_out(line)
+
+    def done(self, jobs: Sequence[ScanJob]) -> Done[Result]:
+        """All of them, in the order of the scans.
+
+        Raises:
+            UserError: Every scan failed.
+        """
+        lines = [self._failures[job.name] for job in jobs if job.name in self._failures]
+        if not self._results:
+            raise UserError(lines[0] if len(jobs) == 1 else f"all {len(jobs)} scans failed; the first: {lines[0]}")
+        results = tuple((job, self._results[job.name]) for job in jobs if job.name in self._results)
+        return Done(results, tuple(lines))
+
+
 def find_jobs(
     paths: Sequence[Path | ScanFile], outputs: Callable[[str, Path], Mapping[str, Path]], naming: Naming = "path"
 ) -> tuple[list[ScanJob], list[str]]:
@@ -178,21 +217,14 @@ def each_scan(
     Raises:
         UserError: Every scan failed.
     """
-    results: list[tuple[ScanJob, Result]] = []
-    failures: list[str] = []
+    outcomes: Outcomes[Result] = Outcomes(len(jobs), failed)
     for job in track(jobs, what, len(jobs)):
         try:
             with memory_for(job.image):
-                results.append((job, work(job)))
+                outcomes.add(job, work(job))
         except UserError as error:
-            failures.append(str(error) if str(job.image) in str(error) else f"{job.image}: {error}")
-            if failed is not None:
-                failed(job, failures[-1])
-            if len(jobs) > 1:
-                print_left_out(failures[-1])
-    if not results:
-        raise UserError(failures[0] if len(jobs) == 1 else f"all {len(jobs)} scans failed; the first: {failures[0]}")
-    return Done(tuple(results), tuple(failures))
+            outcomes.leave_out(job, str(error))
+    return outcomes.done(jobs)
 
 
 def outputs_of(jobs: Iterable[ScanJob]) -> list[Path]:

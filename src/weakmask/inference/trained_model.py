@@ -40,6 +40,7 @@ class Model:
         file: Its file; None for a model that is not in a file.
         precision: Number format of feature maps.
         subtypes: Reference table of `weakmask subtypes-table`; None: lesions are not classified.
+        memory_gb: Memory for feature maps of networks that take whole scans, in GB.
     """
 
     segmenter: Segmenter
@@ -47,6 +48,7 @@ class Model:
     file: Path | None = None
     precision: Precision = "auto"
     subtypes: Path | None = None
+    memory_gb: float = 4.0
     _reference: pd.DataFrame | None = field(default=None, repr=False)
     _states: tuple[FileState | None, FileState | None] = field(default=(None, None), repr=False)
 
@@ -187,5 +189,5 @@ def load(
     table = None if subtypes is None else Path(subtypes)
     if isinstance(model, str | Path):
         segmenter = load_segmenter(model, device, Limits(memory_gb, precision))
-        return Model(segmenter, str(device), model_file(model), precision, table)
-    return Model(model, str(device), None, precision, table)
+        return Model(segmenter, str(device), model_file(model), precision, table, memory_gb)
+    return Model(model, str(device), None, precision, table, memory_gb)

@@ -1,0 +1,141 @@
+"""Scans on a cluster: a dead worker costs the seconds of its scan, a deadly scan is left out, the order is kept."""
+
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import frail_work
+import pytest
+
+from weakmask.commands import cluster_scans
+from weakmask.commands.cluster_scans import Cluster, Worker, each_scan_on, workers_of
+from weakmask.commands.scan_jobs import ScanJob
+from weakmask.errors import MachineError, UserError
+
+NAMES = ("plain-1", "once-1", "faulty", "deadly", "once-2", "plain-2", "plain-3")
+RESULTS = ["PLAIN-1", "ONCE-1", "ONCE-2", "PLAIN-2", "PLAIN-3"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def jobs_of(*names: str) -> list[ScanJob]:
+    return [ScanJob(name, Path(f"{name}.nii.gz"), {}) for name in names]
+
+
+@pytest.fixture
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers import what this process gives them."""
+    source = Path(cluster_scans.__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{source}:{Path(__file__).parent}")
+
+
+def test_on_ray_every_scan_has_one_result(tmp_path: Path, importable: None, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("ray")
+    finished, failed = [], []
+    done = each_scan_on(
+        Cluster("local", 2, "cpu"),
+        jobs_of(*NAMES),
+        "scans",
+        partial(frail_work.begin, tmp_path),
+        lambda job, result: finished.append(result),
+        lambda job, line: failed.append(line),
+    )
+    assert [result for _, result in done.results] == RESULTS
+    assert sorted(finished) == sorted(RESULTS)
+    assert done.failures == (
+        "faulty.nii.gz: this scan has no voxels",
+        "deadly.nii.gz: 3 workers died of it; look at it alone",
+    )
+    assert sorted(failed) == sorted(done.failures)
+    tries = {path.name: len(path.read_text(encoding="ascii")) for path in tmp_path.iterdir()}
+    assert tries == {name: {"deadly": 3, "once-1": 2, "once-2": 2}.get(name, 1) for name in NAMES}
+    printed = capsys.readouterr().err
+    assert "plain-1: done" in printed
+    assert "5 died" in printed
+
+
+class FakeRay:
+    """Ray's calls in this process: enough for what its own does not decide."""
+
+    exceptions = SimpleNamespace(RayError=OSError, RayTaskError=ZeroDivisionError)
+
+    def __init__(self) -> None:
+        self.alive, self.most, self.made = 0, 0, 0
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 3.0}
+
+    def remote(self, **resources: float):
+        return lambda kind: SimpleNamespace(remote=partial(self._start, kind))
+
+    def _start(self, kind: type[Worker], *arguments: object) -> SimpleNamespace:
+        self.made += 1
+        worker = kind(*arguments)  # pyright: ignore[reportArgumentType]
+
+        def of(job: ScanJob) -> object:
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+            return partial(worker.of, job)
+
+        return SimpleNamespace(of=SimpleNamespace(remote=of))
+
+    def put(self, value: object) -> object:
+        return value
+
+    def kill(self, worker: object) -> None: ...
+
+    def wait(self, running: list) -> tuple[list, list]:
+        return running[-1:], running[:-1]  # the last that was given
+
+    def get(self, ready: partial) -> object:
+        self.alive -= 1
+        return ready()
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
+    ray = FakeRay()
+    monkeypatch.setattr(cluster_scans, "connected", lambda cluster: nullcontext(ray))
+    return ray
+
+
+def test_as_many_scans_are_under_way_as_there_are_workers(tmp_path: Path, fake: FakeRay):
+    jobs = jobs_of(*(f"plain-{number}" for number in range(20)))
+    begin = partial(frail_work.begin, tmp_path)
+    done = each_scan_on(Cluster("auto"), jobs, "scans", begin, lambda job, result: None)
+    assert [job.name for job, _ in done.results] == [job.name for job in jobs]
+    assert (fake.most, fake.made) == (3, 3)
+
+
+def test_a_machine_that_cannot_work_ends_the_command_in_one_line(fake: FakeRay):
+    with pytest.raises(MachineError, match=r"model\.safetensors: no such model"):
+        each_scan_on(
+            Cluster("auto"), jobs_of("a", "b"), "scans", frail_work.begin_without_model, lambda job, result: None
+        )
+
+
+def test_all_scans_at_fault_are_one_line(tmp_path: Path, fake: FakeRay):
+    begin = partial(frail_work.begin, tmp_path)
+    with pytest.raises(UserError, match=r"all 2 scans failed; the first: faulty-1\.nii\.gz: this scan has no voxels"):
+        each_scan_on(Cluster("auto"), jobs_of("faulty-1", "faulty-2"), "scans", begin, lambda job, result: None)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "resources", "count", "graphics"),
+    [
+        (Cluster("auto"), {"CPU": 8.0}, 8, False),
+        (Cluster("auto", 3), {"CPU": 8.0}, 3, False),
+        (Cluster("auto"), {"CPU": 64.0, "GPU": 4.0}, 4, True),
+        (Cluster("auto", None, "cpu"), {"CPU": 64.0, "GPU": 4.0}, 64, False),
+        (Cluster("auto"), {}, 1, False),
+    ],
+)
+def test_a_worker_takes_a_gpu_or_a_cpu(cluster: Cluster, resources: dict[str, float], count: int, *, graphics: bool):
+    assert workers_of(cluster, resources) == (count, {"num_cpus": 1, "num_gpus": 1} if graphics else {"num_cpus": 1})
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cluster_scans, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"--ray needs Ray; run `pip install 'weakmask\[cluster\]'`"):
+        each_scan_on(Cluster("local"), jobs_of("a"), "scans", frail_work.begin_without_model, lambda job, result: None)
