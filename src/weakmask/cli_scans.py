@@ -62,7 +62,7 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     gathered = gather_scans(paths, series or (), folder)
     for line in gathered.failures:
         asked.listener({"scan": "", "state": "left out", "image": "", "error": line})
-    cluster = None if ray is None else Cluster(ray, workers, device)
+    cluster = Cluster.of(ray, workers, device)
     done = segment_scans(loaded, gathered.scans, folder, source, device, asked, cluster)
     print_notes(done.notes)
     if not as_json:

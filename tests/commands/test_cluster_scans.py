@@ -1,5 +1,6 @@
 """Scans on a cluster: a dead worker costs the seconds of its scan, a deadly scan is left out, the order is kept."""
 
+import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ import frail_work
 import pytest
 
 from weakmask.commands import cluster_scans
-from weakmask.commands.cluster_scans import Cluster, Worker, each_scan_on, workers_of
+from weakmask.commands.cluster_scans import Cluster, Worker, connected, each_scan_on, workers_of
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.errors import MachineError, UserError
 
@@ -30,6 +31,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{source}:{Path(__file__).parent}")
 
 
+@pytest.mark.slow
 def test_on_ray_every_scan_has_one_result(tmp_path: Path, importable: None, capsys: pytest.CaptureFixture[str]):
     pytest.importorskip("ray")
     finished, failed = [], []
@@ -115,6 +117,22 @@ def test_a_machine_that_cannot_work_ends_the_command_in_one_line(fake: FakeRay):
         )
 
 
+def test_a_machine_without_weakmask_ends_the_command_in_one_line(fake: FakeRay, monkeypatch: pytest.MonkeyPatch):
+    class InitFailedError(OSError):
+        actor_init_failed = True
+
+    def get(ready: object) -> None:
+        raise InitFailedError("The actor died.\n  trace\nModuleNotFoundError: No module named 'weakmask'\n")
+
+    monkeypatch.setattr(fake, "get", get)
+    with pytest.raises(
+        MachineError, match=r"no worker starts; is .* \(ModuleNotFoundError: No module named 'weakmask'\)"
+    ):
+        each_scan_on(
+            Cluster("auto"), jobs_of("a", "b"), "scans", frail_work.begin_without_model, lambda job, result: None
+        )
+
+
 def test_all_scans_at_fault_are_one_line(tmp_path: Path, fake: FakeRay):
     begin = partial(frail_work.begin, tmp_path)
     with pytest.raises(UserError, match=r"all 2 scans failed; the first: faulty-1\.nii\.gz: this scan has no voxels"):
@@ -133,6 +151,28 @@ def test_all_scans_at_fault_are_one_line(tmp_path: Path, fake: FakeRay):
 )
 def test_a_worker_takes_a_gpu_or_a_cpu(cluster: Cluster, resources: dict[str, float], count: int, *, graphics: bool):
     assert workers_of(cluster, resources) == (count, {"num_cpus": 1, "num_gpus": 1} if graphics else {"num_cpus": 1})
+
+
+@pytest.mark.parametrize("fault", [Exception("The current node timed out during startup.\nMore."), ConnectionError()])
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, fault: Exception):
+    ended = []
+
+    def init(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: ended.append(True)))
+    monkeypatch.setattr(cluster_scans, "find_spec", lambda name: name)
+    with pytest.raises(UserError, match="--ray local: no Ray cluster there") as raised, connected(Cluster("local")):
+        pass
+    assert "\n" not in str(raised.value)
+    assert ended == [True]
+
+
+def test_workers_without_a_cluster_are_refused():
+    assert Cluster.of(None, None, "cpu") is None
+    assert Cluster.of("auto", 2, "cpu") == Cluster("auto", 2, "cpu")
+    with pytest.raises(UserError, match="--workers 2: this command uses no cluster; give --ray local, too"):
+        Cluster.of(None, 2, "cpu")
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):

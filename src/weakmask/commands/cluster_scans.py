@@ -48,6 +48,19 @@ class Cluster:
     workers: int | None = None
     device: str = "auto"
 
+    @classmethod
+    def of(cls, address: str | None, workers: int | None, device: str) -> "Cluster | None":
+        """The cluster of the options of a command; None: no cluster.
+
+        Raises:
+            UserError: Workers without an address.
+        """
+        if address is None:
+            if workers is not None:
+                raise UserError(f"--workers {workers}: this command uses no cluster; give --ray {LOCAL}, too")
+            return None
+        return cls(address, workers, device)
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -133,7 +146,10 @@ class _Pool:
                 answer = self.ray.get(ready)
             except self.ray.exceptions.RayTaskError:  # a fault of the program
                 raise
-            except self.ray.exceptions.RayError:
+            except self.ray.exceptions.RayError as error:
+                if getattr(error, "actor_init_failed", False):
+                    why = str(error).strip().splitlines()[-1]
+                    yield job, Answer(machine_fault=f"no worker starts; is the same weakmask on all machines? ({why})")
                 self.ray.kill(worker)
                 worker = self.start()
                 self.deaths[job.name] += 1
@@ -211,7 +227,7 @@ def connected(cluster: Cluster) -> Iterator[Any]:
     """The module `ray`, connected with a cluster; one that was started for it ends with the block.
 
     Raises:
-        UserError: Ray is not installed, or no cluster is at that address.
+        UserError: Ray is not installed, no cluster is at that address, or none starts.
     """
     if find_spec("ray") is None:
         raise UserError("--ray needs Ray; run `pip install 'weakmask[cluster]'`")
@@ -229,7 +245,8 @@ def connected(cluster: Cluster) -> Iterator[Any]:
             logging_level=logging.ERROR,
             **(local if cluster.address == LOCAL else {}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises this very class where its own processes do not start
+        ray.shutdown()
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UserError(
             f"--ray {cluster.address}: no Ray cluster there ({reason}); start one by `ray start --head`, or use "
