@@ -3,8 +3,8 @@
 The scans are phantoms of a chest CT with region masks, the model is an untrained dRAM of one channel. All runs segment
 the same scans with one thread a process, one after the other in the same call, and their masks are compared byte by
 byte. Seconds are those of the clock; the start of Ray and of its workers, which a long run pays once, stands in a
-column of its own. The memory of the driver is its growth over runs of 10, 100 and 1,000 scans whose answers have 5 kB, as
-records of results have, and whose work takes no time.
+column of its own. The memory of the driver is its growth over runs of 10, 100 and 1,000 scans whose answers have 5 kB,
+as records of results have, and whose work takes no time.
 
 Usage: cohort_throughput.py [--json] [--scans N] [--side VOXELS] [--without-memory]
 """

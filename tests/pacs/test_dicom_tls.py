@@ -45,8 +45,9 @@ class Files:
         """A certificate with its key."""
         signer = self._other if stranger else self._authority
         file = self._folder / f"{name}.pem"
-        valid = {"not_before": PAST, "not_after": PAST.replace(year=2021)} if expired else {}
-        signer.issue_cert(host, **valid).private_key_and_cert_chain_pem.write_to_path(file)
+        begin, end = (PAST, PAST.replace(year=2021)) if expired else (None, None)
+        issued = signer.issue_cert(host, not_before=begin, not_after=end)
+        issued.private_key_and_cert_chain_pem.write_to_path(file)
         return file
 
 
