@@ -64,7 +64,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a worker says of a scan.
+    """A worker's report on a scan.
 
     Attributes:
         result: Of the work; None if the scan or the machine is at fault.

@@ -1,4 +1,4 @@
-"""The work of `weakmask predict` on one scan in another process, and what comes back of it."""
+"""The work of `weakmask predict` on one scan in another process, and its report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from weakmask.terminal import say
 
 @dataclass(frozen=True)
 class Found:
-    """What comes back of a scan; its masks lie in its folder.
+    """The report of another process on a scan; its masks lie in its folder.
 
     Attributes:
         record: Of the result.
@@ -32,7 +32,7 @@ class Found:
 
 
 def elsewhere(work: Work) -> Callable[[], Callable[[ScanJob], Found]]:
-    """What another process calls to begin the same work; it loads the model from its file.
+    """A function with which another process begins the same work; it loads the model from its file.
 
     Raises:
         UserError: The model has no file.
