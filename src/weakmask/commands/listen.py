@@ -143,12 +143,12 @@ class _Worker:
     def handle(self, series: str) -> None:
         """Segment a series and send its results; a fault costs one line, and no fault ends the listener."""
         names, start = self.images.names_of(series), time.monotonic()
-        if not names:  # a person took them away
-            self.images.finish(series, names)
-            return
-        self.say("segmenting", series=series, images=len(names))
+        if names:
+            self.say("segmenting", series=series, images=len(names))
         try:
-            folders = self._results(series, names)
+            folders = self._results(series, names) if names else []  # a person may have taken them away
+            self.images.recount()
+            finished = self.images.finish(series, names)
         except UnreachableError as error:
             self._try_later("not sent", series, str(error))
         except MachineError as error:
@@ -162,8 +162,7 @@ class _Worker:
                 last = traceback.format_exc().strip()
                 self._give_up(series, names, f"a fault of the program, please report it: {last}")
         else:
-            self.images.recount()
-            if self.images.finish(series, names):
+            if finished and names:
                 self._waits.pop(series, None)
                 seconds = round(time.monotonic() - start, 1)
                 self.say("done" if folders else "ignored", series=series, results=folders, seconds=seconds)
