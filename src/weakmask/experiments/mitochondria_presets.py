@@ -63,10 +63,10 @@ QUICK: Mapping[str, Values] = {
     "vnc": {
         **REAL,
         "augmentation.grey_range": 0.3,
-        "prepare.pixel_nm": 28.0,
+        "prepare.pixel_nm": 18.0,
         "targets.contour_nm": 36.0,
         "train.patch": (16, 96, 96),
-        "train.steps": 700,
+        "train.steps": 1200,
     },
     "cdeep3m": {
         **REAL,
