@@ -20,7 +20,7 @@ from weakmask.evaluation.instances import instance_scores
 from weakmask.evaluation.overlap_table import instance_interval
 from weakmask.experiments import mitochondria_sets, mitochondria_table
 from weakmask.experiments.experiment import Preset, Setup
-from weakmask.experiments.mitochondria_presets import CPU, FINE, QUICK, Values, settings
+from weakmask.experiments.mitochondria_presets import CPU, ONE_SIZE, QUICK, Values, settings
 from weakmask.experiments.mitochondria_sets import PARTS, SETS, write_real
 from weakmask.experiments.mitochondria_table import EXPERIMENT, ROWS, compared, has
 from weakmask.experiments.run import Request, places_of, reproduce
@@ -208,8 +208,8 @@ def test_each_row_is_compared_with_the_row_below() -> None:
 
 
 @pytest.mark.parametrize("of", ["vnc", "cdeep3m"])
-def test_the_quick_preset_is_the_shipped_config(of: str) -> None:
+def test_the_shipped_config_is_the_quick_presets_row_of_one_decoder(of: str) -> None:
     shipped: Any = load_config(CONFIGS / f"mitochondria_{of}.yaml")[1]
-    quick = settings({**QUICK[of], **FINE[of]})
+    quick = settings({**QUICK[of], **ONE_SIZE, "network.architecture": ROWS["r"].changes["network"]["architecture"]})
     data = quick.data.model_copy(update={"spacing_nm": shipped.data.spacing_nm, "cohort": shipped.data.cohort})
     assert quick.model_copy(update={"data": data}) == shipped
