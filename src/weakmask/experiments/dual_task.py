@@ -37,7 +37,7 @@ _CLASSIFIER: dict[str, Any] = BagTrainingSettings(steps=400, batch=16).model_dum
 _CHAIN = DualTaskSettings(
     **_COMMON,
     network=NetworkSettings(width=8),
-    patches=PatchSettings(start="bag"),
+    patches=PatchSettings(start="bag", steps=480),
     segmentation=SegmentationSettings(beta=1.0),
 )
 SLICES = Preset(
