@@ -41,7 +41,7 @@ ULTRASOUND: Values = {  # as configs/wsmis_ultrasound.yaml
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},
-    "busi": {**ULTRASOUND, "masks.gate": 0.6},
+    "busi": {**ULTRASOUND, "masks.gate": 0.8},
     "siim": {**XRAYS, "masks.gate": 0.5},
     "phantoms": {**XRAYS, "masks.gate": 0.5},
 }
