@@ -15,8 +15,7 @@ from weakmask.refinement.input_checks import require_tensors
 from weakmask.refinement.shade import Shade
 
 LEVELS = tuple(step / 20 for step in range(4, 17))  # of the map's maximum
-BAND = 3  # pixels on either side of an outline, whose grey values are compared
-SMALLEST, LARGEST = 60, 0.4  # pixels of a region, and its share of the picture
+SMALLEST, LARGEST = 60 / 224**2, 0.4  # shares of the picture that a region has
 GROWTH = 0.1  # exponent of the area: between borders that are about as sharp, the larger region
 TINY = 1e-3  # contrast of an outline without any, in standard deviations of the picture
 
@@ -29,6 +28,7 @@ def sharpest_region(
     image: Float[Tensor, "1 channel y x"],
     shade: Shade,
     sigma: float,
+    band: int = 3,
 ) -> Bool[Tensor, "y x"]:
     """The region around the maximum of a map at the level whose outline is sharpest; holes are filled.
 
@@ -41,6 +41,7 @@ def sharpest_region(
         image: Grey values, or colours whose mean counts.
         shade: Whether the thing is darker or brighter than what surrounds it.
         sigma: Of a Gaussian that smooths the grey values, in pixels; 0: none.
+        band: Width of both bands, in pixels.
 
     Returns:
         Where the region is. A map without a region of a fitting size is cut at half of its maximum; one without a
@@ -58,33 +59,33 @@ def sharpest_region(
     if levels.max() <= 0:
         return torch.from_numpy(best & False)
     for level in LEVELS:
-        region, box = _around_maximum(levels, level * float(levels.max()))
+        region, box = _around_maximum(levels, level * float(levels.max()), 2 * band)
         area = int(region.sum())
-        if not SMALLEST <= area <= LARGEST * levels.size:
+        if not SMALLEST * levels.size <= area <= LARGEST * levels.size:
             continue
-        worth = max(_contrast(region, steps[box]), TINY) * float(inside[box][region].mean()) * area**GROWTH
+        worth = max(_contrast(region, steps[box], band), TINY) * float(inside[box][region].mean()) * area**GROWTH
         if worth > value:
             best, value = np.zeros_like(best), worth
             best[box] = region
     return torch.from_numpy(best)
 
 
-def _around_maximum(levels: Float[np.ndarray, "y x"], level: float) -> tuple[Mask, tuple[slice, slice]]:
-    """The component above a level that holds the maximum, and the box that it is cut out of."""
+def _around_maximum(levels: Float[np.ndarray, "y x"], level: float, room: int) -> tuple[Mask, tuple[slice, slice]]:
+    """The component above a level that holds the maximum, and the box with room around it that it is cut out of."""
     parts = np.asarray(label(levels > level, connectivity=1))
     here = parts == parts.flat[int(levels.argmax())]
-    box = (_around(here.any(axis=1)), _around(here.any(axis=0)))
+    box = (_around(here.any(axis=1), room), _around(here.any(axis=0), room))
     return np.asarray(binary_fill_holes(here[box]), bool), box
 
 
-def _around(line: Bool[np.ndarray, " places"]) -> slice:
-    """The places that are true, and room for the bands on either side."""
+def _around(line: Bool[np.ndarray, " places"], room: int) -> slice:
+    """The places that are true, and room on either side."""
     places = np.flatnonzero(line)
-    return slice(max(0, int(places[0]) - 2 * BAND), int(places[-1]) + 1 + 2 * BAND)
+    return slice(max(0, int(places[0]) - room), int(places[-1]) + 1 + room)
 
 
-def _contrast(region: Mask, grey: Float[np.ndarray, "y x"]) -> float:
+def _contrast(region: Mask, grey: Float[np.ndarray, "rows columns"], band: int) -> float:
     """Mean grey value just outside an outline minus that just inside; -inf for a region without an outside."""
-    outside = np.asarray(binary_dilation(region, iterations=BAND), bool) & ~region
-    inside = region & ~np.asarray(binary_erosion(region, iterations=BAND, border_value=1), bool)
+    outside = np.asarray(binary_dilation(region, iterations=band), bool) & ~region
+    inside = region & ~np.asarray(binary_erosion(region, iterations=band, border_value=1), bool)
     return float(grey[outside].mean() - grey[inside].mean()) if outside.any() and inside.any() else -np.inf

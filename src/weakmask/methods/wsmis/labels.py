@@ -29,6 +29,7 @@ from weakmask.refinement import (
 from weakmask.refinement.shade import Shade
 
 SHADES: dict[str, Shade] = {"dark": "dark", "bright": "bright", "dark spots": "dark", "bright spots": "bright"}
+BAND = 6.7  # width of the bands on either side of an outline, in pixels of the reference side
 CUT, REFINED, LABELS = "cut", "crf", "labels"  # folders: the map at the threshold, after the CRF, and to learn from
 
 
@@ -104,11 +105,11 @@ def _sharpest(
         settings: The shade and the margin.
     """
     scale = image.shape[-1] / settings.reference_side
-    sigma = settings.shade_sigma * scale
+    sigma, band = settings.shade_sigma * scale, max(1, round(BAND * scale))
     regions, margin = torch.zeros_like(maps), round(settings.margin * scale)
     for place in torch.nonzero(maps[0].amax((1, 2)) > 0).ravel().tolist():
         this = slice(place, place + 1)
-        region = sharpest_region(located[:, this], maps[:, this], image, SHADES[settings.shade], sigma).numpy()
+        region = sharpest_region(located[:, this], maps[:, this], image, SHADES[settings.shade], sigma, band).numpy()
         wide = binary_dilation(region, iterations=margin) if margin else region
         regions[0, place] = torch.from_numpy(wide).float()
     largest = maps.amax(1, keepdim=True)
