@@ -255,6 +255,11 @@ def test_a_sharpest_region_needs_a_shade_and_has_no_unsure_pixels(values: dict[s
         wsmis_settings({"labels.region": "sharpest", **values})
 
 
+def test_a_margin_needs_a_region() -> None:
+    with pytest.raises(UserError, match=r"labels\.margin widens no region"):
+        wsmis_settings({"labels.margin": 4.5})
+
+
 def test_a_sharpest_mask_needs_a_shade() -> None:
     with pytest.raises(UserError, match=r"expected a labels\.shade, dark or bright"):
         wsmis_settings({"masks.region": "sharpest"})

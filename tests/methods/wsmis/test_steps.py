@@ -10,16 +10,24 @@ from torch.nn import functional as F
 from weakmask.datasets.case import Case, TruthKind
 from weakmask.errors import UserError
 from weakmask.methods.wsmis.classification import Objective, any_presence, known_cross_entropy
-from weakmask.methods.wsmis.config import MapSettings, NetworkSettings
+from weakmask.methods.wsmis.config import (
+    ClassificationSettings,
+    DataSettings,
+    MapSettings,
+    MaskSettings,
+    NetworkSettings,
+    WsmisSettings,
+)
 from weakmask.methods.wsmis.evaluation import ALL, CENTRE, EVERYTHING, NOTHING, Comparison, class_truth, floors
 from weakmask.methods.wsmis.evaluation import results as results_of
 from weakmask.methods.wsmis.evaluation import summary as summary_of
 from weakmask.methods.wsmis.label_settings import LabelSettings
-from weakmask.methods.wsmis.labels import crf_of, refined, shaded
-from weakmask.methods.wsmis.maps import mapper, somewhere_positive
+from weakmask.methods.wsmis.labels import _sharpest, crf_of, refined, shaded
+from weakmask.methods.wsmis.maps import mapper, outputs_of, somewhere_positive
 from weakmask.methods.wsmis.model import _fine, any_class, chosen_gate, gate_note
 from weakmask.methods.wsmis.networks import classifier_of, groups_of
 from weakmask.methods.wsmis.picture import weighed
+from weakmask.methods.wsmis.report_text import methods_text
 from weakmask.methods.wsmis.segmentation import labelled_cross_entropy, last_round
 from weakmask.networks import build_network
 from weakmask.networks.backbones import BackboneClassifier
@@ -67,6 +75,45 @@ def test_regions_replace_the_maps_and_do_not_overlap() -> None:
     assert not found[0, 2].any()
     wider = shaded(maps, image, settings.model_copy(update={"margin": 2.0}))
     assert wider[0, 0].sum() == 20 * 20 + 4 * 20 * 2 + 4  # two steps to the four neighbours
+
+
+def test_where_two_regions_overlap_the_larger_map_has_the_pixel_and_no_pixel_is_lost() -> None:
+    image = torch.full((1, 1, 60, 60), 180.0)
+    image[..., 10:40, 10:40] = 40.0
+    maps = torch.zeros(1, 2, 60, 60)
+    maps[0, 0, 5:45, 5:45] = 0.6
+    maps[0, 0, 5:12, 5:45] = 0.3
+    maps[0, 1, 0:12, :] = 0.9  # its region is small and elsewhere, its map reaches into the first one's
+    image[..., 0:8, 50:58] = 10.0
+    maps[0, 1, 0:8, 50:58] = 1.0
+    settings = LabelSettings(shade="dark", shade_sigma=0.0, region="sharpest", colours=0.0, reference_side=60.0)
+    found = shaded(maps, image, settings)
+    assert torch.equal(found[0, 0] == 1, (image[0, 0] == 40.0))
+    assert found[0, 1].any()
+    both = maps.clone()
+    both[0, 1] = 0.5 * both[0, 0]
+    same = _sharpest(both, both, image, settings)
+    assert not same[0, 1].any()
+    assert same[0, 0].any()
+
+
+def test_a_picture_of_one_class_has_the_map_of_any_class() -> None:
+    assert list(outputs_of([1], 3, 2)) == [2]
+    assert list(outputs_of([0, 1], 3, 2)) == [0, 1]  # they lie in different places
+    assert list(outputs_of([1], 2, 2)) == [1]
+
+
+def test_the_report_says_what_was_done_with_regions_and_any_class() -> None:
+    plain = WsmisSettings(data=DataSettings(cohort=Path("c")))
+    sharp = WsmisSettings(
+        data=plain.data,
+        classification=ClassificationSettings(any_class=0.5),
+        labels=LabelSettings(shade="dark", region="sharpest"),
+        masks=MaskSettings(region="sharpest"),
+    )
+    for words in ("half of them without any", "Each further round learnt such regions", "A mask is the region"):
+        assert words in methods_text(sharp)
+        assert words not in methods_text(plain)
 
 
 def test_ignored_pixels_teach_nothing_and_classes_weigh_more() -> None:

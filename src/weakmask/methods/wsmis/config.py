@@ -242,7 +242,9 @@ class WsmisSettings(Settings):
     masks: MaskSettings = MaskSettings()
 
     @model_validator(mode="after")
-    def _a_region_of_a_mask_has_a_shade(self) -> "WsmisSettings":
+    def _regions_fit(self) -> "WsmisSettings":
+        if self.labels.margin and self.labels.region == self.masks.region == "all":
+            raise ValueError("labels.margin widens no region; expected 0, or labels.region or masks.region: sharpest")
         if self.masks.region != "all" and (self.labels.shade == "any" or not self.masks.weigh):
             raise ValueError("masks.region is sharpest; expected a labels.shade, dark or bright, and masks.weigh: true")
         return self

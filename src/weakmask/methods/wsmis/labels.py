@@ -112,8 +112,8 @@ def _sharpest(
         region = sharpest_region(located[:, this], maps[:, this], image, SHADES[settings.shade], sigma, band).numpy()
         wide = binary_dilation(region, iterations=margin) if margin else region
         regions[0, place] = torch.from_numpy(wide).float()
-    largest = maps.amax(1, keepdim=True)
-    return torch.where(maps == largest, regions, torch.where(largest > 0, 0.0, regions))
+    claims = regions * (maps + torch.finfo(maps.dtype).tiny)  # a margin reaches beyond its map
+    return torch.where(claims == claims.amax(1, keepdim=True), regions, 0.0)
 
 
 def refined(

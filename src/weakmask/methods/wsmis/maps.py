@@ -1,7 +1,7 @@
 """The maps stage: classifier and pictures -> an activation map of each class that is present."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -41,10 +41,20 @@ def maps(work: Work[WsmisSettings]) -> None:
         found = map_of(pictures.images(rows).to(device)).cpu().numpy()
         for row, of_picture in zip(rows, found, strict=True):
             places = np.flatnonzero(presence[row]).tolist()
-            by_any = len(places) == 1 and len(of_picture) > len(pictures.classes)
-            for place in places:
-                pixels = np.rint(255 * of_picture[-1 if by_any else place]).astype(np.uint8)
+            for place, output in zip(places, outputs_of(places, len(of_picture), len(pictures.classes)), strict=True):
+                pixels = np.rint(255 * of_picture[output]).astype(np.uint8)
                 write_picture(work.out / "maps" / str(place + 1) / pictures.files[row], pixels[None])
+
+
+def outputs_of(places: Sequence[int], outputs: int, classes: int) -> Sequence[int]:
+    """The output of the classifier whose map each class of a picture has.
+
+    Args:
+        places: The classes of the picture.
+        outputs: Number of outputs: one per class, and perhaps one more for any class.
+        classes: Number of classes.
+    """
+    return [classes] if len(places) == 1 and outputs > classes else places
 
 
 def learnt_and_evaluated(pictures: PictureSet) -> PictureSet:

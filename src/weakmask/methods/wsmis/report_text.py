@@ -13,12 +13,18 @@ CITATION = (
 def methods_text(config: WsmisSettings) -> str:
     """Paragraphs that say what was done with which numbers."""
     network, training, maps, labels = config.network, config.classification, config.maps, config.labels
+    any_class = (
+        ", half of them without any; one more output learnt whether there is any class (weight "
+        f"{training.any_class:g}), and an image of one class has its map"
+        if training.any_class
+        else ""
+    )
     classifier = (
         f"Images were resized to {config.prepare.side} x {config.prepare.side} pixels. A {network.backbone} (weights: "
         f"{network.weights}; levels up to stride {network.frozen_stride} frozen) at stride {network.stride} learnt the "
         f"classes of whole images by binary cross-entropy in {training.steps} steps of {training.batch} images with "
         f"{training.optimiser}, learning rate {training.learning_rate:g} ({training.head_factor:g} times it in new "
-        f"layers), seed {config.seed}; images were drawn equally often from each combination of classes."
+        f"layers), seed {config.seed}; images were drawn equally often from each combination of classes{any_class}."
     )
     sizes = ", ".join(f"{scale:g}" for scale in maps.scales)
     trust = "the maps' values" if labels.confidence is None else f"confidence {labels.confidence:g}"
@@ -49,4 +55,8 @@ def methods_text(config: WsmisSettings) -> str:
         f"{learnt.optimiser}, learning rate {learnt.learning_rate:g}. An image stays empty where the classifier finds "
         "no class probable enough."
     )
+    if config.labels.region == "sharpest" and learnt.rounds > 1:
+        segmentation += " Each further round learnt such regions of the probability that the network before had found."
+    if config.masks.region == "sharpest":
+        segmentation += " A mask is the region of the network's probability that was chosen in the same way."
     return f"{classifier}\n\n{labelling}\n\n{segmentation}\n\n{CITATION}"
