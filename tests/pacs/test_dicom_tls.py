@@ -151,9 +151,9 @@ def test_a_peer_that_says_nothing_keeps_no_other_waiting(files: Files) -> None:
     with (
         listening(listener, lambda *_: None, lambda _: None) as port,
         socket.create_connection(("127.0.0.1", port)),
-        connected(port, tls=client),
+        connected(port, tls=client) as association,  # within its time limit, which is shorter than a handshake's
     ):
-        pass
+        assert association.is_established
 
 
 def test_files_that_cannot_be_used_are_named_in_one_line(files: Files, tmp_path: Path, weakmask: Run) -> None:

@@ -5,7 +5,7 @@ cross-validation, but for the supervised bound. OUT/cohorts/ holds weak/ (scores
 bound). Every cut is chosen on held-out lungs without lesions. The numbers are this package's choice (O).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def _step(title: str, below: str | None, after: str | None, changes: Changes) ->
 
 
 _AUTHORS: Changes = {"maps": {"rule": "highest"}}
-EASY_TO_HARD = {"start": "grad-cam"}
+_EASY_TO_HARD: Mapping[str, str] = {"start": "grad-cam"}
 _UNGATED: Changes = {"maps": {"gate_hu": None}}
 ROWS = {
     "opened": Row("opened picture", "floor"),
@@ -80,13 +80,13 @@ ROWS = {
         {"maps": {"of": "grad-cam"}, "classification": {"pool": "crop"}},
     ),
     "easy-to-hard": _step(
-        "Grad-CAM + patches, easy to hard", "grad-cam", CHAIN, {"maps": {"of": "patches"}, "patches": EASY_TO_HARD}
+        "Grad-CAM + patches, easy to hard", "grad-cam", CHAIN, {"maps": {"of": "patches"}, "patches": _EASY_TO_HARD}
     ),
     "bag": _step("patches with bag labels", "easy-to-hard", CHAIN, {"maps": {"of": "patches"}}),
     CHAIN: replace(
         _step("+ segmentation: dual-task MIL", "bag", None, {}), published=_paper(0.74, 0.57, 0.65, 0.85, 0.97)
     ),
-    "easy-chain": _step("dual-task MIL, easy to hard", CHAIN, "easy-to-hard", {"patches": EASY_TO_HARD}),
+    "easy-chain": _step("dual-task MIL, easy to hard", CHAIN, "easy-to-hard", {"patches": _EASY_TO_HARD}),
     "bootstrapping": _step("dual-task MIL, bootstrapping 0.8", CHAIN, CHAIN, {"segmentation": {"beta": 0.8}}),
     "large-patches": _step("dual-task MIL, patches of 19", CHAIN, CHAIN, {"patches": {"size": 19}}),
     "anchor": _step("dual-task MIL + anchor", CHAIN, CHAIN, {"patches": {"anchor": 8.0}}),

@@ -84,7 +84,7 @@ class Certificates:
 
         def password() -> str:
             """Refuse a key that would ask a person."""
-            raise UserError(f"{key}: the key has a password; write it without one, and let nobody else read the file")
+            raise UserError(f"{key}: the key has a password; give a copy without one that others cannot read")
 
         try:
             context.load_cert_chain(own, key, password)
