@@ -10,7 +10,15 @@ import torch
 from coloured_pictures import write_picture_cohort
 
 from weakmask.errors import UserError
-from weakmask.methods.wsmis.config import AugmentationSettings, DataSettings, PrepareSettings, WsmisSettings
+from weakmask.methods.wsmis.classification import ANY, classification
+from weakmask.methods.wsmis.config import (
+    AugmentationSettings,
+    ClassificationSettings,
+    DataSettings,
+    PrepareSettings,
+    WsmisSettings,
+)
+from weakmask.methods.wsmis.model import _gate
 from weakmask.methods.wsmis.picture import averaged, on_grid, picture_of, resized
 from weakmask.methods.wsmis.picture_set import CLASS, PictureSet, augmented, known_presence, read_pictures
 from weakmask.methods.wsmis.prepare import prepare
@@ -131,6 +139,24 @@ def test_half_of_the_pictures_have_no_class_where_that_is_learnt(prepared: Work[
     counts = Counter(str(row) for row in pictures.presence[drawn].tolist() if row != [0.0, 0.0])
     assert max(counts.values()) - min(counts.values()) <= 1
     assert not empty[pictures.balanced(1, 0, 0, halves=True)].any()
+
+
+def test_any_class_needs_pictures_without_one_and_decides_the_gate(
+    prepared: Work[WsmisSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Work, "stage", lambda *_: tmp_path)
+    table = pd.read_csv(prepared.out / "index.csv")
+    empty = (table[[f"{CLASS}sky", f"{CLASS}grass"]] == 0).all(axis=1)
+    table.assign(split="validation").to_csv(tmp_path / "index.csv", index=False)
+    probable = pd.DataFrame({"file": table["file"], f"{CLASS}sky": 0.9, f"{CLASS}grass": 0.9})
+    probable.assign(**{ANY: np.where(empty, 0.2, 0.9)}).to_csv(tmp_path / "probabilities.csv", index=False)
+    assert _gate(prepared) == pytest.approx(0.2, abs=1e-3)
+    probable.to_csv(tmp_path / "probabilities.csv", index=False)
+    assert _gate(prepared) == pytest.approx(0.99, abs=1e-3)
+    table[~empty].assign(split="training").to_csv(tmp_path / "index.csv", index=False)
+    config = prepared.config.model_copy(update={"classification": ClassificationSettings(any_class=0.5)})
+    with pytest.raises(UserError, match=r"every training picture has a class; .* set it to 0"):
+        classification(Work(tmp_path, tmp_path / "out", config))
 
 
 def test_labels_move_with_their_picture() -> None:
