@@ -97,6 +97,25 @@ def atomic_folder(path: Path, finish: Callable[[Path, Path], None] | None = None
 
 
 @contextmanager
+def scratch_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder inside a folder, for files that are removed at the end.
+
+    Raises:
+        MachineError: The folder cannot be written.
+    """
+    temporary = temporary_name(folder / "scratch")
+    with writing_into(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        clear_litter(folder)
+        shutil.rmtree(temporary, ignore_errors=True)
+        try:
+            temporary.mkdir()
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
     """Turn a system's error while files are written into a folder into one line.
 

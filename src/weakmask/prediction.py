@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 
 from weakmask.scoring.score_sets import span_of
+from weakmask.volume.label_pairs import Planes
+from weakmask.volume.new_arrays import NewArrays
+from weakmask.volume.stack import Stack
 from weakmask.volume.storage_order import in_order_of, upright
 from weakmask.volume.volume import Volume
 
@@ -92,6 +95,23 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class StackPrediction:
+    """Output of a model for a stack, on its own grid, in arrays that may lie on the disk.
+
+    Attributes:
+        mask: 0 outside, else an instance; uint32 (z, y, x).
+        maps: Maps in 255ths by name, uint8.
+        values: In the order in which tables show them.
+        instances: A row per instance.
+    """
+
+    mask: Planes
+    maps: Mapping[str, Planes]
+    values: tuple[Value, ...]
+    instances: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class About:
     """Description of a model for a report.
 
@@ -155,6 +175,24 @@ class Segmenter(Protocol):
 
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The image as a report shows it, and the grey values that are black and white."""
+        ...
+
+
+@runtime_checkable
+class StackSegmenter(Protocol):
+    """A trained model that segments stacks on the disk block by block, so that they may be larger than the memory."""
+
+    def segment_stack(self, name: str, stack: Stack, new: NewArrays) -> StackPrediction:
+        """Segment one stack.
+
+        Args:
+            name: Of the stack, for tables and messages.
+            stack: The stack, whose voxels are finite.
+            new: Makes the arrays of intermediate and final results.
+
+        Raises:
+            UserError: The stack does not fit the model.
+        """
         ...
 
 

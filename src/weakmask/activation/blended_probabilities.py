@@ -246,11 +246,16 @@ def _on_grid(block: Box, extent: Box, grid: Index3) -> Box:
 
 
 def _blocks(shape: Index3, windows: Windows, channels: int, memory_gb: float) -> list[Box]:
-    """Blocks that cover the volume and fit into memory, as few as possible; at least one stride wide."""
+    """Blocks that cover the volume and fit into memory, as few as possible.
+
+    Sides are multiples of the stride, at least one: then the fewest windows meet several blocks, each of which computes
+    them again.
+    """
     most = memory_gb * 2**30 / (8 * channels + 8)  # one pass and sums in float32, the voxels around, the result
     counts = [1, 1, 1]
     while True:
-        sides = [-(-n // count) for n, count in zip(shape, counts, strict=True)]
+        along_axes = zip(shape, counts, windows.stride, strict=True)
+        sides = [min(n, rounded_up(-(-n // count), step)) for n, count, step in along_axes]
         strides = [side / step for side, step in zip(sides, windows.stride, strict=True)]
         if np.prod(sides) <= most or max(strides) <= 1:
             break

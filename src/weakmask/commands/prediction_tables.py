@@ -13,12 +13,10 @@ from weakmask.atomic_write import atomic_file
 from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.inference.scan_record import RECORD, VIEWER, ScanRecord, read_record
+from weakmask.inference.shown_scan import shown_scan
 from weakmask.inference.trained_model import load
-from weakmask.inference.viewer_file import recorded_layers
 from weakmask.pipeline import provenance
 from weakmask.prediction import Quantity, Segmenter, one_sided
-from weakmask.progress import collected_notes
-from weakmask.regions.segment_scan import read_scan
 from weakmask.report.page import Page, ScanView, write_report
 from weakmask.scoring.subtypes import SUBTYPES
 
@@ -139,11 +137,7 @@ def page_of(segmenter: Segmenter, model: str, records: Records, left_out: Sequen
 
 def _view(segmenter: Segmenter, folder: Path, one: ScanRecord) -> ScanView:
     """One scan for the report, read back from its files."""
-    if not one.image:
-        raise UserError(f"{one.scan}: its image was given as an array")
-    with collected_notes():  # they were printed when the scan was segmented
-        scan = read_scan(Path(one.image), one.scan, one.origin.settings.get("series"))
-    layers = recorded_layers(folder, one, scan.image)
+    scan, layers, part = shown_scan(folder, one)
     shown, window = segmenter.shown(replace(scan, regions=layers["regions"], region_names=one.region_names))
     columns = {"region": "region", "fraction": "fraction", "score_predicted": "predicted", "score_set": "set"}
     of_regions = [{new: row.get(old) for old, new in columns.items()} for row in one.rows if row["region"]]
@@ -152,7 +146,7 @@ def _view(segmenter: Segmenter, folder: Path, one: ScanRecord) -> ScanView:
         image=shown,
         window_hu=window,
         **layers,
-        headline=_headline(one),
+        headline="; ".join(filter(None, [_headline(one), part])),
         rank=-float(one.severity or 0),
         scores=pd.DataFrame(of_regions).dropna(axis="columns", how="all") if of_regions else None,
         region_names=one.region_names,

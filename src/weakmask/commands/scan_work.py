@@ -18,13 +18,15 @@ from weakmask.errors import UserError
 from weakmask.inference.origin import Origin
 from weakmask.inference.result_files import digest_of, layer_files, refuse_changed
 from weakmask.inference.scan_record import RECORD, VIEWER, ScanRecord, read_record
+from weakmask.inference.stack_result import save_stack_result
 from weakmask.inference.trained_model import Model
 from weakmask.inference.viewer_file import add_viewer
-from weakmask.prediction import finds_instances
+from weakmask.prediction import StackSegmenter, finds_instances
 from weakmask.progress import note
 from weakmask.regions.scan_regions import RegionSource
 from weakmask.terminal import say
 from weakmask.volume.pictures import is_picture
+from weakmask.volume.stack_files import is_stack
 
 NAMED = "named"  # the mask of a picture, under the picture's name
 State = Literal["done", "had", "left out"]
@@ -110,10 +112,13 @@ class Work:
         refuse_changed(folder, before, names, names)
         for table in TABLES:
             (self.out / table).unlink(missing_ok=True)
+        shared = folder == self.out
+        if isinstance(self.model.segmenter, StackSegmenter) and is_stack(job.image):
+            return save_stack_result(self.model, job.image, job.name, folder, names, shared=shared)
         result = self.model.segment(job.image, source, name=job.name, series=job.series)
         if NAMED in job.outputs:
             job.outputs[NAMED].unlink(missing_ok=True)
-        return result.save_into(folder, names, shared=folder == self.out)
+        return result.save_into(folder, names, shared=shared)
 
     def _with_objects(self, job: ScanJob, folder: Path, record: ScanRecord) -> ScanRecord:
         """The record after its DICOM objects are written, if the scan is DICOM and they are not there."""
@@ -137,12 +142,11 @@ def outputs_for(out: Path, model: Model, alone: bool, name: str, image: Path) ->
     A single stack has them beside the report, and tools that compare masks of pictures expect them under the picture's
     name.
     """
-    picture = is_picture(image)
     kind = "instances" if finds_instances(model.segmenter) else "classes"
     folder = out if alone else out / name
-    files = {layer: folder / file for layer, file in layer_files(kind, picture=picture).items()}
+    files = {layer: folder / file for layer, file in layer_files(kind, image).items()}
     files["record"] = folder / RECORD
-    return {**files, NAMED: out / f"{name}.png"} if picture and not model.needs_regions else files
+    return {**files, NAMED: out / f"{name}.png"} if is_picture(image) and not model.needs_regions else files
 
 
 def folder_of(job: ScanJob) -> Path:

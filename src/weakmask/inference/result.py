@@ -3,7 +3,7 @@
 import html
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from weakmask.errors import UserError
 from weakmask.inference.origin import Origin
-from weakmask.inference.result_files import INSTANCES, PREVIEW, Content, layer_files, save_content
+from weakmask.inference.result_files import PREVIEW, TABLE, Content, layer_files, save_content
 from weakmask.inference.scan_record import RECORD, ScanRecord
 from weakmask.inference.statistics import region_statistics
 from weakmask.inference.viewer_file import add_viewer
@@ -24,6 +24,7 @@ from weakmask.report.figures import data_uri
 from weakmask.report.preview import preview
 from weakmask.report.scan_view import ScanView
 from weakmask.scoring.subtypes import subtype_volumes
+from weakmask.volume.files import write_volume
 from weakmask.volume.pictures import is_picture
 from weakmask.volume.volume import Volume
 
@@ -195,11 +196,12 @@ class Result:
             UserError: As `save`.
             MachineError: As `save`.
         """
-        names = layer_files(self.kind, picture=self.is_picture)
+        names = layer_files(self.kind, self.image)
         maps = {name: layer for name, layer in self._layers().items() if layer is not None and name in names}
-        tables = {} if self.instances is None else {INSTANCES["instances"]: self.instances}
+        tables = {} if self.instances is None else {TABLE: self.instances}
         pictures = {PREVIEW: preview(self.view())} if "preview" in names and not self.is_empty else {}
-        content = Content({names[name]: layer for name, layer in maps.items()}, tables, pictures, self._record())
+        layers = {names[name]: partial(write_volume, layer) for name, layer in maps.items()}
+        content = Content(layers, tables, pictures, self._record())
         return save_content(content, folder, [*names.values(), RECORD], replaceable, shared=shared)
 
     def _layers(self) -> dict[str, Volume | None]:

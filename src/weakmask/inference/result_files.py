@@ -5,11 +5,12 @@ NAME/
   preview.webp    one slice of each plane with the mask
   scan.json       the model and the inputs of the result, its values, warnings, and the digests of its files
 
-Of a model that finds instances: instances.tif, probability.tif, instances.csv and scan.json.
+Of a model that finds instances: instances.tif, probability.tif, instances.csv and scan.json; of a stack of Zarr or HDF5
+the volumes are .zarr or .h5.
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,21 +22,40 @@ from weakmask.csv_table import write_csv
 from weakmask.errors import UserError
 from weakmask.inference.scan_record import RECORD, ScanRecord, read_record, write_record
 from weakmask.prediction import Kind
-from weakmask.volume.files import write_volume
-from weakmask.volume.volume import Volume
+from weakmask.volume.pictures import is_picture
+from weakmask.volume.stack_files import written_suffix
 
 PREVIEW = "preview.webp"
 TABLE = "instances.csv"
-INSTANCES = {"mask": "instances.tif", "activation": "probability.tif", "instances": TABLE}
+INSTANCES = {"mask": "instances", "activation": "probability"}  # files by what they hold, without the suffix
 
 
-def layer_files(kind: Kind, *, picture: bool) -> dict[str, str]:
-    """The files that a result may have, by what they hold; `scan.json` stands beside them."""
+def layer_files(kind: Kind, image: Path | None) -> dict[str, str]:
+    """The files that a result may have, by what they hold; `scan.json` stands beside them.
+
+    Args:
+        kind: Of the labels of the mask.
+        image: The file of the image; None: it has none.
+    """
     if kind == "instances":
-        return INSTANCES
-    suffix = ".png" if picture else ".nii.gz"
+        suffix = ".tif" if image is None else written_suffix(image)
+        return {**{layer: f"{name}{suffix}" for layer, name in INSTANCES.items()}, "instances": TABLE}
+    suffix = ".png" if image is not None and is_picture(image) else ".nii.gz"
     layers = {layer: f"{layer}{suffix}" for layer in ("mask", "activation", "regions", "subtypes")}
     return {**layers, "preview": PREVIEW}
+
+
+def recorded_files(record: ScanRecord) -> dict[str, str]:
+    """The volumes of a result, by what they hold."""
+    named = {Path(name).stem: name for name in record.files if name != TABLE}
+    if INSTANCES["mask"] in named:
+        return {layer: named[name] for layer, name in INSTANCES.items() if name in named}
+    return layer_files("classes", Path("mask.png" if "mask.png" in record.files else "mask.nii.gz"))
+
+
+def holds_instances(record: ScanRecord) -> bool:
+    """Whether a result is that of a model that finds instances."""
+    return TABLE in record.files
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +63,13 @@ class Content:
     """Content of the folder of a result.
 
     Attributes:
-        layers: Volumes by file name; of a picture, maps come as bytes.
+        layers: Function that writes a volume to a path, by file name.
         tables: Tables by file name.
         pictures: Other files by name.
         record: The record; its digests are filled in.
     """
 
-    layers: Mapping[str, Volume]
+    layers: Mapping[str, Callable[[Path], None]]
     tables: Mapping[str, pd.DataFrame]
     pictures: Mapping[str, bytes]
     record: ScanRecord
@@ -79,8 +99,8 @@ def save_content(
     recorded = [] if old is None else [name.partition("/")[0] for name in old.files]
     gone = dict.fromkeys([*recorded, *(name for name in names if name in replaceable)])
     with atomic_folder(folder / "result" if shared else folder, partial(_finish, folder, tuple(gone))) as temporary:
-        for name, layer in content.layers.items():
-            write_volume(layer, temporary / name)
+        for name, write in content.layers.items():
+            write(temporary / name)
         for name, table in content.tables.items():
             write_csv(table, temporary / name, "%.6g")
         for name, picture in content.pictures.items():
@@ -151,7 +171,11 @@ def refuse_changed(
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of a file."""
+    """SHA-256 of a file; of a folder (Zarr), of the digests of its files and their names."""
+    if file.is_dir():
+        held = sorted(path for path in file.rglob("*") if path.is_file())
+        named = [f"{path.relative_to(file).as_posix()} {digest_of(path)}\n" for path in held]
+        return hashlib.sha256("".join(named).encode()).hexdigest()
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -6,12 +6,14 @@ from typing import TypedDict
 import numpy as np
 
 from weakmask.errors import UserError
-from weakmask.inference.result_files import INSTANCES, PREVIEW, add_files, layer_files, refuse_changed
+from weakmask.inference.result_files import PREVIEW, add_files, holds_instances, recorded_files, refuse_changed
 from weakmask.inference.scan_record import VIEWER, ScanRecord
 from weakmask.progress import collected_notes
 from weakmask.regions.segment_scan import read_scan
 from weakmask.report.scan_view import ScanView
 from weakmask.volume.files import read_volume
+from weakmask.volume.geometry import Box
+from weakmask.volume.stack_files import open_stack
 from weakmask.volume.volume import Kind, Volume
 from weakmask.web.viewer_page import viewer_page
 
@@ -36,21 +38,26 @@ class Layers(TypedDict):
     regions: Volume | None
 
 
-def recorded_layers(folder: Path, record: ScanRecord, image: Volume) -> Layers:
+def recorded_layers(folder: Path, record: ScanRecord, image: Volume, part: Box | None = None) -> Layers:
     """Mask, activation and regions of a result on the grid of its image, read from its folder.
+
+    Args:
+        folder: The folder.
+        record: Its record.
+        image: The image.
+        part: The voxels of a stack that the image is; None: all.
 
     Raises:
         UserError: A file cannot be read, or has another shape than the image.
     """
-    picture = "mask.png" in record.files
-    names = INSTANCES if INSTANCES["mask"] in record.files else layer_files("classes", picture=picture)
+    names = recorded_files(record)
 
     def layer(name: str, kind: Kind) -> Volume | None:
         """A written file; None if it was not written."""
         file = folder / names.get(name, "-")
         if not file.exists():
             return None
-        voxels = read_volume(file, kind).voxels
+        voxels = read_volume(file, kind).voxels if part is None else _part_of(file, kind, part)
         if voxels.shape != image.voxels.shape:
             raise UserError(f"{file}: has {voxels.shape} voxels, its image {image.voxels.shape}; segment it again")
         in_bytes = kind == "image" and voxels.dtype == np.uint8
@@ -59,6 +66,12 @@ def recorded_layers(folder: Path, record: ScanRecord, image: Volume) -> Layers:
     return Layers(
         mask=layer("mask", "label"), activation=layer("activation", "image"), regions=layer("regions", "label")
     )
+
+
+def _part_of(file: Path, kind: Kind, part: Box) -> np.ndarray:
+    """The voxels of a box of a stack; none where the stack is smaller."""
+    stack = open_stack(file, kind)
+    return stack.read(part) if part.clipped(stack.shape) == part else np.zeros((0, 0, 0))
 
 
 def add_viewer(folder: Path, record: ScanRecord, image: Volume | None = None) -> ScanRecord:
@@ -73,7 +86,7 @@ def add_viewer(folder: Path, record: ScanRecord, image: Volume | None = None) ->
         UserError: The image cannot be read any more, or a user changed the page.
         MachineError: The folder cannot be written.
     """
-    if INSTANCES["mask"] in record.files:
+    if holds_instances(record):
         raise UserError(f"{folder}: holds instances; the page shows masks of classes")
     refuse_changed(folder, record, [VIEWER])
     shown = recorded_image(record) if image is None else image

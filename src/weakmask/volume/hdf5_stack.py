@@ -49,6 +49,7 @@ def open_hdf5(path: Path) -> Stack:
             spacing = attribute_spacing(held[chosen].attrs, path)
             shape, leading = grid_of(held[chosen].shape)
             dtype = np.dtype(held[chosen].dtype.newbyteorder("="))
+            chunks = None if held[chosen].chunks is None else grid_of(held[chosen].chunks)[0]
 
     def read(box: Box) -> np.ndarray:
         """Voxels of a box."""
@@ -56,7 +57,7 @@ def open_hdf5(path: Path) -> Stack:
             data: Any = opened[chosen]
             return data[(*(0,) * leading, *box.slices)]
 
-    return Stack(path, shape, dtype, spacing, read)
+    return Stack(path, shape, dtype, spacing, read, chunks)
 
 
 def _datasets(group: Any, before: str = "", seen: int = 0) -> Iterator[tuple[str, Any]]:

@@ -131,7 +131,7 @@ def _tiled(path: Path, names: Sequence[str], grid: Index3, notes: dict[str, Any]
         return voxels
 
     dtype = tile(0, 0, 0).dtype
-    return Stack(path, grid, dtype, None, read)
+    return Stack(path, grid, dtype, None, read, (1, side, side))
 
 
 def _stack(path: Path, sections: Sequence[Path], kind: Kind, grid: Index3 | None = None) -> Stack:
@@ -161,7 +161,7 @@ def _stack(path: Path, sections: Sequence[Path], kind: Kind, grid: Index3 | None
         return voxels
 
     dtype = first.dtype
-    return Stack(path, shape, dtype, None, read)
+    return Stack(path, shape, dtype, None, read, (1, *shape[1:]))
 
 
 def _refuse_other_size(section: Path, expected: tuple[int, ...]) -> None:

@@ -6,7 +6,7 @@ as its file does, and `Stack.volume` converts once, so that everything behind it
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Stack:
         dtype: Type of the voxels that are read.
         spacing_nm: Voxel size along z, y and x in nm; None if the file does not state it.
         read_box: The voxels of a box inside the grid; `read` checks the box and turns faults into one line.
+        chunks: Shape of the parts that are packed together, so that a box costs as much as all parts that it meets;
+            None: they are not packed.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Stack:
     dtype: np.dtype[Any]
     spacing_nm: Float3 | None
     read_box: Callable[[Box], np.ndarray]
+    chunks: Index3 | None = None
 
     def read(self, box: Box) -> np.ndarray:
         """The voxels of a box (z, y, x).
@@ -51,8 +54,7 @@ class Stack:
             ValueError: The box is empty or reaches past the grid.
             UserError: The file is truncated or damaged.
         """
-        if box.clipped(self.shape) != box or min(box.shape) < 1:
-            raise ValueError(f"the box {box} is empty or reaches past the grid {self.shape}")
+        _refuse_outside(box, self.shape)
         with readable(self.path):
             voxels = self.read_box(box)
             if voxels.shape != box.shape:
@@ -72,6 +74,22 @@ class Stack:
         spans = [part.indices(n)[:2] for part, n in zip((*along, *[slice(None)] * 3), self.shape, strict=False)]
         (z0, z1), (y0, y1), (x0, x1) = spans
         return self.read(Box((z0, y0, x0), (z1, y1, x1)))
+
+    def part(self, box: Box) -> "Stack":
+        """The voxels of a box as a stack of its own.
+
+        Raises:
+            ValueError: The box is empty or reaches past the grid.
+        """
+        _refuse_outside(box, self.shape)
+
+        def read(inner: Box) -> np.ndarray:
+            """Voxels of a box of the part."""
+            start = tuple(a + b for a, b in zip(inner.start, box.start, strict=True))
+            stop = tuple(a + b for a, b in zip(inner.stop, box.start, strict=True))
+            return self.read_box(Box(start, stop))  # pyright: ignore[reportArgumentType] - of three axes
+
+        return replace(self, shape=box.shape, read_box=read)
 
     def volume(self, kind: Kind = "image", spacing_nm: Sequence[float] | None = None) -> Volume:
         """The whole stack in memory, with its geometry in mm.
@@ -122,6 +140,11 @@ class Stack:
                 )
             return self.spacing_nm
         return positive_spacing(given, setting)
+
+
+def _refuse_outside(box: Box, shape: Index3) -> None:
+    if box.clipped(shape) != box or min(box.shape) < 1:
+        raise ValueError(f"the box {box} is empty or reaches past the grid {shape}")
 
 
 def positive_spacing(spacing_nm: Sequence[float], where: object) -> Float3:

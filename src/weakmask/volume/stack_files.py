@@ -5,7 +5,7 @@ block = stack[0:32, 0:256, 0:256]       # only these voxels are read
 write_stack(labels, "instances.tif", spacing_nm=(30, 8, 8))
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from weakmask.atomic_write import atomic_file, atomic_folder
 from weakmask.errors import UserError
+from weakmask.volume.blocks import blocks_of
 from weakmask.volume.hdf5_stack import SUFFIXES as HDF5
 from weakmask.volume.hdf5_stack import open_hdf5, split_name
 from weakmask.volume.label_pairs import Planes, slabs_of
@@ -27,6 +28,7 @@ SUFFIXES = (*TIFF, *HDF5, ".zarr")
 WRITTEN = (".tif", ".h5", ".zarr")
 _LEVEL = 4  # of zlib: label volumes pack 50 to 1, further levels gain little
 _CHUNK = (16, 256, 256)  # voxels packed together
+_WRITTEN_VOXELS = 1 << 24  # at a time
 
 
 def is_stack(path: Path) -> bool:
@@ -34,6 +36,13 @@ def is_stack(path: Path) -> bool:
     if path.is_dir():
         return is_zarr(path) or is_section_folder(path)
     return split_name(path)[0].suffix.lower() in (*TIFF, *HDF5) or is_tile_list(path)
+
+
+def written_suffix(path: Path) -> str:
+    """The suffix in which volumes that belong to a stack are written: that of the stack's format, or else .tif."""
+    if is_zarr(path):
+        return ".zarr"
+    return ".h5" if split_name(path)[0].suffix.lower() in HDF5 else ".tif"
 
 
 def open_stack(path: str | Path, kind: Kind = "image") -> Stack:
@@ -73,7 +82,7 @@ def write_stack(
     """Write a volume as .tif (OME-TIFF, a page a section), .h5 or .zarr (OME-Zarr); complete or not at all.
 
     Args:
-        voxels: (z, y, x); read slab by slab.
+        voxels: (z, y, x); read block by block, of a .tif by whole sections.
         path: Where to; the suffix gives the format.
         spacing_nm: Voxel size along z, y and x in nm; None: not stated.
         dtype: Type in the file; uint32 for instances.
@@ -93,20 +102,17 @@ def write_stack(
         writers[path.suffix](voxels, temporary, spacing, np.dtype(dtype))
 
 
-def _slabs(voxels: Planes, dtype: np.dtype[Any], depth: int) -> Iterator[tuple[slice, np.ndarray]]:
-    """Slabs of `depth` planes in the type of the file.
+def _fitting(part: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    """Voxels in the type of the file.
 
     Raises:
         ValueError: A whole number does not fit the type.
     """
-    plane = int(np.prod(voxels.shape[1:]))
-    for slab in slabs_of(voxels.shape, depth * plane):
-        part = np.asarray(voxels[slab])
-        if dtype.kind in "iu" and part.size:
-            ends = np.iinfo(dtype)
-            if part.min() < ends.min or part.max() > ends.max:
-                raise ValueError(f"voxels from {part.min()} to {part.max()} do not fit {dtype}")
-        yield slab, part.astype(dtype)
+    if dtype.kind in "iu" and part.size:
+        ends = np.iinfo(dtype)
+        if part.min() < ends.min or part.max() > ends.max:
+            raise ValueError(f"voxels from {part.min()} to {part.max()} do not fit {dtype}")
+    return part.astype(dtype)
 
 
 def _write_tiff(voxels: Planes, path: Path, spacing: Sequence[float] | None, dtype: np.dtype[Any]) -> None:
@@ -114,7 +120,8 @@ def _write_tiff(voxels: Planes, path: Path, spacing: Sequence[float] | None, dty
         import tifffile  # noqa: PLC0415 - of the extra `em`
     sizes = {f"PhysicalSize{axis}": step for axis, step in zip("ZYX", spacing or (), strict=False)}
     units = {f"{name}Unit": "nm" for name in sizes}
-    planes = (plane for _, part in _slabs(voxels, dtype, 1) for plane in part)
+    slabs = slabs_of(voxels.shape, _WRITTEN_VOXELS)
+    planes = (plane for slab in slabs for plane in _fitting(np.asarray(voxels[slab]), dtype))
     size = int(np.prod(voxels.shape, dtype=object)) * dtype.itemsize
     with tifffile.TiffWriter(path, bigtiff=size > 2**31, ome=True) as tif:
         tif.write(
@@ -133,8 +140,8 @@ def _write_hdf5(voxels: Planes, path: Path, spacing: Sequence[float] | None, dty
         )
         if spacing is not None:
             data.attrs["resolution"] = list(spacing)
-        for slab, part in _slabs(voxels, dtype, _CHUNK[0]):
-            data[slab] = part
+        for block in blocks_of(data, _WRITTEN_VOXELS):
+            data[block] = _fitting(np.asarray(voxels[block]), dtype)
 
 
 def _write_zarr(voxels: Planes, path: Path, spacing: Sequence[float] | None, dtype: np.dtype[Any]) -> None:
@@ -147,5 +154,5 @@ def _write_zarr(voxels: Planes, path: Path, spacing: Sequence[float] | None, dty
     group.attrs["multiscales"] = [image]
     chunks = tuple(min(n, side) for n, side in zip(voxels.shape, _CHUNK, strict=True))
     array = group.create_array("0", shape=tuple(voxels.shape), dtype=dtype, chunks=chunks)
-    for slab, part in _slabs(voxels, dtype, _CHUNK[0]):
-        array[slab] = part
+    for block in blocks_of(array, _WRITTEN_VOXELS):
+        array[block] = _fitting(np.asarray(voxels[block]), dtype)

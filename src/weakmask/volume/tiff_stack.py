@@ -67,7 +67,9 @@ def open_tiff(path: Path, kind: Kind = "image") -> Stack:
             pages = [page for part in _series_of(tif) for page in part.pages]
             return np.concatenate([convert(_page(pages[z], grid)[ys, xs])[None] for z in range(*_span(box))])
 
-    return Stack(path, grid, np.dtype(dtype), spacing, paged if offset is None else mapped)
+    if offset is not None:
+        return Stack(path, grid, np.dtype(dtype), spacing, mapped)
+    return Stack(path, grid, np.dtype(dtype), spacing, paged, (1, height, width))
 
 
 def _series_of(tif: Any) -> list[Any]:

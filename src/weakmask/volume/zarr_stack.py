@@ -44,7 +44,7 @@ def open_zarr(path: Path) -> Stack:
         """Voxels of a box."""
         return np.asarray(array[(*(0,) * leading, *box.slices)])
 
-    return Stack(path, shape, np.dtype(array.dtype).newbyteorder("="), spacing, read)
+    return Stack(path, shape, np.dtype(array.dtype).newbyteorder("="), spacing, read, grid_of(array.chunks)[0])
 
 
 def _chosen(group: Any, path: Path) -> tuple[Any, Float3 | None]:

@@ -13,7 +13,7 @@ from weakmask.methods.mitochondria.denoise import denoise, denoise_training, den
 from weakmask.methods.mitochondria.interpolation import (
     SectionPatches,
     interpolated,
-    interpolated_stack,
+    interpolated_sections,
     neighbours_of,
     train_on_stack,
 )
@@ -68,11 +68,20 @@ def test_patches_hold_the_section_between_its_neighbours() -> None:
 def test_noise_goes_and_structure_stays(method: str) -> None:
     clean, noisy = clean_and_noisy()
     settings = SMALL.model_copy(update={"method": method})
-    found = denoised(noisy, settings, 0, "cpu")
+    found = np.asarray(denoised(noisy, settings, 0, "cpu"))
     assert found.dtype == np.uint8
     before, after = (np.abs(one - clean).mean() for one in (noisy.astype(np.float32), found.astype(np.float32)))
     assert after < 0.75 * before
     assert np.corrcoef(found.ravel(), clean.ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("method", ["gaussian", "interpolation"])
+def test_slabs_change_nothing(method: str) -> None:
+    _, noisy = clean_and_noisy()
+    settings = SMALL.model_copy(update={"method": method, "steps": 2})
+    whole, slabs = (np.asarray(denoised(noisy, settings, 0, "cpu", slab_voxels=size)) for size in (1 << 24, 1))
+    assert np.array_equal(whole, slabs)
+    assert not np.array_equal(whole, noisy)
 
 
 def test_a_single_section_and_no_method_change_nothing() -> None:
@@ -98,7 +107,8 @@ def test_a_stopped_training_ends_with_the_same_network(tmp_path: Path, monkeypat
             train_on_stack(noisy, settings, 0, "cpu", tmp_path / "stopped")
     assert (tmp_path / "stopped" / "checkpoint.safetensors").exists()
     again = train_on_stack(noisy, settings, 0, "cpu", tmp_path / "stopped")
-    assert np.array_equal(interpolated_stack(again, noisy), interpolated_stack(whole, noisy))
+    every = slice(0, len(noisy))
+    assert np.array_equal(interpolated_sections(again, noisy, every), interpolated_sections(whole, noisy, every))
 
 
 def test_stacks_to_test_on_lose_noise_and_training_stacks_stay(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ sees both neighbours and predicts two kernels for each pixel. It is trained on t
 section to section cannot be predicted, so it is missing in the interpolated section.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from weakmask.training.fit import fit
 from weakmask.training.optimisers import build_optimiser
 from weakmask.training.plan import Plan
 from weakmask.training.seeding import mixed, seed_all
+from weakmask.volume.label_pairs import Planes
 
-Stack = UInt8[np.ndarray, "z y x"]
 MULTIPLE = 8  # of the U-Net's poolings
 
 
@@ -45,13 +45,13 @@ def interpolated(
     return (logits.float().softmax(dim=1) * windows).sum(dim=1)
 
 
-def neighbours_of(stack: Stack, number: int) -> tuple[int, int]:
+def neighbours_of(stack: Planes, number: int) -> tuple[int, int]:
     """The sections before and after a section; at both ends of the stack its one neighbour is taken twice."""
     before, after = number - 1, number + 1
-    return (before if before >= 0 else after), (after if after < len(stack) else before)
+    return (before if before >= 0 else after), (after if after < stack.shape[0] else before)
 
 
-def train_on_stack(stack: Stack, settings: DenoiseSettings, seed: int, device: str, folder: Path) -> nn.Module:
+def train_on_stack(stack: Planes, settings: DenoiseSettings, seed: int, device: str, folder: Path) -> nn.Module:
     """Train the network on a stack; a stopped training goes on from the checkpoint in the folder.
 
     Args:
@@ -83,7 +83,7 @@ def train_on_stack(stack: Stack, settings: DenoiseSettings, seed: int, device: s
 class SectionPatches:
     """Step -> patches of sections and of their neighbours."""
 
-    def __init__(self, stack: Stack, settings: DenoiseSettings, seed: int) -> None:
+    def __init__(self, stack: Planes, settings: DenoiseSettings, seed: int) -> None:
         """Hold the stack."""
         self.stack, self.settings, self.seed = stack, settings, seed
 
@@ -100,8 +100,8 @@ class SectionPatches:
         number = int(rng.integers(depth))
         side = self.settings.patch
         top, left = (int(rng.integers(max(0, n - side) + 1)) for n in (rows, columns))
-        three = self.stack[[*neighbours_of(self.stack, number), number]]
-        cut = three[:, top : top + side, left : left + side]
+        pixels = (slice(top, top + side), slice(left, left + side))
+        cut = _sections(self.stack, [*neighbours_of(self.stack, number), number], pixels)
         missing = [(0, 0), *((0, side - n) for n in cut.shape[1:])]
         cut = np.pad(cut, missing, mode="edge")
         turned = np.rot90(cut, int(rng.integers(4)), axes=(1, 2))
@@ -115,12 +115,19 @@ def _objective(network: nn.Module, batch: Mapping[str, Tensor], step: int) -> di
     return {"total": F.l1_loss(interpolated(network(neighbours), neighbours), batch["section"])}
 
 
-def interpolated_stack(network: nn.Module, stack: Stack) -> Float[np.ndarray, "z y x"]:
-    """Every section of a stack, interpolated from its neighbours."""
+def interpolated_sections(network: nn.Module, stack: Planes, slab: slice) -> Float[np.ndarray, "z y x"]:
+    """The sections of a slab, interpolated from their neighbours."""
     device = next(network.parameters()).device
-    found = np.empty(stack.shape, np.float32)
-    for number in range(len(stack)):
-        pair = torch.from_numpy(stack[list(neighbours_of(stack, number))]).float().to(device)[None] / 255
+    found = np.empty((slab.stop - slab.start, *stack.shape[1:]), np.float32)
+    for place, number in enumerate(range(slab.start, slab.stop)):
+        pair = torch.from_numpy(_sections(stack, neighbours_of(stack, number))).float().to(device)[None] / 255
         with torch.inference_mode():
-            found[number] = 255 * interpolated(network(pair), pair)[0].cpu().numpy()
+            found[place] = 255 * interpolated(network(pair), pair)[0].cpu().numpy()
     return found
+
+
+def _sections(
+    stack: Planes, numbers: Sequence[int], pixels: tuple[slice, slice] = (slice(None), slice(None))
+) -> UInt8[np.ndarray, "sections rows columns"]:
+    """Sections of a stack, or some pixels of them."""
+    return np.concatenate([np.asarray(stack[(slice(number, number + 1), *pixels)]) for number in numbers])

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
@@ -12,26 +13,16 @@ from torch import nn
 from weakmask.config import parse
 from weakmask.errors import UserError
 from weakmask.methods.mitochondria.config import MitochondriaSettings
-from weakmask.methods.mitochondria.denoise import denoised
 from weakmask.methods.mitochondria.instances import OWN, read_decoders
-from weakmask.methods.mitochondria.probabilities import probability_maps
 from weakmask.methods.mitochondria.report_text import TITLE, methods_text
 from weakmask.methods.mitochondria.stack_index import read_index
+from weakmask.methods.mitochondria.stack_segmentation import DEFAULT_SIZES, BlockSizes, StackSegmentation
 from weakmask.methods.mitochondria.training import trained_weights
-from weakmask.methods.mitochondria.working_stack import (
-    NM_PER_MM,
-    binned,
-    binning_of,
-    enlarged,
-    enlarged_map,
-    grey_bytes,
-)
+from weakmask.methods.mitochondria.working_stack import NM_PER_MM, grey_bytes
 from weakmask.networks import network_with
-from weakmask.networks.res_unet import CONTOUR, MASK
 from weakmask.pipeline import Work, provenance
-from weakmask.prediction import About, Limits, Prediction, Scan, Value
+from weakmask.prediction import About, Limits, Prediction, Scan, StackPrediction
 from weakmask.refinement.instance_search import Decoder
-from weakmask.refinement.instance_table import instance_table
 from weakmask.training.checkpoints import MODEL, load_weights, save_weights
 from weakmask.training.model_header import (
     Facts,
@@ -43,10 +34,12 @@ from weakmask.training.model_header import (
     typed_header,
 )
 from weakmask.volume.geometry import Float3
+from weakmask.volume.label_pairs import Planes
+from weakmask.volume.new_arrays import NewArrays, in_memory
+from weakmask.volume.stack import Stack
 from weakmask.volume.volume import Volume
 
 MOST_RATIO = 8.0  # of voxel edges of a stack and of the training stacks; a CT has a hundred thousand
-OF = "mitochondrion"  # the class that instances belong to
 Nanometres = Annotated[float, Field(ge=0.1, le=10_000)]
 
 
@@ -102,6 +95,7 @@ class MitochondriaSegmenter:
         config: Settings of the run.
         provenance: Versions and machine of its training.
         device: Where it computes.
+        sizes: Sizes of the parts that are computed at a time.
     """
 
     network: nn.Module
@@ -111,6 +105,7 @@ class MitochondriaSegmenter:
     config: MitochondriaSettings
     provenance: Facts
     device: torch.device
+    sizes: BlockSizes = DEFAULT_SIZES
     kind: Literal["instances"] = "instances"
 
     @property
@@ -143,32 +138,36 @@ class MitochondriaSegmenter:
             UserError: The stack's voxels are of another order of size than those of the training stacks, or the model
                 gives voxels no number.
         """
-        spacing = self.spacing_of(scan.image)
-        if any(
-            not 1 / MOST_RATIO <= own / learnt <= MOST_RATIO
-            for own, learnt in zip(spacing, self.spacing_nm, strict=True)
-        ):
-            came, learnt = (" x ".join(f"{edge:g}" for edge in size) for size in (spacing, self.spacing_nm))
+        image = scan.image
+        found = self._found(scan.name, image.voxels, self.spacing_of(image), in_memory)
+        return Prediction(
+            image.with_voxels(np.asarray(found.mask), "label"),
+            {name: image.with_voxels(np.asarray(one)) for name, one in found.maps.items()},
+            None,
+            found.values,
+            self.kind,
+            found.instances,
+        )
+
+    def segment_stack(self, name: str, stack: Stack, new: NewArrays) -> StackPrediction:
+        """Find the mitochondria of a stack on the disk, block by block; the result is that of `segment`.
+
+        Raises:
+            UserError: As `segment`.
+        """
+        return self._found(name, stack, stack.spacing_nm or self.spacing_nm, new)
+
+    def _found(self, name: str, voxels: Planes, spacing_nm: Float3, new: NewArrays) -> StackPrediction:
+        """The instances of a stack of suitable voxels."""
+        ratios = [own / learnt for own, learnt in zip(spacing_nm, self.spacing_nm, strict=True)]
+        if any(not 1 / MOST_RATIO <= ratio <= MOST_RATIO for ratio in ratios):
+            came, learnt = (" x ".join(f"{edge:g}" for edge in size) for size in (spacing_nm, self.spacing_nm))
             raise UserError(
-                f"{scan.name}: voxels of {came} nm, and the model learnt stacks of {learnt} nm; expected a stack of "
+                f"{name}: voxels of {came} nm, and the model learnt stacks of {learnt} nm; expected a stack of "
                 "electron microscopy of about that size, with its voxel size in the header"
             )
-        factor = binning_of(spacing, self.config.prepare.pixel_nm)
-        grey = binned(grey_bytes(scan.image.voxels), factor)
-        grey = denoised(grey, self.config.denoise, self.config.seed, str(self.device))
-        mask, contour = probability_maps(self.network, grey, self.config.predict, self.device)[[MASK, CONTOUR]]
-        shape = scan.image.geometry.shape
-        labels = enlarged(self.decoder.decode(mask, contour), mask, self.decoder, factor, shape)
-        fine = enlarged_map(mask, factor, shape)
-        table = instance_table(labels, spacing, fine)
-        return Prediction(
-            scan.image.with_voxels(labels, "label"),
-            {"activation": scan.image.with_voxels(fine)},
-            None,
-            (Value("image", scan.name, "count", float(len(table)), OF),),
-            self.kind,
-            table,
-        )
+        parts = StackSegmentation(self.network, self.decoder, self.config, self.device, self.sizes)
+        return parts.of(name, voxels, spacing_nm, new)
 
     def shown(self, scan: Scan) -> tuple[Volume, tuple[float, float]]:
         """The grey values as bytes, from black to white."""
@@ -182,7 +181,7 @@ class MitochondriaSegmenter:
         return z, y, x
 
 
-def load(path: Path, device: torch.device, limits: Limits) -> MitochondriaSegmenter:  # noqa: ARG001 - not needed
+def load(path: Path, device: torch.device, limits: Limits) -> MitochondriaSegmenter:
     """Read a model file.
 
     Raises:
@@ -196,4 +195,6 @@ def load(path: Path, device: torch.device, limits: Limits) -> MitochondriaSegmen
         raise UserError(f"{path}: its network is no network for mask and contour of stacks; train again")
     config = parse(MitochondriaSettings, typed.config, str(path))
     decoder = Decoder(**typed.decoder.model_dump())
-    return MitochondriaSegmenter(network, decoder, typed.spacing_nm, typed.working_nm, config, typed.provenance, device)
+    grids = (typed.spacing_nm, typed.working_nm)
+    sizes = BlockSizes.within(limits)
+    return MitochondriaSegmenter(network, decoder, *grids, config, typed.provenance, device, sizes)

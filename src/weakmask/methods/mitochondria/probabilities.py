@@ -26,6 +26,8 @@ from weakmask.training.checkpoints import load_weights
 from weakmask.training.devices import computes_bfloat16, device_of
 from weakmask.volume.files import read_volume, write_volume
 from weakmask.volume.geometry import Box, Index3
+from weakmask.volume.label_pairs import Planes
+from weakmask.volume.new_arrays import Channels
 
 CHANNELS = {"mask": MASK, "contour": CONTOUR}
 
@@ -64,17 +66,28 @@ def probability_maps(
         settings: Windows and views.
         device: Where to compute.
     """
-    depth, height, width = image.shape
+    maps = np.zeros((len(CHANNELS), *image.shape), np.uint8)
+    write_probability_maps(network, image, settings, Channels(maps), BlendingWork(device=str(device)))
+    return maps
+
+
+def write_probability_maps(
+    network: nn.Module, image: Planes, settings: PredictSettings, out: Channels, work: BlendingWork
+) -> None:
+    """Write probabilities of mask and contour block by block.
+
+    Args:
+        network: As in `probability_maps`.
+        image: The stack, bytes; an array, or an array on the disk.
+        settings: As in `probability_maps`.
+        out: The arrays of mask and contour.
+        work: Device, and memory of a block.
+    """
+    depth, height, width = (int(n) for n in image.shape)
     windows = windows_for((depth, height, width), settings)
     reach = network.reach() if isinstance(network, SegmentationNetwork) and settings.views == 1 else None
-    return blended_probabilities(
-        averaged_over_views(network, settings.views, device),
-        image,
-        windows,
-        channels=len(CHANNELS),
-        reach=reach,
-        work=BlendingWork(device=str(device)),
-    )
+    probability = averaged_over_views(network, settings.views, torch.device(work.device))
+    blended_probabilities(probability, image, windows, len(CHANNELS), out, reach, work)
 
 
 def windows_for(shape: Index3, settings: PredictSettings) -> Windows:

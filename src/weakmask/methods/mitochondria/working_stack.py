@@ -11,7 +11,11 @@ from torch.nn import functional as F
 from weakmask.errors import UserError
 from weakmask.methods.mitochondria.config import MitochondriaSettings
 from weakmask.refinement.instance_search import Decoder
+from weakmask.volume.blocks import blocks_of
 from weakmask.volume.geometry import Float3, Index3
+from weakmask.volume.label_pairs import SLAB_VOXELS, Planes
+from weakmask.volume.new_arrays import NewArrays
+from weakmask.volume.percentiles import percentiles
 from weakmask.volume.volume import Volume
 
 NM_PER_MM = 1e6
@@ -45,11 +49,37 @@ def binning_of(spacing_nm: Float3, pixel_nm: float | None) -> int:
 
 def grey_bytes(voxels: Shaped[np.ndarray, "z y x"]) -> UInt8[np.ndarray, "z y x"]:
     """Grey values as bytes; those of other types from their 0.5th to their 99.5th percentile."""
-    if voxels.dtype == np.uint8:
-        return voxels
-    low, high = (float(end) for end in np.percentile(voxels, PERCENTILES))
-    scale = 255 / (high - low) if high > low else 1.0
-    return np.rint(np.clip((voxels.astype(np.float32) - low) * scale, 0, 255)).astype(np.uint8)
+    return voxels if voxels.dtype == np.uint8 else _as_bytes(voxels, *percentiles(voxels, PERCENTILES))
+
+
+def working_grey(stack: Planes, factor: int, new: NewArrays, most: int = SLAB_VOXELS) -> Planes:
+    """The grey values of a stack as the network sees them: bytes, binned; equal to `binned(grey_bytes(stack))`.
+
+    Args:
+        stack: An array, or a stack on the disk, which is read in blocks.
+        factor: As in `binned`.
+        new: Makes the array of the result. A stack that needs no change is the result itself, unless its sections are
+            packed as wholes, from which no block can be read alone.
+        most: Voxels read at a time, see `blocks_of`.
+    """
+    in_bytes = np.asarray(stack[0:1, 0:1, 0:1]).dtype == np.uint8
+    ends = None if in_bytes else percentiles(stack, PERCENTILES, most)
+    depth, rows, columns = (int(n) for n in stack.shape)
+    if ends is None and factor == 1 and getattr(stack, "chunks", None) != (1, rows, columns):
+        return stack
+    grey = new("grey", (depth, -(-rows // factor), -(-columns // factor)), np.uint8)
+    for block in blocks_of(stack, most, factor):
+        z, y, x = block
+        part = np.asarray(stack[block])
+        coarse = (z, *(slice(one.start // factor, -(-one.stop // factor)) for one in (y, x)))
+        grey[coarse] = binned(part if ends is None else _as_bytes(part, *ends), factor)
+    return grey
+
+
+def _as_bytes(voxels: Shaped[np.ndarray, "z y x"], black: float, white: float) -> UInt8[np.ndarray, "z y x"]:
+    """Grey values from black to white as bytes."""
+    scale = 255 / (white - black) if white > black else 1.0
+    return np.rint(np.clip((voxels.astype(np.float32) - black) * scale, 0, 255)).astype(np.uint8)
 
 
 def binned(voxels: UInt8[np.ndarray, "z y x"], factor: int) -> UInt8[np.ndarray, "z rows columns"]:
