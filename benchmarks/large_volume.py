@@ -9,8 +9,8 @@ whose peak memory, libraries and all, is that of the system's books.
 
 Its windows do not overlap: with windows that overlap by half, each voxel would be computed eight times.
 
-On a part of 32 x 384 x 384 voxels, the result in small blocks and slabs is compared with that of one block and one
-slab; there windows overlap by half.
+On a part of 24 x 320 x 256 voxels, the result in small blocks and slabs is compared with that of one block and one
+slab; the windows of both are smaller and overlap by half.
 
 Usage: large_volume.py [--json] [--gigabytes N] [--memory-gb N] [--width N] [--folder FOLDER] [--suffix .zarr|.h5]
 """
@@ -46,8 +46,8 @@ from weakmask.volume.geometry import Box
 from weakmask.volume.new_arrays import OnDisk, in_memory
 from weakmask.volume.stack_files import open_stack, write_stack
 
-SIDE, PERIOD, COMPARED = 1024, (48, 256, 192), (32, 384, 384)
-WINDOW, HALF = (32, 256, 256), (16, 128, 128)
+SIDE, PERIOD, COMPARED = 1024, (48, 256, 192), (24, 320, 256)
+WINDOW, OVERLAPPING = (32, 256, 256), {"window": (16, 64, 64), "stride": (8, 32, 32)}
 SPACING_NM = (30.0, 8.0, 8.0)
 MEASURED = """
 import atexit, pathlib, sys
@@ -126,9 +126,9 @@ def differences(folder: Path, volume: Path) -> dict[str, float]:
     segmenter = load_segmenter(folder / "model.safetensors", "cpu")
     if not isinstance(segmenter, MitochondriaSegmenter):
         raise TypeError(f"{segmenter!r} finds no mitochondria")
-    overlapping = segmenter.config.predict.model_copy(update={"stride": HALF})
+    overlapping = segmenter.config.predict.model_copy(update=OVERLAPPING)
     segmenter = replace(segmenter, config=segmenter.config.model_copy(update={"predict": overlapping}))
-    small = replace(segmenter, sizes=BlockSizes(0.02, 1 << 21)).segment_stack("a", part, OnDisk(folder / "scratch"))
+    small = replace(segmenter, sizes=BlockSizes(0.002, 1 << 18)).segment_stack("a", part, OnDisk(folder / "scratch"))
     whole = replace(segmenter, sizes=BlockSizes(64.0, 1 << 30)).segment_stack("a", part, in_memory)
     maps = [np.asarray(one.maps["activation"]).astype(int) for one in (small, whole)]
     labels = [np.asarray(one.mask) for one in (small, whole)]
@@ -143,7 +143,7 @@ def differences(folder: Path, volume: Path) -> dict[str, float]:
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     """Write, segment and compare."""
-    sections = max(COMPARED[0], round(arguments.gigabytes * 1e9 / SIDE**2))
+    sections = max(WINDOW[0], round(arguments.gigabytes * 1e9 / SIDE**2))
     volume = folder / f"volume{arguments.suffix}"
     write_stack(Synthetic(sections), volume, SPACING_NM, np.uint8)
     write_model(folder / "model.safetensors", arguments.width)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from weakmask import __version__
-from weakmask.cli_options import Json, Overrides, Seed, verb_of
+from weakmask.cli_options import Json, Overrides, Ray, Seed, Workers, verb_of
 from weakmask.cli_scans import scans
 from weakmask.ending import ending_well
 from weakmask.errors import UserError
@@ -129,13 +129,17 @@ def check(
     folder: Annotated[Path, typer.Argument(help="Cohort folder with images/, scores.csv and, optionally, regions/.")],
     as_json: Json = False,
     not_ct: Annotated[bool, typer.Option("--not-ct", help="MR or X-rays: expect no Hounsfield units.")] = False,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Check your data: read every file of a cohort and list each problem with the way to fix it."""
+    from weakmask.commands.check import check as check_files
+    from weakmask.commands.cluster_scans import Cluster
     from weakmask.datasets.case import NoUsableScanError
-    from weakmask.datasets.cohort import check_cohort
 
+    cluster = Cluster.of(ray, workers, "cpu")
     try:
-        cohort = check_cohort(folder, hounsfield=not not_ct)
+        cohort = check_files(folder, hounsfield=not not_ct, cluster=cluster)
     except NoUsableScanError as error:
         if as_json:
             print_checked([], error.faults)

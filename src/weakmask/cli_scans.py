@@ -183,19 +183,23 @@ def to_dicom(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
 
 
 @verb("lobes cohort/images --out cohort/regions")
-def lobes(
+def lobes(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     paths: Scans,
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the masks, for example cohort/regions.")],
     model: Annotated[Path | None, typer.Option(help="Run folder or model file.", show_default="included")] = None,
     device: Device = "auto",
     series: Series = None,
     names: Names = "path",
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
+    from weakmask.commands.cluster_scans import Cluster
     from weakmask.commands.lobes import write_lobe_masks
     from weakmask.commands.scan_jobs import chosen_scans
 
-    done = write_lobe_masks(chosen_scans(paths, series or ()), folder, model, device, names)
+    cluster = Cluster.of(ray, workers, device)
+    done = write_lobe_masks(chosen_scans(paths, series or ()), folder, model, device, names, cluster)
     print_summary(done.table)
     exit_if_any(done.failures)
 
@@ -207,11 +211,14 @@ def evaluate(
     folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for results.csv and summary.csv.")],
     name: Annotated[str, typer.Option(help="Name of the method in the tables.")] = "prediction",
     as_json: Json = False,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Compare masks of any tool with true masks: overlap (Dice, IoU) and agreement of the scores (kappa)."""
+    from weakmask.commands.cluster_scans import Cluster
     from weakmask.commands.evaluate import evaluate_masks
 
-    summary = evaluate_masks(masks, cohort, folder, name)
+    summary = evaluate_masks(masks, cohort, folder, name, Cluster.of(ray, workers, "cpu"))
     if as_json:
         out.print_json(summary.to_json(orient="records"))
     else:

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import frail_work
 import pytest
+from fake_ray import FakeRay
 
 from weakmask.commands import cluster_scans
-from weakmask.commands.cluster_scans import Cluster, Worker, connected, each_scan_on, workers_of
+from weakmask.commands.cluster_scans import Cluster, connected, each_scan_on, workers_of
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.errors import MachineError, UserError
 
@@ -55,44 +56,6 @@ def test_on_ray_every_scan_has_one_result(tmp_path: Path, importable: None, caps
     printed = capsys.readouterr().err
     assert "plain-1: done" in printed
     assert "5 died" in printed
-
-
-class FakeRay:
-    """Ray's calls in this process: enough for what its own does not decide."""
-
-    exceptions = SimpleNamespace(RayError=OSError, RayTaskError=ZeroDivisionError)
-
-    def __init__(self) -> None:
-        self.alive, self.most, self.made = 0, 0, 0
-
-    def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": 3.0}
-
-    def remote(self, **resources: float):
-        return lambda kind: SimpleNamespace(remote=partial(self._start, kind))
-
-    def _start(self, kind: type[Worker], *arguments: object) -> SimpleNamespace:
-        self.made += 1
-        worker = kind(*arguments)  # pyright: ignore[reportArgumentType]
-
-        def of(job: ScanJob) -> object:
-            self.alive += 1
-            self.most = max(self.most, self.alive)
-            return partial(worker.of, job)
-
-        return SimpleNamespace(of=SimpleNamespace(remote=of))
-
-    def put(self, value: object) -> object:
-        return value
-
-    def kill(self, worker: object) -> None: ...
-
-    def wait(self, running: list) -> tuple[list, list]:
-        return running[-1:], running[:-1]  # the last that was given
-
-    def get(self, ready: partial) -> object:
-        self.alive -= 1
-        return ready()
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
 """Evaluation of masks that any tool made against a cohort: the command `weakmask evaluate`."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from weakmask.commands.cluster_scans import Cluster
 from weakmask.commands.output_folder import open_output
+from weakmask.commands.scan_jobs import ScanJob
+from weakmask.commands.scans_anywhere import each_scan_anywhere
 from weakmask.datasets.case import Case, Cohort
 from weakmask.datasets.cohort import read_cohort
 from weakmask.datasets.mask_checks import on_grid
@@ -13,9 +18,8 @@ from weakmask.datasets.truth_names import label_by_name
 from weakmask.datasets.usable_truth import usable_truth
 from weakmask.errors import MachineError, UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
-from weakmask.memory import memory_for
 from weakmask.outgoing_text import file_name
-from weakmask.progress import track
+from weakmask.progress import note
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.checked_regions import checked_regions
 from weakmask.regions.scan_regions import read_regions
@@ -28,7 +32,9 @@ from weakmask.volume.volume import Volume
 TABLES = ("results.csv", "severity.csv", "summary.csv", "summary_detail.csv")
 
 
-def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> pd.DataFrame:
+def evaluate_masks(
+    masks: Path, cohort_folder: Path, out: Path, method: str, cluster: Cluster | None = None
+) -> pd.DataFrame:
     """Evaluate masks and write results.csv, severity.csv, summary.csv and summary_detail.csv.
 
     Where the cohort has region masks, overlap is counted inside them only: a mark outside the lungs, for example, is
@@ -41,18 +47,20 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
         cohort_folder: The cohort whose truth and scores the masks are compared with; either may be missing.
         out: Where the tables go.
         method: The name in the tables.
+        cluster: The Ray cluster whose workers read and compare the masks; None: this process does.
 
     Returns:
         The summary.
 
     Raises:
-        UserError: The cohort has neither truth nor scores, no mask belongs to one of its scans, or the folder cannot
-            be written or holds such tables of another command: those of a run, for instance.
+        UserError: The cohort has neither truth nor scores, no mask belongs to one of its scans or can be used, no such
+            cluster, or the folder cannot be written or holds such tables of another command: those of a run, for
+            instance.
     """
     cohort = read_cohort(cohort_folder)
     folder = open_output(out, "evaluate", [out / name for name in TABLES])
     try:
-        tables = _evaluate_cohort(masks, cohort, method)
+        tables = _evaluate_cohort(masks, cohort, method, cluster)
     except (UserError, MachineError):
         folder.forget()
         raise
@@ -60,29 +68,35 @@ def evaluate_masks(masks: Path, cohort_folder: Path, out: Path, method: str) -> 
     return summarise(*tables)
 
 
-def _evaluate_cohort(masks: Path, cohort: Cohort, method: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _evaluate_cohort(
+    masks: Path, cohort: Cohort, method: str, cluster: Cluster | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tables results.csv and severity.csv of all masks that belong to a scan of the cohort."""
     if not any(case.truth or case.scores for case in cohort.cases):
         raise UserError(f"{cohort.folder}: neither scores.csv nor a mask in truth/ with the name of an image; give one")
-    results: Rows = []
-    scores: Rows = []
-    for case in track(cohort.cases, "evaluate", len(cohort.cases)):
+    jobs: list[ScanJob] = []
+    for case in cohort.cases:
         path = find_mask(masks, case.name, alone=len(cohort.cases) == 1)
         if path is None:
             say("note", f"{case.name}: no mask in {masks}")
-            continue
-        try:
-            with memory_for(path):
-                new_results, new_scores = _evaluate_case(path, case, cohort, method)
-        except UserError as error:
-            say("left out", str(error))
-            continue
-        results += new_results
-        scores += new_scores
-    if not results and not scores:
+        else:
+            jobs.append(ScanJob(case.name, path, {}))
+    if not jobs:
         names = ", ".join(case.name for case in cohort.cases[:3])
         raise UserError(f"{masks}: no mask belongs to a scan of {cohort.folder}; expected names such as {names}")
+    done = each_scan_anywhere(cluster, jobs, "evaluate", partial(_begin, cohort, method))
+    results: Rows = [row for _, (rows, _) in done.results for row in rows]
+    scores: Rows = [row for _, (_, rows) in done.results for row in rows]
     return results_table(without_empty_subtypes(results)), scores_table(scores)
+
+
+def _begin(cohort: Cohort, method: str) -> Callable[[ScanJob], tuple[Rows, Rows]]:
+    """The work on one mask."""
+    return partial(_evaluate_job, {case.name: case for case in cohort.cases}, cohort, method)
+
+
+def _evaluate_job(cases: Mapping[str, Case], cohort: Cohort, method: str, job: ScanJob) -> tuple[Rows, Rows]:
+    return _evaluate_case(job.image, cases[job.name], cohort, method)
 
 
 def find_mask(masks: Path, name: str, *, alone: bool = False) -> Path | None:
@@ -118,7 +132,7 @@ def _evaluate_case(path: Path, case: Case, cohort: Cohort, method: str) -> tuple
         if outside:
             share = 100 * outside / np.count_nonzero(mask)
             lie = f"{outside} voxels of the mask ({share:.1f} %) lie outside the regions and do not count"
-            say("note", f"{case.name}: {lie}")
+            note(f"{case.name}: {lie}", again=True)
     if regions is not None:
         labels = [label for label in case.scores if (regions == label).any()]
         fractions = region_fractions(mask, regions, labels)
@@ -133,5 +147,5 @@ def _truth_or_note(case: Case, image: Volume) -> Volume | None:
     try:
         return usable_truth(case, image.geometry)
     except UserError as error:
-        say("note", str(error))
+        note(str(error), again=True)
         return None

@@ -16,6 +16,8 @@ Of a model that finds instances, instead of the masks (of several stacks in NAME
   instances.tif   a number per instance, uint32, a page a section
   instances.csv   a row per instance
   probability.tif the probability of any instance, in 255ths
+Of a stack of Zarr or HDF5 they are .zarr (OME-Zarr) or .h5. A stack may be larger than the memory: it is read, labelled
+and written block by block, see `inference.stack_result`.
 """
 
 from collections.abc import Sequence

@@ -18,7 +18,9 @@ cannot be read. A wrong part excludes its image until it is corrected, because a
 image. Faulty images never stop the good ones.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -53,13 +55,35 @@ def read_cohort(folder: str | Path) -> Cohort:
     return cohort
 
 
-def check_cohort(folder: str | Path, *, hounsfield: bool = True) -> Cohort:
+@dataclass(frozen=True)
+class CheckedCase:
+    """Result of the check of one case.
+
+    Attributes:
+        case: Without the regions and the truth that cannot be used; None: it must be left out.
+        faults: The faults that say so.
+    """
+
+    case: Case | None
+    faults: tuple[Fault, ...]
+
+
+EachCase = Callable[[Sequence[Case], Callable[[Case], CheckedCase]], Iterable[CheckedCase]]
+
+
+def one_by_one(cases: Sequence[Case], checked: Callable[[Case], CheckedCase]) -> Iterator[CheckedCase]:
+    """Check cases one after the other in this process."""
+    return (checked(case) for case in track(cases, "check", len(cases)))
+
+
+def check_cohort(folder: str | Path, *, hounsfield: bool = True, each: EachCase = one_by_one) -> Cohort:
     """As `read_cohort`, and then read every voxel.
 
     Args:
         folder: The cohort folder.
         hounsfield: Expect Hounsfield units where there are severity scores; False lets other modalities pass. Pictures
             (PNG, JPEG) always do.
+        each: Applies the check of one case, which can be pickled, to all cases and returns the results in their order.
 
     Raises:
         UserError: As `read_cohort`, or scored regions that are neither there nor can be made.
@@ -70,17 +94,22 @@ def check_cohort(folder: str | Path, *, hounsfield: bool = True) -> Cohort:
     refuse_unmakeable_regions(cohort)
     faults = [*cohort.faults, *picture_notes(cohort)]
     cases = []
-    for case in track(cohort.cases, "check", len(cohort.cases)):
-        try:
-            with memory_for(case.image):
-                checked, found = check_case(case, cohort, hounsfield=hounsfield and bool(case.scores))
-        except UserError as error:
-            checked, found = None, [Fault(case.name, f"images/{case.image.name}", str(error), fatal=True)]
-        faults += found
-        cases += [] if checked is None else [checked]
+    for one in each(cohort.cases, partial(_checked, cohort, hounsfield)):
+        faults += one.faults
+        cases += [] if one.case is None else [one.case]
     if not cases:
         raise NoUsableScanError(folder, faults)
     return replace(cohort, cases=tuple(cases), faults=tuple(faults))
+
+
+def _checked(cohort: Cohort, hounsfield: bool, case: Case) -> CheckedCase:  # noqa: FBT001 - of a partial
+    """Check one case; a fault that ends the check is a fault of its image."""
+    try:
+        with memory_for(case.image):
+            checked, found = check_case(case, cohort, hounsfield=hounsfield and bool(case.scores))
+    except UserError as error:
+        return CheckedCase(None, (Fault(case.name, f"images/{case.image.name}", str(error), fatal=True),))
+    return CheckedCase(checked, tuple(found))
 
 
 def cases_with(cohort: Cohort, need: Need) -> list[Case]:
