@@ -24,13 +24,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     return ray
 
 
-@pytest.fixture
-def cohort(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Phantoms, of which one has a damaged truth and one a faulty image."""
-    write_phantom_cohort(tmp_path / "cohort", 4, 0, (20, 24, 24), (15.0, 15.0, 15.0), workers=1)
-    (tmp_path / "cohort" / "truth" / "phantom_0_0001.nii.gz").write_bytes(b"damaged")
-    (tmp_path / "cohort" / "images" / "phantom_0_0002.nii.gz").write_bytes(b"damaged")
-    return tmp_path / "cohort"
+    folder = tmp_path_factory.mktemp("verbs") / "cohort"
+    write_phantom_cohort(folder, 3, 0, (20, 24, 24), (15.0, 15.0, 15.0), workers=1)
+    (folder / "truth" / "phantom_0_0001.nii.gz").write_bytes(b"damaged")
+    (folder / "images" / "phantom_0_0002.nii.gz").write_bytes(b"damaged")
+    return folder
 
 
 def run(*words: object) -> tuple[int, str, str]:
@@ -79,7 +80,7 @@ def test_a_case_that_kills_its_workers_is_a_fault(cohort: Path, fake: FakeRay, m
     get = fake.get
 
     def dying(ready: object) -> object:
-        if ready.args[0].name == "phantom_0_0003":  # pyright: ignore[reportAttributeAccessIssue]
+        if ready.args[0].name == "phantom_0_0000":  # pyright: ignore[reportAttributeAccessIssue]
             raise OSError("the worker died")
         return get(ready)  # pyright: ignore[reportArgumentType]
 
@@ -87,5 +88,5 @@ def test_a_case_that_kills_its_workers_is_a_fault(cohort: Path, fake: FakeRay, m
     code, printed, _ = run("check", cohort, "--json", "--ray", "auto")
     faults = {fault["scan"]: fault["message"] for fault in json.loads(printed)["faults"] if fault["fatal"]}
     assert code == 2
-    assert "3 workers died of it" in faults["phantom_0_0003"]
-    assert set(faults) == {"phantom_0_0002", "phantom_0_0003"}
+    assert "3 workers died of it" in faults["phantom_0_0000"]
+    assert set(faults) == {"phantom_0_0000", "phantom_0_0002"}
