@@ -36,7 +36,7 @@ CPU: Values = {
     "train.checkpoint_every": 100,
     "predict.window": (32, 256, 256),
     "predict.stride": (16, 192, 192),
-    "predict.padding": (0, 32, 32),
+    "predict.padding": (6, 32, 32),
 }
 REAL: Values = {  # of the two real stacks
     **CPU,
@@ -55,7 +55,7 @@ REAL: Values = {  # of the two real stacks
     "train.average_decay": 0.998,
     "train.keep": "last",
     "train.validate_every": 200,
-    "predict.views": 4,
+    "predict.views": 16,
     "decoder.criterion": "panoptic",
 }
 QUICK: Mapping[str, Values] = {

@@ -15,7 +15,7 @@ from weakmask.errors import UserError
 from weakmask.methods import load_segmenter
 from weakmask.methods.mitochondria import MitochondriaSettings
 from weakmask.methods.mitochondria.model import MitochondriaSegmenter
-from weakmask.methods.mitochondria.probabilities import averaged_over_views, windows_for
+from weakmask.methods.mitochondria.probabilities import averaged_over_views, probability_maps, windows_for
 from weakmask.networks import build_network
 from weakmask.pipeline import provenance
 from weakmask.prediction import Scan
@@ -83,6 +83,26 @@ def test_small_stacks_have_one_window():
     assert windows.size == (20, 64, 64)
     assert windows.stride == (20, 64, 32)
     assert windows.padding == (0, 0, 128)
+
+
+def test_a_stack_of_few_sections_is_mirrored_at_both_ends():
+    settings = by_hand().config.predict.model_copy(update={"window": (32, 64, 64), "padding": (6, 32, 32)})
+    windows = windows_for((20, 64, 64), settings)
+    assert (windows.size, windows.padding) == ((32, 64, 64), (6, 0, 0))
+    assert list(windows.starts((20, 64, 64), 0)) == [-6]
+    assert windows_for((21, 64, 64), settings).size == (32, 64, 64)  # two windows reach over both ends
+
+    class SeesBeside(nn.Module):
+        """Logits that are high where the sections before and after are not zero."""
+
+        def forward(self, image: Tensor) -> Tensor:
+            found = torch.nn.functional.avg_pool3d(image, (3, 1, 1), 1, (1, 0, 0))
+            return 40 * (torch.cat([found, found], dim=1) - 0.9)
+
+    bright = np.full((4, 32, 32), 255, np.uint8)
+    assert probability_maps(SeesBeside(), bright, settings, CPU).min() > 200
+    alone = settings.model_copy(update={"padding": (0, 32, 32)})
+    assert probability_maps(SeesBeside(), bright, alone, CPU)[:, 0].max() < 10
 
 
 def test_views_of_a_network_without_sides_agree():

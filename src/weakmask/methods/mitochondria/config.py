@@ -188,7 +188,8 @@ class PredictSettings(Settings):
         default=(50, 128, 128), description="from a window to the next (O; C: 1, 128, 128)"
     )
     padding: tuple[Overlap, Overlap, Overlap] = Field(
-        default=(0, 128, 128), description="how far windows reach over the faces of a stack, mirrored (C)"
+        default=(0, 128, 128),
+        description="how far windows reach over the faces of a stack, mirrored (C); along z of any stack",
     )
     views: Literal[1, 4, 16] = Field(
         default=1, description="mean over 1, 4 (z mirrored, y and x exchanged) or 16 (and mirrored y, x) views (C)"

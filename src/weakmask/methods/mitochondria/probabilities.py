@@ -30,6 +30,7 @@ from weakmask.volume.label_pairs import Planes
 from weakmask.volume.new_arrays import Channels
 
 CHANNELS = {"mask": MASK, "contour": CONTOUR}
+POOLED = 16  # pixels along a side of one of the coarsest maps
 
 
 def probabilities(work: Work[MitochondriaSettings]) -> None:
@@ -91,16 +92,31 @@ def write_probability_maps(
 
 
 def windows_for(shape: Index3, settings: PredictSettings) -> Windows:
-    """The windows of a stack; along an axis that one window holds there is a single one."""
-    numbers = zip(shape, (1, 16, 16), settings.window, settings.stride, settings.padding, strict=True)
-    z, y, x = (_along(*one) for one in numbers)
+    """The windows of a stack; along an axis that one window holds there is a single one.
+
+    A stack of few sections is still mirrored at its first and last one, as patches of a training are: a network that
+    learnt deep patches finds worse borders beside zeros.
+    """
+    numbers = zip(shape, (1, POOLED, POOLED), settings.window, settings.stride, settings.padding, strict=True)
+    z, y, x = (_along(*one, mirrored=axis == 0) for axis, one in enumerate(numbers))
     return Windows((z[0], y[0], x[0]), (z[1], y[1], x[1]), (z[2], y[2], x[2]))
 
 
-def _along(n: int, multiple: int, side: int, step: int, around: int) -> Index3:
-    """Size, stride and padding of windows along an axis of n voxels, on the grid of the network's poolings."""
-    whole, side, step = (-(-one // multiple) * multiple for one in (n, side, step))
-    return (whole, whole, 0) if whole <= side else (side, min(step, side), around // multiple * multiple)
+def _along(n: int, multiple: int, side: int, step: int, around: int, *, mirrored: bool) -> Index3:
+    """Size, stride and padding of windows along an axis of n voxels, on the grid of the network's poolings.
+
+    Args:
+        n: Voxels along the axis.
+        multiple: The grid.
+        side: Of a window.
+        step: From a window to the next.
+        around: How far windows reach over the faces of the stack.
+        mirrored: A single window reaches over them, too.
+    """
+    around = around // multiple * multiple
+    beyond = around if mirrored else 0
+    whole, side, step = (-(-one // multiple) * multiple for one in (n + 2 * beyond, side, step))
+    return (whole, whole, beyond) if whole <= side else (side, min(step, side), around)
 
 
 def averaged_over_views(
