@@ -104,6 +104,10 @@ def test_all_scores_of_the_hand_made_case():
     scores = instance_scores(instance_overlap(FOUND, TRUTH))
     assert (scores.tp, scores.fp, scores.fn) == (2, 2, 1)
     assert scores.accuracy_75 == pytest.approx(2 / 5)
+    overlap = instance_overlap(FOUND, TRUTH)
+    tenth = [average_precision(overlap, iou) for iou in (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)]
+    assert scores.mean_ap == pytest.approx(sum(tenth) / 10)
+    assert scores.ap_50 > scores.mean_ap > tenth[-1] > 0
     assert scores.panoptic == pytest.approx((0.8 + 8 / 12 + 1) / (3 + 0.5))
     assert scores.dice == pytest.approx(2 * 32 / (50 + 40))
     assert scores.jaccard == pytest.approx(32 / 58)

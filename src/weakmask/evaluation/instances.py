@@ -16,6 +16,7 @@ SIZE_BINS = {  # (above, up to) voxels: of mAP_3Dvolume, and of the authors' sco
     "mAP_3Dvolume": {"small": (0, 5e3), "medium": (5e3, 1.5e4), "large": (1.5e4, np.inf)},
     "authors": {"small": (0, 5e3), "medium": (5e3, 3e4), "large": (3e4, np.inf)},
 }
+COCO_IOUS = tuple(np.arange(50, 100, 5) / 100)
 _RECALLS = 100  # steps: 0, 0.01, ... 1
 SizeBin = tuple[float, float]
 
@@ -27,6 +28,7 @@ class InstanceScores:
     Attributes:
         ap_75: Average precision at IoU 0.75, predictions ranked as in `average_precision`; nan without truths.
         ap_50: The same at IoU 0.5.
+        mean_ap: The mean at the IoUs 0.5, 0.55, ... 0.95, COCO's AP; single instances near a threshold move it less.
         accuracy_75: TP / (TP + FP + FN) at IoU 0.75; nan if nothing is predicted and nothing is true.
         tp: True positives: predictions with a truth at IoU 0.75 or above.
         fp: False positives: the other predictions.
@@ -42,6 +44,7 @@ class InstanceScores:
 
     ap_75: float
     ap_50: float
+    mean_ap: float
     accuracy_75: float
     tp: int
     fp: int
@@ -72,6 +75,7 @@ def instance_scores(overlap: InstanceOverlap, ranking: Sequence[float] | np.ndar
     return InstanceScores(
         ap_75=average_precision(overlap, 0.75, ranking),
         ap_50=average_precision(overlap, 0.5, ranking),
+        mean_ap=float(np.mean([average_precision(overlap, threshold, ranking) for threshold in COCO_IOUS])),
         accuracy_75=_ratio(true, predictions + truths - true),
         tp=true,
         fp=predictions - true,

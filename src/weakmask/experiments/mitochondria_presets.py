@@ -56,7 +56,7 @@ REAL: Values = {  # of the two real stacks
     "train.keep": "last",
     "train.validate_every": 200,
     "predict.views": 16,
-    "decoder.criterion": "panoptic",
+    "decoder.criterion": "mean_ap",
 }
 QUICK: Mapping[str, Values] = {
     "phantoms": {**CPU, "targets.contour_nm": 32.0, "train.patch": (16, 96, 96), "train.steps": 900},

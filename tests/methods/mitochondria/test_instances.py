@@ -28,7 +28,7 @@ def truth_and_mask() -> tuple[np.ndarray, np.ndarray]:
     return truth, mask
 
 
-@pytest.mark.parametrize(("criterion", "found"), [("ap_75", 1), ("panoptic", 4)])
+@pytest.mark.parametrize(("criterion", "found"), [("ap_75", 1), ("mean_ap", 4), ("panoptic", 4)])
 def test_the_search_raises_the_score_of_the_settings(tmp_path: Path, criterion: str, found: int) -> None:
     truth, mask = truth_and_mask()
     row = StackRow("a", "a", "training", 6, HELD_OUT, 4, 40, 80, 1, 30.0, 8.0, 8.0, instances=4, foreground=0.1)

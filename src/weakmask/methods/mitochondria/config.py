@@ -203,9 +203,12 @@ class DecoderSettings(Settings):
         default="watershed", description="watershed (P), grow (C: what the released prediction calls) or components"
     )
     search: bool = Field(default=True, description="choose thresholds and least size on the validation sections")
-    criterion: Literal["ap_75", "panoptic"] = Field(
+    criterion: Literal["ap_75", "mean_ap", "panoptic"] = Field(
         default="ap_75",
-        description="score that the search raises; the panoptic quality (O) depends less on single instances",
+        description=(
+            "score that the search raises; the mean AP at IoUs from 0.5 to 0.95 (O) and the panoptic quality (O) "
+            "depend less on single instances"
+        ),
     )
     seed: Fraction = Field(default=0.9, description="seeds have a mask probability above this (P)")
     contour: Fraction = Field(default=0.8, description="seeds have a contour probability below this (P)")
