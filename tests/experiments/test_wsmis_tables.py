@@ -153,6 +153,8 @@ def test_the_report_has_the_paper_s_numbers_and_what_each_row_adds(made: Path) -
     assert below == {"multi-scale": "gradcam++-wsmis", "crf": "multi-scale", "segmentation": "crf"}
     below = dict(pairs_of([run(row, "cam") for row in ("multi-scale", "colours", "crf")]))
     assert below == {"colours": "multi-scale", "crf": "colours"}
+    below = dict(pairs_of([run(row, "cam") for row in ("whole-backbone", "cam")]))
+    assert below == {"cam": "whole-backbone"}
 
 
 def run(row: str, variant: str) -> Judged:

@@ -13,10 +13,11 @@ from published_networks import (
 from torch import nn
 
 from weakmask.networks import build_network
-from weakmask.networks.backbones import BACKBONES, BackboneClassifier, build_encoder
+from weakmask.networks.backbones import BACKBONES, BackboneClassifier, build_encoder, highest_mean
 from weakmask.networks.dropblock import DropBlock
 from weakmask.networks.efficientnet_lite import EfficientNetLite0
 from weakmask.networks.encoder import Encoder, dilated
+from weakmask.networks.published_weights import load_published
 from weakmask.networks.vgg import VGG16
 
 CHANNELS = {
@@ -153,13 +154,67 @@ def test_frozen_statistics_do_not_move() -> None:
     assert "_blocks.5._bn2.weight" in learning
 
 
-@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "vgg16_bn"])
-def test_every_weight_of_a_classifier_learns(backbone: str) -> None:
+@pytest.mark.parametrize(
+    ("backbone", "levels"), [("efficientnet_lite0", None), ("efficientnet_lite0", 3), ("vgg16_bn", None)]
+)
+def test_every_weight_of_a_classifier_learns(backbone: str, levels: int | None) -> None:
     torch.manual_seed(0)
-    network = BackboneClassifier(backbone, out_channels=2, stride=16)
+    network = BackboneClassifier(backbone, out_channels=2, stride=16, levels=levels)
     network(torch.rand(2, 3, 32, 64))[:, 0].sum().backward()
     silent = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert not silent
+
+
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
+def test_fewer_levels_are_the_first_ones_with_the_published_weights(backbone: str) -> None:
+    torch.manual_seed(0)
+    whole = build_encoder(backbone, 16).eval()
+    cut = build_encoder(backbone, 16).eval()
+    cut.keep_levels(3)
+    load_published(cut, whole.state_dict())
+    assert sum(weight.numel() for weight in cut.parameters()) < sum(weight.numel() for weight in whole.parameters())
+    assert (cut.channels, cut.strides) == (whole.channels[:3], whole.strides[:3])
+    with torch.no_grad():
+        found, expected = cut(waves()), whole(waves())[:3]
+    assert len(found) == 3
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+    cut.freeze(cut.strides[1])
+    assert {weight.requires_grad for module in cut.levels()[2] for weight in module.parameters()} == {True}
+    with pytest.raises(ValueError, match="has 1 to 3 levels to keep, not 4"):
+        cut.keep_levels(4)
+
+
+def test_a_classifier_of_fewer_levels_sees_less() -> None:
+    """A voxel of its maps depends on 67 pixels along an axis; one of the whole backbone's on more than 100."""
+    torch.manual_seed(0)
+    seen = []
+    for levels in (3, None):
+        network = BackboneClassifier(levels=levels).eval()
+        image = torch.rand(1, 3, 256, 256, requires_grad=True)
+        maps = network.features(image)
+        assert network.stride == 256 // maps.shape[2] == (8 if levels else 16)
+        maps[0, :, maps.shape[2] // 2, maps.shape[3] // 2].sum().backward()
+        assert image.grad is not None
+        rows = image.grad.abs().sum((0, 1, 3)).nonzero().flatten()
+        seen.append(int(rows.max() - rows.min()))
+    assert seen[0] == 66
+    assert seen[1] > 100
+
+
+def test_a_logit_is_the_mean_of_the_highest_part_of_its_map() -> None:
+    maps = torch.tensor([[[[1.0, 4.0], [3.0, 2.0]], [[0.0, 0.0], [8.0, 0.0]]]])
+    assert highest_mean(maps, 0.5).tolist() == [[3.5, 4.0]]
+    assert highest_mean(maps, 0.01).tolist() == [[4.0, 8.0]]
+    assert torch.equal(highest_mean(maps, 1.0), maps.mean((2, 3)))
+    torch.manual_seed(0)
+    network = BackboneClassifier(out_channels=2, levels=3, pooled=0.1).eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        cam = torch.einsum("kc,bcyx->bkyx", network.linear.weight, network.features(image))
+        highest = cam.flatten(2).sort(dim=2, descending=True).values[..., :10]  # of 96
+        torch.testing.assert_close(network(image), highest.mean(2) + network.linear.bias)
+    with pytest.raises(ValueError, match=r"pooled must be in \(0, 1\], not 0"):
+        BackboneClassifier(pooled=0)
 
 
 def test_logits_are_the_mean_of_the_class_activation_map() -> None:

@@ -1,7 +1,7 @@
 """WSMIS step by step, from the classes of whole pictures, beside masks without a network and true masks.
 
 OUT/splits.csv says which pictures are tested; OUT/cohorts/ holds training/ (classes alone), masks/ (the same pictures
-with their masks, for the bound) and test/. All rows of a seed share one classifier.
+with their masks, for the bound) and test/. All rows of a seed share one classifier, except those of another one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,6 +22,7 @@ from weakmask.experiments.training import Training
 from weakmask.experiments.wsmis_cohorts import DATA_SETS, TEST, TRAINING, write_all, write_parts
 from weakmask.experiments.wsmis_presets import OF_PHOTOGRAPHS, QUICK, presets_of, wsmis_settings
 from weakmask.methods.wsmis.evaluation import OWN
+from weakmask.networks.backbones import LEVELS
 
 MEASURES = ("positives", "all_empty_1", "pooled", "background", "mean_iou", "empties_right", "dice")
 FINAL, BOUND = "segmentation", "supervised"
@@ -54,6 +55,20 @@ def _dropblock(title: str, share: float, below: str | None, f1: float) -> Row:
     """A row of CAM with another classifier."""
     row = _maps(title, "cam", below, {"paper: F1 (VOC)": f1})
     return replace(row, changes={**row.changes, "network": {"dropblock": share}})
+
+
+WHOLE: Changes = {  # the classifier of configs/wsmis_xray.yaml
+    "network": {"levels": LEVELS, "pooled": 1.0, "frozen_stride": 8, "dropblock": 0.2},
+    "augmentation": {"blur": 1.0},
+    "classification": {"steps": 200},
+}
+
+
+def _whole_backbone() -> Row:
+    """The plain map where the preset takes few levels of the backbone."""
+    row = _maps("CAM of the whole backbone", "cam", None)
+    labels = {**row.changes["labels"], "threshold": 0.3}
+    return replace(row, changes={**row.changes, **WHOLE, "labels": labels})
 
 
 def name_of(variant: str) -> str:
@@ -93,6 +108,7 @@ PUBLISHED: Mapping[bool, Mapping[str, Mapping[str, float]]] = {  # photographs o
     },
 }
 LADDER = {
+    "whole-backbone": replace(_whole_backbone(), after=()),
     "cam": replace(_maps("CAM", "cam", None), after=()),
     "gradcam": _maps("Grad-CAM", "gradcam", "cam"),
     "gradcam++": _maps("Grad-CAM++", "gradcam++", "gradcam"),
@@ -132,8 +148,14 @@ def rows_of(name: str) -> dict[str, Row]:
     """The rows of a data set's table, with the paper's numbers of photographs or of X-rays."""
     published = PUBLISHED[name in OF_PHOTOGRAPHS]
     rows = {row: replace(one, published=published.get(row, one.published)) for row, one in LADDER.items()}
-    labels = wsmis_settings(QUICK[name]).labels
-    for row, used in (("colours", labels.colours > 0), ("region", labels.region == "sharpest")):
+    settings = wsmis_settings(QUICK[name])
+    few = settings.network.levels < LEVELS or settings.network.pooled < 1
+    labels = settings.labels
+    for row, used in (
+        ("whole-backbone", few),
+        ("colours", labels.colours > 0),
+        ("region", labels.region == "sharpest"),
+    ):
         if not used:
             del rows[row]
     return {**FLOORS, **rows}
@@ -197,6 +219,8 @@ def pairs_of(runs: Sequence[Judged]) -> list[tuple[str, str]]:
     below = {row: one.below for row, one in LADDER.items()}
     if "multi-scale" in settings:
         below["multi-scale"] = name_of(settings["multi-scale"].maps.variant)
+    if "whole-backbone" in settings:
+        below["cam"] = "whole-backbone"
     below["crf"] = next((row for row in ("colours", "region") if row in settings), "multi-scale")
     if FINAL in settings:
         final = settings[FINAL]

@@ -75,7 +75,7 @@ class EfficientNetLite0(Encoder):
     mean: ClassVar[tuple[float, float, float]] = (127 / 255, 127 / 255, 127 / 255)
     std: ClassVar[tuple[float, float, float]] = (128 / 255, 128 / 255, 128 / 255)
     linear_name: ClassVar[str] = "_fc"
-    spare: ClassVar[tuple[str, ...]] = ("_conv_head.", "_bn1.", "_fc.")
+    spare: tuple[str, ...] = ("_conv_head.", "_bn1.", "_fc.")
     channels: tuple[int, ...] = (16, 24, 40, 112, 320)
 
     def __init__(self, stride: int = 32) -> None:

@@ -39,7 +39,7 @@ class Encoder(nn.Module, ABC):
     mean: ClassVar[tuple[float, float, float]] = IMAGENET_MEAN
     std: ClassVar[tuple[float, float, float]] = IMAGENET_STD
     linear_name: ClassVar[str] = ""
-    spare: ClassVar[tuple[str, ...]] = ()
+    spare: tuple[str, ...] = ()
     new: ClassVar[tuple[str, ...]] = ()
     sees_whole_image: ClassVar[bool] = False
     channels: tuple[int, ...]
@@ -57,6 +57,25 @@ class Encoder(nn.Module, ABC):
     def levels(self) -> list[list[nn.Module]]:
         """The modules of each level in the order of the forward pass."""
 
+    def keep_levels(self, count: int) -> None:
+        """Remove the coarsest levels, and their weights; published files keep fitting.
+
+        Args:
+            count: How many levels stay, the finest first.
+
+        Raises:
+            ValueError: There are not that many levels, or none is to stay.
+        """
+        if not 1 <= count <= len(self.strides):
+            raise ValueError(f"{type(self).__name__} has 1 to {len(self.strides)} levels to keep, not {count}")
+        removed = {module for modules in self.levels()[count:] for module in modules}
+        names = [name for name, module in self.named_modules() if module in removed]
+        for name in names:
+            self.set_submodule(name, nn.Identity())
+        self.spare = (*self.spare, *(f"{name}." for name in names))
+        self.channels, self.strides = self.channels[:count], self.strides[:count]
+        self.last_channels = self.channels[-1]
+
     def add_last_layers(self) -> None:
         """Build the layers between the coarsest level and the average of a classifier; by default none."""
 
@@ -73,7 +92,7 @@ class Encoder(nn.Module, ABC):
             image: RGB, or grey in a single channel, with values in [0, 1].
         """
         maps, found = self.standardised(image), []
-        for number, modules in enumerate(self.levels()):
+        for number, modules in enumerate(self.levels()[: len(self.strides)]):
             for module in modules:
                 maps = module(maps)
             if self.dropblock is not None and number >= len(self.strides) - 2:
@@ -103,7 +122,7 @@ class Encoder(nn.Module, ABC):
             batch_norm: Whether batch norm uses its learned statistics in the other levels, too.
         """
         self.frozen_stride, self.batch_norm_fixed = stride, batch_norm
-        for level_stride, modules in zip(self.strides, self.levels(), strict=True):
+        for level_stride, modules in zip(self.strides, self.levels(), strict=False):
             for module in modules:
                 module.requires_grad_(level_stride > stride)
         self.train(self.training)
@@ -112,7 +131,7 @@ class Encoder(nn.Module, ABC):
         """As `nn.Module.train`, except that fixed batch norm stays in evaluation mode."""
         super().train(mode)
         fixed: list[nn.Module] = [self] if self.batch_norm_fixed else []
-        for stride, modules in zip(self.strides, self.levels(), strict=True):
+        for stride, modules in zip(self.strides, self.levels(), strict=False):
             fixed += modules if stride <= self.frozen_stride else []
         for part in fixed:
             for module in part.modules():
@@ -122,7 +141,7 @@ class Encoder(nn.Module, ABC):
 
     def spatial_layers(self) -> Iterator[SpatialLayer]:
         """The layers that read more than one voxel per output voxel, in the order of the forward pass."""
-        for modules in self.levels():
+        for modules in self.levels()[: len(self.strides)]:
             for module in modules:
                 for layer in module.modules():
                     if isinstance(layer, SpatialLayer) and side_of(layer.kernel_size) > 1:

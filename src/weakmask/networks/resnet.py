@@ -75,7 +75,7 @@ class ResNet50(Encoder):
     """ResNet50 as an encoder: 23.5 million parameters, 25.6 with the published classification layer."""
 
     linear_name: ClassVar[str] = "fc"
-    spare: ClassVar[tuple[str, ...]] = ("fc.",)
+    spare: tuple[str, ...] = ("fc.",)
     channels: tuple[int, ...] = (STEM, *WIDES)
 
     def __init__(self, stride: int = 32) -> None:

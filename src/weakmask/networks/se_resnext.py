@@ -41,7 +41,7 @@ class SEResNeXt50(Encoder):
     """
 
     linear_name: ClassVar[str] = "last_linear"
-    spare: ClassVar[tuple[str, ...]] = ("last_linear.",)
+    spare: tuple[str, ...] = ("last_linear.",)
     sees_whole_image: ClassVar[bool] = True
     channels: tuple[int, ...] = (STEM, *WIDES)
 

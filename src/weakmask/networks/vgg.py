@@ -20,7 +20,7 @@ WIDE = 512
 class VGG16(Encoder):
     """VGG16 with batch norm as an encoder: 14.7 million parameters, and 7.1 in the three added convolutions."""
 
-    spare: ClassVar[tuple[str, ...]] = ("classifier.",)
+    spare: tuple[str, ...] = ("classifier.",)
     new: ClassVar[tuple[str, ...]] = ("added.",)
     channels: tuple[int, ...] = tuple(widths[-1] for widths in BLOCKS)
 

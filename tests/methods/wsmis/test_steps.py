@@ -103,15 +103,22 @@ def test_a_picture_of_one_class_has_the_map_of_any_class() -> None:
     assert list(outputs_of([1], 2, 2)) == [1]
 
 
-def test_the_report_says_what_was_done_with_regions_and_any_class() -> None:
+def test_the_report_says_what_was_done_with_levels_regions_and_any_class() -> None:
     plain = WsmisSettings(data=DataSettings(cohort=Path("c")))
     sharp = WsmisSettings(
         data=plain.data,
+        network=NetworkSettings(levels=3, pooled=0.03),
         classification=ClassificationSettings(any_class=0.5),
         labels=LabelSettings(shade="dark", region="sharpest"),
         masks=MaskSettings(region="sharpest"),
     )
-    for words in ("half of them without any", "Each further round learnt such regions", "A mask is the region"):
+    for words in (
+        "The 3 finest levels of efficientnet_lite0",
+        "the mean of the highest 3 % of a map",
+        "half of them without any",
+        "Each further round learnt such regions",
+        "A mask is the region",
+    ):
         assert words in methods_text(sharp)
         assert words not in methods_text(plain)
 
@@ -148,6 +155,20 @@ def test_grad_cam_is_cam_and_maps_of_both_sizes_follow_the_mirror_image(classifi
     mirrored = mapper(classifier, MapSettings(scales=(1.0, 1.5)))
     assert torch.allclose(mirrored(image), mirrored(image.flip(-1)).flip(-1), atol=1e-4)
     assert all(parameter.requires_grad for parameter in classifier.linear.parameters())
+
+
+def test_grad_cam_is_cam_of_a_classifier_of_few_levels_that_pools_the_highest_part() -> None:
+    torch.manual_seed(0)
+    network = build_network(*classifier_of(NetworkSettings(levels=3, pooled=0.05), 2)).eval()
+    assert isinstance(network, BackboneClassifier)
+    torch.nn.init.uniform_(network.linear.weight)
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    cam, grad_cam = (
+        mapper(network, MapSettings(variant=variant, scales=(1.0,), mirror=False))(image)
+        for variant in ("cam", "gradcam")
+    )
+    assert cam.std() > 0.05
+    assert torch.allclose(cam, grad_cam, atol=1e-3)
 
 
 def test_new_layers_learn_faster_and_frozen_ones_not(classifier: BackboneClassifier) -> None:

@@ -29,7 +29,7 @@ from weakmask.config import (
     Window,
 )
 from weakmask.methods.wsmis.label_settings import LabelSettings
-from weakmask.networks.backbones import BACKBONES
+from weakmask.networks.backbones import BACKBONES, LEVELS
 from weakmask.training.optimisers import OptimiserName, Schedule
 
 Stride = Literal[8, 16, 32]
@@ -83,6 +83,15 @@ class NetworkSettings(Settings):
         default="imagenet", description="lite0, imagenet or a path: published weights (P); none: random weights"
     )
     stride: Stride = Field(default=16, description="pixels of a picture per voxel of the classifier's maps (O; C: 8)")
+    levels: Annotated[int, Field(ge=2, le=LEVELS)] = Field(
+        default=LEVELS,
+        description="levels of the backbone that the classifier has; with 3 its maps have a stride of 8 and see little"
+        " around a pixel, so that they are sharp (O)",
+    )
+    pooled: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0,
+        description="share of the map, where a class has its highest logits, whose mean is its logit (O); 1: all of it",
+    )
     frozen_stride: Annotated[int, Field(ge=0, le=32)] = Field(
         default=8, description="levels of the backbone up to this stride keep the published weights (O); 0: none (C)"
     )

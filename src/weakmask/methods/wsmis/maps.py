@@ -1,6 +1,5 @@
 """The maps stage: classifier and pictures -> an activation map of each class that is present."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -85,9 +84,7 @@ def mapper(
 
     The features are computed without a graph: gradients are needed behind them alone.
     """
-    behind = nn.Sequential(
-        OrderedDict(features=nn.Identity(), mean=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), linear=network.linear)
-    ).eval()
+    behind = _Behind(network).eval()
 
     def activation(image: Tensor, region: Tensor) -> Tensor:  # noqa: ARG001 - the region is the whole picture
         """Maps of one size, at the size of the picture."""
@@ -108,6 +105,19 @@ def mapper(
             return RULES[settings.rescale](somewhere_positive(average_over_scales(each, image, whole, settings.scales)))
 
     return map_of
+
+
+class _Behind(nn.Module):
+    """Features -> logits: the part of a classifier behind its features."""
+
+    def __init__(self, network: BackboneClassifier) -> None:
+        """Hold the classifier; gradients are taken with respect to `features`."""
+        super().__init__()
+        self.features, self.network = nn.Identity(), network
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits."""
+        return self.network.logits_of(self.features(features))
 
 
 def somewhere_positive(maps: Float[Tensor, "batch class *space"]) -> Float[Tensor, "batch class *space"]:

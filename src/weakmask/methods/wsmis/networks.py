@@ -29,6 +29,8 @@ def classifier_of(settings: NetworkSettings, classes: int, *, any_class: bool = 
         "stride": settings.stride,
         "dropblock": settings.dropblock,
         "dropblock_ramp": settings.dropblock_ramp,
+        "levels": settings.levels,
+        "pooled": settings.pooled,
     }
 
 

@@ -1,6 +1,7 @@
 """Texts of WSMIS for reports."""
 
 from weakmask.methods.wsmis.config import WsmisSettings
+from weakmask.networks.backbones import LEVELS
 
 TITLE = "WSMIS"
 CITATION = (
@@ -19,12 +20,19 @@ def methods_text(config: WsmisSettings) -> str:
         if training.any_class
         else ""
     )
+    whole = network.levels == LEVELS
+    backbone = f"A {network.backbone}" if whole else f"The {network.levels} finest levels of {network.backbone}"
+    stride = f" at stride {network.stride}" if whole else ""
+    highest = (
+        "" if network.pooled == 1 else f"; a logit was the mean of the highest {100 * network.pooled:g} % of a map"
+    )
     classifier = (
-        f"Images were resized to {config.prepare.side} x {config.prepare.side} pixels. A {network.backbone} (weights: "
-        f"{network.weights}; levels up to stride {network.frozen_stride} frozen) at stride {network.stride} learnt the "
+        f"Images were resized to {config.prepare.side} x {config.prepare.side} pixels. {backbone} (weights: "
+        f"{network.weights}; levels up to stride {network.frozen_stride} frozen){stride} learnt the "
         f"classes of whole images by binary cross-entropy in {training.steps} steps of {training.batch} images with "
         f"{training.optimiser}, learning rate {training.learning_rate:g} ({training.head_factor:g} times it in new "
-        f"layers), seed {config.seed}; images were drawn equally often from each combination of classes{any_class}."
+        f"layers), seed {config.seed}{highest}; images were drawn equally often from each combination of "
+        f"classes{any_class}."
     )
     sizes = ", ".join(f"{scale:g}" for scale in maps.scales)
     trust = "the maps' values" if labels.confidence is None else f"confidence {labels.confidence:g}"
