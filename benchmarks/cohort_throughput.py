@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from weakmask.commands.cluster_scans import Cluster, each_scan_on
+from weakmask.commands.cluster_scans import each_scan_on
 from weakmask.commands.predict import Asked, RegionSource, predict
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.inference.trained_model import load
@@ -32,6 +32,7 @@ from weakmask.methods.dram.model import network_of, save_model
 from weakmask.networks import build_network
 from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.pipeline.peak_memory import peak_memory_mb, reset_peak_memory
+from weakmask.ray_cluster import Cluster
 from weakmask.region_learning.settings import DataSettings, NetworkSettings, PrepareSettings
 from weakmask.scoring.severity import CT_SEVERITY
 from weakmask.volume.files import write_volume

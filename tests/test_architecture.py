@@ -35,7 +35,7 @@ LAYERS: tuple[set[str], ...] = (
     {"networks", "losses", "volume"},
     {
         *("errors", "atomic_write", "memory", "progress", "terminal", "outgoing_text", "yaml_text", "csv_table"),
-        *("setting_faults", "worker_processes", "folder_lock", "windows"),
+        *("setting_faults", "worker_processes", "ray_cluster", "folder_lock", "windows"),
     },
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

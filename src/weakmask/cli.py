@@ -134,8 +134,8 @@ def check(
 ) -> None:
     """Check your data: read every file of a cohort and list each problem with the way to fix it."""
     from weakmask.commands.check import check as check_files
-    from weakmask.commands.cluster_scans import Cluster
     from weakmask.datasets.case import NoUsableScanError
+    from weakmask.ray_cluster import Cluster
 
     cluster = Cluster.of(ray, workers, "cpu")
     try:
@@ -205,11 +205,16 @@ def reproduce(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     jobs: Annotated[int | None, typer.Option(min=1, help="Trainings at a time.", show_default="one per core")] = None,
     final: Annotated[bool, typer.Option("--final", help="Train one model on all labels instead of a table.")] = False,
     seed: Annotated[int | None, typer.Option(help="Random seed for --final.", show_default="0")] = None,
+    ray: Ray = None,
+    workers: Workers = None,
 ) -> None:
     """Repeat a published table: train all its rows and compare. Stopped, the same command continues."""
     from weakmask.experiments.run import Request, reproduce_table
+    from weakmask.ray_cluster import Cluster
 
-    print_summary(reproduce_table(table, folder, Request(data, rows, seeds, preset, final, seed, jobs, None, sets)))
+    cluster = Cluster.of(ray, workers, "auto")
+    request = Request(data, rows, seeds, preset, final, seed, jobs, None, sets, cluster)
+    print_summary(reproduce_table(table, folder, request))
     print_line(f"report: {folder / 'report.html'}")
 
 

@@ -47,12 +47,12 @@ def predict(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     workers: Workers = None,
 ) -> None:
     """Segment new scans: a mask per scan, a score per region, a report. The same command again skips what is done."""
-    from weakmask.commands.cluster_scans import Cluster
     from weakmask.commands.predict import Asked, RegionSource
     from weakmask.commands.predict import predict as segment_scans
     from weakmask.commands.result_sending import target_of
     from weakmask.commands.server_scans import gather_scans
     from weakmask.inference.trained_model import load
+    from weakmask.ray_cluster import Cluster
 
     target = target_of(store)
     source = RegionSource(regions, numbering, lobe_model)
@@ -194,9 +194,9 @@ def lobes(  # noqa: PLR0913, PLR0917 (a verb's flags are its parameters)
     workers: Workers = None,
 ) -> None:
     """Find the five lung lobes in chest CT scans and write them as masks; doubtful ones get a warning."""
-    from weakmask.commands.cluster_scans import Cluster
     from weakmask.commands.lobes import write_lobe_masks
     from weakmask.commands.scan_jobs import chosen_scans
+    from weakmask.ray_cluster import Cluster
 
     cluster = Cluster.of(ray, workers, device)
     done = write_lobe_masks(chosen_scans(paths, series or ()), folder, model, device, names, cluster)
@@ -215,8 +215,8 @@ def evaluate(
     workers: Workers = None,
 ) -> None:
     """Compare masks of any tool with true masks: overlap (Dice, IoU) and agreement of the scores (kappa)."""
-    from weakmask.commands.cluster_scans import Cluster
     from weakmask.commands.evaluate import evaluate_masks
+    from weakmask.ray_cluster import Cluster
 
     summary = evaluate_masks(masks, cohort, folder, name, Cluster.of(ray, workers, "cpu"))
     if as_json:

@@ -1,19 +1,19 @@
 """Scans on a cluster: a dead worker costs the seconds of its scan, a deadly scan is left out, the order is kept."""
 
-import sys
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import frail_work
 import pytest
 from fake_ray import FakeRay
 
+from weakmask import ray_cluster
 from weakmask.commands import cluster_scans
-from weakmask.commands.cluster_scans import Cluster, connected, each_scan_on, workers_of
+from weakmask.commands.cluster_scans import each_scan_on
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.errors import MachineError, UserError
+from weakmask.ray_cluster import Cluster
 
 NAMES = ("plain-1", "once-1", "faulty", "deadly", "once-2", "plain-2", "plain-3")
 RESULTS = ["PLAIN-1", "ONCE-1", "ONCE-2", "PLAIN-2", "PLAIN-3"]
@@ -102,43 +102,7 @@ def test_all_scans_at_fault_are_one_line(tmp_path: Path, fake: FakeRay):
         each_scan_on(Cluster("auto"), jobs_of("faulty-1", "faulty-2"), "scans", begin, lambda job, result: None)
 
 
-@pytest.mark.parametrize(
-    ("cluster", "resources", "count", "graphics"),
-    [
-        (Cluster("auto"), {"CPU": 8.0}, 8, False),
-        (Cluster("auto", 3), {"CPU": 8.0}, 3, False),
-        (Cluster("auto"), {"CPU": 64.0, "GPU": 4.0}, 4, True),
-        (Cluster("auto", None, "cpu"), {"CPU": 64.0, "GPU": 4.0}, 64, False),
-        (Cluster("auto"), {}, 1, False),
-    ],
-)
-def test_a_worker_takes_a_gpu_or_a_cpu(cluster: Cluster, resources: dict[str, float], count: int, *, graphics: bool):
-    assert workers_of(cluster, resources) == (count, {"num_cpus": 1, "num_gpus": 1} if graphics else {"num_cpus": 1})
-
-
-@pytest.mark.parametrize("fault", [Exception("The current node timed out during startup.\nMore."), ConnectionError()])
-def test_a_cluster_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch, fault: Exception):
-    ended = []
-
-    def init(*_: object, **__: object) -> None:
-        raise fault
-
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: ended.append(True)))
-    monkeypatch.setattr(cluster_scans, "find_spec", lambda name: name)
-    with pytest.raises(UserError, match="--ray local: no Ray cluster there") as raised, connected(Cluster("local")):
-        pass
-    assert "\n" not in str(raised.value)
-    assert ended == [True]
-
-
-def test_workers_without_a_cluster_are_refused():
-    assert Cluster.of(None, None, "cpu") is None
-    assert Cluster.of("auto", 2, "cpu") == Cluster("auto", 2, "cpu")
-    with pytest.raises(UserError, match="--workers 2: this command uses no cluster; give --ray local, too"):
-        Cluster.of(None, 2, "cpu")
-
-
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cluster_scans, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"--ray needs Ray; run `pip install 'weakmask\[cluster\]'`"):
         each_scan_on(Cluster("local"), jobs_of("a"), "scans", frail_work.begin_without_model, lambda job, result: None)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tiny_table import tiny, with_preset
 
 from weakmask import methods
 from weakmask.config import Settings
@@ -20,7 +21,7 @@ from weakmask.evaluation.subtype_summary import NUMBERS, SUBTYPES
 from weakmask.evaluation.table import SUMMARY_COLUMNS
 from weakmask.experiments import dram_phantoms, training
 from weakmask.experiments.dram_phantoms import EXPERIMENT, PAPER, QUICK, ROWS
-from weakmask.experiments.experiment import Experiment, Place, Preset, Setup, changed
+from weakmask.experiments.experiment import Place, Preset, Setup
 from weakmask.experiments.gather import WORDS
 from weakmask.experiments.run import EXPERIMENTS, Request, reproduce, reproduce_table, tasks_of, training_of
 from weakmask.phantoms import chest_ct
@@ -29,30 +30,6 @@ from weakmask.pipeline.parallel_runs import Task
 
 RUN = ("nothing", "otsu", "cam", "cam-refine", "attention", "vessels", "anchor", "context", "supervised")
 TWICE = {"otsu", "cam"}
-TINY_LOOP = {"steps": 2, "batch": 2, "average_decay": 0.5, "keep": "last", "validate_every": 2, "checkpoint_every": 1}
-
-
-def tiny() -> Preset:
-    common = {"data": {"validation": 0.2}, "prepare": {"crop_shape": (16, 16, 16)}}
-    few, narrow = {"scales": (1.0,)}, {"width": 2}
-    changes = {
-        "floor": {},
-        "dram": {
-            "network": narrow,
-            "vessels": {"steps": 2},
-            "regression": TINY_LOOP,
-            "maps": few,
-            "context": {"width": 2, "window_voxels": 16, "steps": 2, "batch": 1},
-        },
-        "cam": {"network": narrow, "classification": TINY_LOOP, "maps": few},
-        "supervised": {"network": narrow, "segmentation": TINY_LOOP},
-    }
-    settings = {name: changed(QUICK.settings[name], {**common, **parts}) for name, parts in changes.items()}
-    return Preset(settings, training_scans=6, test_scans=3, shape=(36, 42, 44), spacing_mm=(8.0, 8.0, 8.0))
-
-
-def with_preset(preset: Preset) -> Experiment:
-    return replace(EXPERIMENT, presets={"quick": preset, "paper": PAPER})
 
 
 def settings_of(preset: Preset, row: str) -> Settings:

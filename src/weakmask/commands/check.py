@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from weakmask.commands.cluster_scans import Cluster, each_scan_on
+from weakmask.commands.cluster_scans import each_scan_on
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.datasets.case import Case, Cohort, Fault
 from weakmask.datasets.cohort import CheckedCase, check_cohort
+from weakmask.ray_cluster import Cluster
 
 
 def check(folder: Path, *, hounsfield: bool = True, cluster: Cluster | None = None) -> Cohort:

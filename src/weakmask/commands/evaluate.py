@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from weakmask.commands.cluster_scans import Cluster
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import ScanJob
 from weakmask.commands.scans_anywhere import each_scan_anywhere
@@ -20,6 +19,7 @@ from weakmask.errors import MachineError, UserError
 from weakmask.evaluation.table import result_rows, results_table, score_rows, scores_table, summarise, write_tables
 from weakmask.outgoing_text import file_name
 from weakmask.progress import note
+from weakmask.ray_cluster import Cluster
 from weakmask.region_learning.evaluate_run import Rows, overlaps_of, without_empty_subtypes
 from weakmask.regions.checked_regions import checked_regions
 from weakmask.regions.scan_regions import read_regions

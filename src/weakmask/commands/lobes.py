@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from weakmask.anatomy.lobe_numberings import NUMBERINGS
-from weakmask.commands.cluster_scans import Cluster
 from weakmask.commands.job_names import Naming
 from weakmask.commands.output_folder import open_output
 from weakmask.commands.scan_jobs import ScanJob, find_jobs, outputs_of
 from weakmask.commands.scans_anywhere import each_scan_anywhere
 from weakmask.errors import MachineError, UserError
+from weakmask.ray_cluster import Cluster
 from weakmask.regions.find_lobes import FoundLobes, find_lobes
 from weakmask.regions.lobe_model import LobeModel, load_lobe_model
 from weakmask.terminal import say

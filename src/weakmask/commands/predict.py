@@ -27,7 +27,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from weakmask.commands.cluster_scans import Cluster, each_scan_on
+from weakmask.commands.cluster_scans import each_scan_on
 from weakmask.commands.output_folder import OutputFolder, open_output
 from weakmask.commands.prediction_tables import REPORT, TABLES, Records, page_of, table_of, write_tables
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan, find_jobs, outputs_of, stacks_in
@@ -38,6 +38,7 @@ from weakmask.inference.scan_record import ScanRecord
 from weakmask.inference.trained_model import Model, load
 from weakmask.prediction import finds_instances, one_sided
 from weakmask.progress import note
+from weakmask.ray_cluster import Cluster
 from weakmask.regions.scan_regions import RegionSource
 from weakmask.report.page import write_report
 from weakmask.volume.scan_files import ScanFile

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from weakmask.commands.cluster_scans import Begin, Cluster, each_scan_on
+from weakmask.commands.cluster_scans import Begin, each_scan_on
 from weakmask.commands.scan_jobs import Done, ScanJob, each_scan
+from weakmask.ray_cluster import Cluster
 
 Finished = Callable[[ScanJob, Any], None]
 

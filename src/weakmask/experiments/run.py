@@ -1,7 +1,7 @@
 """`weakmask reproduce`: train the runs of an experiment that are missing, then write its tables and its report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +22,9 @@ from weakmask.experiments.experiment import Experiment, Place, Setup, checked_na
 from weakmask.experiments.report import write_results
 from weakmask.experiments.training import Training
 from weakmask.pipeline import run_stages
+from weakmask.pipeline.cluster_runs import run_on_cluster
 from weakmask.pipeline.parallel_runs import Task, jobs_for, run_in_parallel
+from weakmask.ray_cluster import Cluster
 from weakmask.terminal import say
 
 EXPERIMENTS = {
@@ -52,6 +54,7 @@ class Request:
         jobs: Trainings at a time; None: as `jobs_for` says.
         folds: The folds to train; None: all.
         sets: Names of data sets with commas; None: all.
+        ray: The Ray cluster that trains; None: processes of this machine do.
     """
 
     data: Path | None = None
@@ -63,6 +66,7 @@ class Request:
     jobs: int | None = None
     folds: tuple[int, ...] | None = None
     sets: str | None = None
+    ray: Cluster | None = None
 
 
 def reproduce_table(table: str, out: Path, request: Request) -> pd.DataFrame:
@@ -105,8 +109,12 @@ def reproduce(experiment: Experiment, out: Path, request: Request) -> pd.DataFra
     longer = {place: training for place, training in trainings.items() if place.row not in experiment.floors}
     if longer:
         device = getattr(next(iter(longer.values())).settings, "device", "auto")
-        jobs = jobs_for(device) if request.jobs is None else request.jobs
-        run_in_parallel(tasks_of(experiment, setup, longer, jobs), jobs)
+        if request.ray is not None:
+            cluster = replace(request.ray, device=device)
+            run_on_cluster(tasks_of(experiment, setup, longer, cluster.workers or len(longer)), cluster)
+        else:
+            jobs = jobs_for(device) if request.jobs is None else request.jobs
+            run_in_parallel(tasks_of(experiment, setup, longer, jobs), jobs)
     if experiment.evaluate is not None:
         for training in trainings.values():
             experiment.evaluate(training.run, setup)
@@ -180,9 +188,11 @@ def _title(experiment: Experiment, place: Place) -> str:
 
 def _refuse_ignored(table: str, experiment: Experiment, request: Request) -> None:
     """Refuse flags that would have no effect."""
-    made, taken = table, ["rows", "seeds", *(["preset"] if len(experiment.presets) > 1 else []), "jobs"]
+    made, taken = table, ["rows", "seeds", *(["preset"] if len(experiment.presets) > 1 else []), "jobs", "ray"]
     if request.final and experiment.final is not None:
         made, taken = f"{table} --final", ["final", "seed"]
+    elif request.ray is not None and request.jobs is not None:
+        raise UserError(f"--jobs {request.jobs}: trainings on a cluster are as many as --workers says; leave it out")
     sets = ["sets"] if experiment.sets and not request.final else []
     taken = [*(["data"] if experiment.needs_data or experiment.sets else []), *sets, *taken]
     for field in fields(request):

@@ -7,13 +7,14 @@ after the other on two threads.
 import multiprocessing
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic
+from typing import Any, Protocol, TypeVar
 
 import torch
 from joblib import cpu_count
@@ -26,6 +27,8 @@ from weakmask.training.devices import device_of
 from weakmask.worker_processes import end_with_parent
 
 MOST_JOBS = 4  # each holds its crops in memory
+Handle = TypeVar("Handle")  # of a task under way
+Fault = tuple[type[Exception], str]  # kind and line; of a fault of the program, its log says more
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,6 @@ class Task:
     work: Callable[[], None]
     log: Path
     after: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Running:
-    """A task in progress."""
-
-    task: Task
-    process: BaseProcess
-    outcome: Connection
-    since: float
 
 
 def jobs_for(device: str) -> int:
@@ -77,72 +70,154 @@ def run_in_parallel(tasks: Sequence[Task], jobs: int, short_of_memory: str = "go
             say(task.name, "")
             task.work()
         return
-    waiting, under_way, unfinished = list(tasks), list[Running](), {task.name for task in tasks}
+    run_tasks(tasks, jobs, Processes(max(1, cpu_count() // jobs), short_of_memory))
+
+
+class Engine(Protocol[Handle]):
+    """The place where tasks run."""
+
+    def start(self, task: Task) -> Handle:
+        """Begin a task."""
+        ...
+
+    def ended(self, under_way: Sequence[Handle]) -> Collection[Handle]:
+        """Wait for the next task to end; all that have ended."""
+        ...
+
+    def check(self, task: Task, handle: Handle) -> None:
+        """Raise the fault of a task that has ended with one."""
+        ...
+
+    def stop(self, handle: Handle) -> None:
+        """End a task."""
+        ...
+
+
+def run_tasks(tasks: Sequence[Task], most: int, engine: Engine[Any]) -> None:
+    """Do all tasks, each once those are done that it waits for; a fault stops the others.
+
+    Args:
+        tasks: Earlier tasks begin first.
+        most: How many at a time.
+        engine: Where they run.
+
+    Raises:
+        Exception: The first fault that the engine finds.
+    """
+    waiting, under_way, unfinished = list(tasks), dict[Any, tuple[Task, float]](), {task.name for task in tasks}
     try:
         with bar("trainings", len(tasks)) as advance:
             while unfinished:
                 ready = [task for task in waiting if not unfinished.intersection(task.after)]
-                for task in ready[: jobs - len(under_way)]:
+                for task in ready[: most - len(under_way)]:
                     waiting.remove(task)
                     say(task.name, "")
-                    under_way.append(_started(task, max(1, cpu_count() // jobs)))
-                for one in _ended(under_way):
-                    under_way.remove(one)
-                    _check(one, short_of_memory)
-                    unfinished.remove(one.task.name)
-                    minutes = (monotonic() - one.since) / 60
-                    say("done", f"{one.task.name}, {minutes:.1f} minutes")
+                    task.log.parent.mkdir(parents=True, exist_ok=True)
+                    under_way[engine.start(task)] = task, monotonic()
+                for handle in engine.ended(list(under_way)):
+                    task, since = under_way.pop(handle)
+                    engine.check(task, handle)
+                    unfinished.remove(task.name)
+                    say("done", f"{task.name}, {(monotonic() - since) / 60:.1f} minutes")
                     advance()
     finally:
-        for one in under_way:
-            one.process.terminate()
-            one.process.join()
+        for handle in under_way:
+            engine.stop(handle)
 
 
-def _started(task: Task, threads: int) -> Running:
-    task.log.parent.mkdir(parents=True, exist_ok=True)
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    # a forked process may hang where its parent has computed with threads
-    process = multiprocessing.get_context("spawn").Process(
-        target=_in_a_process, args=(task.work, task.log, threads, sender, os.getpid()), daemon=True
-    )
-    process.start()
-    sender.close()
-    return Running(task, process, receiver, monotonic())
+@dataclass(frozen=True)
+class Running:
+    """A task in a process of its own."""
+
+    process: BaseProcess
+    outcome: Connection
 
 
-def _ended(under_way: Sequence[Running]) -> list[Running]:
-    """Wait for the next task to end; return all that have ended."""
-    ended = set(wait([one.process.sentinel for one in under_way]))
-    return [one for one in under_way if one.process.sentinel in ended]
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine, one a task.
+
+    Attributes:
+        threads: Of each.
+        short_of_memory: Advice for a user whose memory is too small.
+    """
+
+    threads: int
+    short_of_memory: str
+
+    def start(self, task: Task) -> Running:
+        """Begin a task."""
+        receiver, sender = multiprocessing.Pipe(duplex=False)
+        # a forked process may hang where its parent has computed with threads
+        process = multiprocessing.get_context("spawn").Process(
+            target=_in_a_process, args=(task.work, task.log, self.threads, sender, os.getpid()), daemon=True
+        )
+        process.start()
+        sender.close()
+        return Running(process, receiver)
+
+    def ended(self, under_way: Sequence[Running]) -> list[Running]:
+        """Wait for the next task to end; all that have ended."""
+        ended = set(wait([one.process.sentinel for one in under_way]))
+        return [one for one in under_way if one.process.sentinel in ended]
+
+    def check(self, task: Task, handle: Running) -> None:
+        """Raise the fault of a task that has ended with one."""
+        handle.process.join()
+        code = handle.process.exitcode
+        with handle.outcome, suppress(EOFError):  # nothing was sent
+            raise_fault(task, handle.outcome.recv())
+        if code is not None and code < 0:
+            raise MachineError(f"{task.name} was killed (signal {-code}); if memory is short, {self.short_of_memory}")
+        if code:
+            raise_fault(task, (RuntimeError, ""))
+
+    def stop(self, handle: Running) -> None:
+        """End a task."""
+        handle.process.terminate()
+        handle.process.join()
 
 
-def _check(one: Running, short_of_memory: str) -> None:
-    """Raise the fault of a task that has ended with one."""
-    one.process.join()
-    code = one.process.exitcode
-    with one.outcome, suppress(EOFError):  # nothing was sent
-        kind, line = one.outcome.recv()
-        raise kind(f"{one.task.name}: {line}")
-    if code is not None and code < 0:
-        raise MachineError(f"{one.task.name} was killed (signal {-code}); if memory is short, {short_of_memory}")
-    if code:
-        raise RuntimeError(f"{one.task.name} failed; its traceback is in {one.task.log}")
+def raise_fault(task: Task, fault: Fault) -> None:
+    """Raise the fault of a task.
+
+    Raises:
+        UserError, MachineError: The user or the machine is at fault.
+        RuntimeError: The program is; the log has the traceback.
+    """
+    kind, line = fault
+    if kind is RuntimeError:
+        raise RuntimeError(f"{task.name} failed; its traceback is in {task.log}")
+    raise kind(f"{task.name}: {line}")
 
 
-def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection, parent: int) -> None:
+def work_into_log(work: Callable[[], None], log: Path, threads: int) -> Fault | None:
+    """Do the work of a task in this process, which prints to the log; returns its fault, if it has one.
+
+    Args:
+        work: The work.
+        log: The log, which is continued.
+        threads: Of torch.
+    """
     torch.set_num_threads(threads)
-    end_with_parent(parent)
     with log.open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
             work()
         except (UserError, MachineError) as error:
-            outcome.send((type(error), str(error)))
-        except KeyboardInterrupt:
-            raise SystemExit(1) from None
-        except Exception as error:  # noqa: BLE001 - the process ends here, and the log is to say why
+            return type(error), str(error)
+        except Exception as error:  # noqa: BLE001 - the log is to say why
             if is_machine_fault(error) or is_out_of_memory(error):
-                outcome.send((MachineError, str(error).splitlines()[0]))
-                return
+                return MachineError, str(error).splitlines()[0]
             traceback.print_exc()
-            raise SystemExit(1) from None
+            return RuntimeError, str(error)
+    return None
+
+
+def _in_a_process(work: Callable[[], None], log: Path, threads: int, outcome: Connection, parent: int) -> None:
+    end_with_parent(parent)
+    try:
+        fault = work_into_log(work, log, threads)
+    except KeyboardInterrupt:
+        raise SystemExit(1) from None
+    if fault is not None:
+        outcome.send(fault)

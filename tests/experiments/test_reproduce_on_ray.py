@@ -1,0 +1,68 @@
+"""`weakmask reproduce --ray`: the tables of a run without it, though a worker is killed in the midst."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from tiny_table import tiny, with_preset
+
+import weakmask as package
+from weakmask.errors import UserError
+from weakmask.experiments.run import Request, reproduce, reproduce_table
+from weakmask.ray_cluster import Cluster
+
+MARK = "WEAKMASK_REPRODUCE_TEST"
+LOCAL = Cluster("local", 2, "cpu")
+
+
+def workers_of_the_test() -> list[int]:
+    """Process numbers of the workers that train."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            title, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+        except OSError:  # it has ended
+            continue
+        if title.startswith(b"ray::_in_a_worker") and f"{MARK}={os.getpid()}".encode() in environment.split(b"\0"):
+            found.append(int(process.name))
+    return found
+
+
+def kill_one(out: Path, ended: threading.Event, killed: list[int]) -> None:
+    """Kill a worker once its training has begun."""
+    while not killed and not ended.wait(0.05):
+        if any(log.stat().st_size for log in out.glob("logs/*")) and (alive := workers_of_the_test()):
+            killed.append(alive[0])
+            os.kill(alive[0], signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_killed_worker_changes_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv(MARK, str(os.getpid()))
+    monkeypatch.setenv("PYTHONPATH", str(Path(package.__file__).parents[1]))
+    experiment = with_preset(tiny())
+    reproduce(experiment, tmp_path / "plain", Request(rows="cam,raw", seeds=1, jobs=1))
+    ended, killed = threading.Event(), []
+    killer = threading.Thread(target=kill_one, args=(tmp_path / "ray", ended, killed))
+    killer.start()
+    try:
+        reproduce(experiment, tmp_path / "ray", Request(rows="cam,raw", seeds=1, ray=LOCAL))
+    finally:
+        ended.set()
+        killer.join()
+    assert len(killed) == 1
+    for name in ("results.csv", "table.csv"):
+        plain, ray = ((tmp_path / way / name).read_text(encoding="utf-8") for way in ("plain", "ray"))
+        assert plain == ray
+    assert len(list((tmp_path / "ray" / "logs").iterdir())) == 2
+
+
+def test_jobs_and_a_cluster_are_refused_together(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--jobs 2: trainings on a cluster are as many as --workers says"):
+        reproduce_table("table2", tmp_path, Request(jobs=2, ray=LOCAL))
+    with pytest.raises(UserError, match="--final takes no --ray"):
+        reproduce_table("covid-semiseg", tmp_path, Request(tmp_path, final=True, ray=LOCAL))
