@@ -28,7 +28,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Phantoms, of which one has a damaged truth and one a faulty image."""
     folder = tmp_path_factory.mktemp("verbs") / "cohort"
-    write_phantom_cohort(folder, 3, 0, (20, 24, 24), (15.0, 15.0, 15.0), workers=1)
+    write_phantom_cohort(folder, 3, 0, (20, 20, 20), (12.0, 12.0, 12.0), workers=1)
     (folder / "truth" / "phantom_0_0001.nii.gz").write_bytes(b"damaged")
     (folder / "images" / "phantom_0_0002.nii.gz").write_bytes(b"damaged")
     return folder
