@@ -48,6 +48,7 @@ SMALL_THINGS: Values = {  # sharp maps of findings that their own pixels give aw
     "maps.scales": (1.0,),  # larger pictures are not what so few levels have learnt
     "labels.threshold": 0.1,
     "labels.crf": False,  # it takes thin things away
+    "segmentation.positive_weight": 3.0,  # else the ends of thin things are lost
 }
 QUICK: Mapping[str, Values] = {
     "pets": {**PHOTOGRAPHS, "masks.gate": 0.0},  # every picture has a class
