@@ -223,13 +223,14 @@ def test_phantoms_to_learn_from_and_to_test_on_are_others(tmp_path: Path, monkey
     assert [case.presence[None]["pneumothorax"] for case in cohorts["test"].cases] == [False, False, True]
 
 
-@pytest.mark.parametrize("name", ["photographs", "xray", "ultrasound"])
+@pytest.mark.parametrize("name", ["photographs", "xray", "ultrasound", "small_findings"])
 def test_the_quick_preset_is_the_shipped_config(name: str) -> None:
     shipped = load_config(CONFIGS / f"wsmis_{name}.yaml")[1]
     presets = {
         "photographs": wsmis_presets.PHOTOGRAPHS,
         "xray": wsmis_presets.XRAYS,
         "ultrasound": wsmis_presets.ULTRASOUND,
+        "small_findings": {**wsmis_presets.XRAYS, **wsmis_presets.SMALL_FINDINGS},
     }
     quick = wsmis_settings(presets[name])
     assert quick == changed(shipped, {"data": {"cohort": Path(), "validation": 0.0}})

@@ -38,7 +38,7 @@ ULTRASOUND: Values = {  # as configs/wsmis_ultrasound.yaml
     "labels.crf": False,  # it takes the borders away that the regions have found
     "masks.region": "sharpest",
 }
-SMALL_THINGS: Values = {  # sharp maps of findings that their own pixels give away
+SMALL_FINDINGS: Values = {  # as configs/wsmis_small_findings.yaml
     "network.levels": 3,
     "network.pooled": 0.03,
     "network.frozen_stride": 4,
@@ -55,7 +55,7 @@ QUICK: Mapping[str, Values] = {
     "voc": {**PHOTOGRAPHS, "masks.gate": 0.0},
     "busi": {**ULTRASOUND, "masks.gate": 0.8},
     "siim": {**XRAYS, "masks.gate": 0.5},
-    "phantoms": {**XRAYS, **SMALL_THINGS, "masks.gate": 0.5},
+    "phantoms": {**XRAYS, **SMALL_FINDINGS, "masks.gate": 0.5},
 }
 
 LOW = 2 / 3  # lower threshold of the quick row with IRNet, of the upper one
