@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[Make, str]] = {
     ),
     "a flag that a table has no use for": (
         lambda t: ["reproduce", "lobes", "-o", str(t / "o"), "--seed", "7"],
-        "lobes takes no --seed; it takes --rows, --seeds, --preset, --jobs; leave it out",
+        "lobes takes no --seed; it takes --rows, --seeds, --preset, --jobs, --ray; leave it out",
     ),
     "a model that is text": (
         lambda t: [
