@@ -68,13 +68,17 @@ class Encoder(nn.Module, ABC):
         """
         if not 1 <= count <= len(self.strides):
             raise ValueError(f"{type(self).__name__} has 1 to {len(self.strides)} levels to keep, not {count}")
-        removed = {module for modules in self.levels()[count:] for module in modules}
+        removed = {module for modules in self._kept()[count:] for module in modules}
         names = [name for name, module in self.named_modules() if module in removed]
         for name in names:
             self.set_submodule(name, nn.Identity())
         self.spare = (*self.spare, *(f"{name}." for name in names))
         self.channels, self.strides = self.channels[:count], self.strides[:count]
         self.last_channels = self.channels[-1]
+
+    def _kept(self) -> list[list[nn.Module]]:
+        """The modules of the levels that were not removed."""
+        return self.levels()[: len(self.strides)]
 
     def add_last_layers(self) -> None:
         """Build the layers between the coarsest level and the average of a classifier; by default none."""
@@ -92,7 +96,7 @@ class Encoder(nn.Module, ABC):
             image: RGB, or grey in a single channel, with values in [0, 1].
         """
         maps, found = self.standardised(image), []
-        for number, modules in enumerate(self.levels()[: len(self.strides)]):
+        for number, modules in enumerate(self._kept()):
             for module in modules:
                 maps = module(maps)
             if self.dropblock is not None and number >= len(self.strides) - 2:
@@ -122,7 +126,7 @@ class Encoder(nn.Module, ABC):
             batch_norm: Whether batch norm uses its learned statistics in the other levels, too.
         """
         self.frozen_stride, self.batch_norm_fixed = stride, batch_norm
-        for level_stride, modules in zip(self.strides, self.levels(), strict=False):
+        for level_stride, modules in zip(self.strides, self._kept(), strict=True):
             for module in modules:
                 module.requires_grad_(level_stride > stride)
         self.train(self.training)
@@ -131,7 +135,7 @@ class Encoder(nn.Module, ABC):
         """As `nn.Module.train`, except that fixed batch norm stays in evaluation mode."""
         super().train(mode)
         fixed: list[nn.Module] = [self] if self.batch_norm_fixed else []
-        for stride, modules in zip(self.strides, self.levels(), strict=False):
+        for stride, modules in zip(self.strides, self._kept(), strict=True):
             fixed += modules if stride <= self.frozen_stride else []
         for part in fixed:
             for module in part.modules():
@@ -141,7 +145,7 @@ class Encoder(nn.Module, ABC):
 
     def spatial_layers(self) -> Iterator[SpatialLayer]:
         """The layers that read more than one voxel per output voxel, in the order of the forward pass."""
-        for modules in self.levels()[: len(self.strides)]:
+        for modules in self._kept():
             for module in modules:
                 for layer in module.modules():
                     if isinstance(layer, SpatialLayer) and side_of(layer.kernel_size) > 1:
