@@ -13,11 +13,12 @@ import pytest
 from small_model import small_model
 
 import weakmask as package
+from ray_processes import MARK, workers_at
 from weakmask.phantoms.chest_ct import make_phantom
 from weakmask.volume.files import write_volume
 
 Run = Callable[..., tuple[int, list[str]]]
-SCANS, DEATHS, MARK = 12, 4, "WEAKMASK_RAY_TEST"
+SCANS, DEATHS = 12, 4
 VARYING = ("seconds", "provenance")  # of scan.json
 WITH_TIMES = ("report.html", "predict.json")
 
@@ -45,24 +46,11 @@ def cohort(tmp_path: Path) -> Path:
     return tmp_path / "cohort"
 
 
-def workers_of_the_test() -> list[int]:
-    """Process numbers of the workers that hold a scan."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-        except OSError:  # it has ended
-            continue
-        if title.startswith(b"ray::Worker.of") and f"{MARK}={os.getpid()}".encode() in environment.split(b"\0"):
-            found.append(int(process.name))
-    return found
-
-
 def kill_workers(results: Path, ended: threading.Event, killed: list[int]) -> None:
     """Kill workers at random moments, as long as so many scans wait that none is hit three times."""
     rng = random.Random(0)
     while len(killed) < DEATHS and not ended.wait(rng.uniform(0.0, 0.5)):
-        if len(list(results.rglob("scan.json"))) <= SCANS // 2 and (alive := workers_of_the_test()):
+        if len(list(results.rglob("scan.json"))) <= SCANS // 2 and (alive := workers_at(b"ray::Worker.of")):
             killed.append(rng.choice(alive))
             os.kill(killed[-1], signal.SIGKILL)
 

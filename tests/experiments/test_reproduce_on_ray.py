@@ -10,31 +10,18 @@ import pytest
 from tiny_table import tiny, with_preset
 
 import weakmask as package
+from ray_processes import MARK, workers_at
 from weakmask.errors import UserError
 from weakmask.experiments.run import Request, reproduce, reproduce_table
 from weakmask.ray_cluster import Cluster
 
-MARK = "WEAKMASK_REPRODUCE_TEST"
 LOCAL = Cluster("local", 2, "cpu")
-
-
-def workers_of_the_test() -> list[int]:
-    """Process numbers of the workers that train."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            title, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-        except OSError:  # it has ended
-            continue
-        if title.startswith(b"ray::_in_a_worker") and f"{MARK}={os.getpid()}".encode() in environment.split(b"\0"):
-            found.append(int(process.name))
-    return found
 
 
 def kill_one(out: Path, ended: threading.Event, killed: list[int]) -> None:
     """Kill a worker once its training has begun."""
     while not killed and not ended.wait(0.05):
-        if any(log.stat().st_size for log in out.glob("logs/*")) and (alive := workers_of_the_test()):
+        if any(log.stat().st_size for log in out.glob("logs/*")) and (alive := workers_at(b"ray::_in_a_worker")):
             killed.append(alive[0])
             os.kill(alive[0], signal.SIGKILL)
 

@@ -40,7 +40,7 @@ def _each_on(cluster: Cluster, cases: Sequence[Case], checked: Callable[[Case], 
 
     jobs = [ScanJob(case.name, case.image, {}) for case in cases]
     begin = partial(_begin, {case.name: case for case in cases}, checked)
-    done = each_scan_on(cluster, jobs, "check", begin, lambda _job, _result: None, failed)
+    done = each_scan_on(cluster, jobs, "check", begin, failed=failed)
     found = dead | {job.name: result for job, result in done.results}
     return [found[case.name] for case in cases]
 

@@ -132,7 +132,7 @@ def each_scan_on(
     jobs: Sequence[ScanJob],
     what: str,
     begin: Begin,
-    finished: Callable[[ScanJob, Any], None],
+    finished: Callable[[ScanJob, Any], None] | None = None,
     failed: Callable[[ScanJob, str], None] | None = None,
 ) -> Done[Any]:
     """As `each_scan`, on a cluster.
@@ -167,7 +167,8 @@ def each_scan_on(
                 outcomes.leave_out(job, answer.scan_fault)
             else:
                 outcomes.add(job, answer.result)
-                finished(job, answer.result)
+                if finished is not None:
+                    finished(job, answer.result)
             memory = max(memory, answer.memory_mb)
             advance(note=f"{len(pool.running)} workers, at most {memory:.0f} MB each")
     say("ray", f"{count} workers, at most {memory:.0f} MB each; {sum(pool.deaths.values())} died")

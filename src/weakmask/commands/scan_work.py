@@ -34,7 +34,7 @@ Objects = Literal["", "bits", "labelmap"]
 Listener = Callable[[dict[str, Any]], None]
 
 
-def _tell_nothing(_: Mapping[str, Any]) -> None:
+def tell_nothing(_: Mapping[str, Any]) -> None:
     """The listener of a command that prints nothing for each scan."""
 
 
@@ -52,7 +52,7 @@ class Asked:
 
     naming: Naming = "path"
     objects: Objects = ""
-    listener: Listener = _tell_nothing
+    listener: Listener = tell_nothing
     viewer: bool = False
     target: Target | None = None
 

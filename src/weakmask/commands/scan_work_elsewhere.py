@@ -8,7 +8,7 @@ from typing import Any
 
 from weakmask.commands.prediction_tables import Records
 from weakmask.commands.scan_jobs import ScanJob
-from weakmask.commands.scan_work import Asked, Work
+from weakmask.commands.scan_work import Asked, Work, tell_nothing
 from weakmask.errors import UserError
 from weakmask.inference.scan_record import ScanRecord
 from weakmask.inference.trained_model import Model, load
@@ -41,7 +41,9 @@ def elsewhere(work: Work) -> Callable[[], Callable[[ScanJob], Found]]:
     if model.file is None:
         raise UserError("this model is in no file, from which the workers of a cluster could load it; save it first")
     arguments = (model.file, model.device, model.memory_gb, model.precision, model.subtypes)
-    return partial(_begin, partial(load, *arguments), work.regions, work.out, replace(work.asked, listener=_nothing))
+    return partial(
+        _begin, partial(load, *arguments), work.regions, work.out, replace(work.asked, listener=tell_nothing)
+    )
 
 
 def take_over(work: Work, job: ScanJob, found: Found) -> None:  # noqa: ARG001 - as the cluster calls it
@@ -63,7 +65,3 @@ def _found(model: Model, regions: RegionSource, out: Path, asked: Asked, job: Sc
     work = Work(model, regions, out, Records(), replace(asked, listener=lines.append))
     record = work.of(job)
     return Found(record, lines[0], tuple(work.unsent))
-
-
-def _nothing(_: dict[str, Any]) -> None:
-    """The listener until the work begins."""

@@ -32,19 +32,15 @@ def each_scan_anywhere(
         UserError: Every scan failed, or no such cluster.
         MachineError: A worker's machine is at fault; the same command goes on.
     """
-    after = finished or _nothing
     if cluster is not None:
-        return each_scan_on(cluster, jobs, what, begin, after, failed)
+        return each_scan_on(cluster, jobs, what, begin, finished, failed)
     work = begin()
 
     def whole(job: ScanJob) -> Any:
         """The work on a scan, and the call after it."""
         result = work(job)
-        after(job, result)
+        if finished is not None:
+            finished(job, result)
         return result
 
     return each_scan(jobs, what, whole, failed)
-
-
-def _nothing(job: ScanJob, result: Any) -> None:
-    """Nothing is to do after a scan."""

@@ -85,8 +85,8 @@ class NetworkSettings(Settings):
     stride: Stride = Field(default=16, description="pixels of a picture per voxel of the classifier's maps (O; C: 8)")
     levels: Annotated[int, Field(ge=2, le=LEVELS)] = Field(
         default=LEVELS,
-        description="levels of the backbone that the classifier has; with 3 its maps have a stride of 8 and see little"
-        " around a pixel, so that they are sharp (O)",
+        description="levels of the backbone that the classifier has; with 3 its maps have a stride of 8 (vgg16_bn: 4)"
+        " and see little around a pixel, so that they are sharp (O)",
     )
     pooled: Annotated[float, Field(gt=0, le=1)] = Field(
         default=1.0,
